@@ -1,0 +1,2 @@
+//! The `concordat` command.
+fn main() {}
