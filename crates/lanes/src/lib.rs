@@ -1,1 +1,46 @@
-//! See the crate's description in Cargo.toml.
+//! ristretto255 ([RFC 9496]) on many points at once. No protocol.
+//!
+//! The service spends its time on group arithmetic, and always on a batch of elements. So the unit here is
+//! [`Points`], a batch: decode, encode, multiply, hash to the group, add, sum. Its layout is private, as is the
+//! library that computes, so that an engine that works on eight points at a time can take the place of the
+//! portable one without a change in the callers.
+//!
+//! | operation | function | time |
+//! |---|---|---|
+//! | bytes → points | [`Points::decode`] | variable: encodings are public |
+//! | points → bytes | [`Points::encode`], [`Points::double_and_encode`] | constant |
+//! | 64 uniform bytes → point | [`Points::from_uniform_bytes`] | constant |
+//! | one scalar, many points | [`Points::mul_shared`] | constant |
+//! | a scalar for each point | [`Points::mul_each`] | constant |
+//! | a scalar for each lane, one base | [`FixedBase::mul_each`] | constant |
+//! | addition, subtraction | `+=`, `-=` | constant |
+//! | sum of products | [`Points::vartime_sum_of_products`] | **variable: public data only** |
+//!
+//! "Constant" means that neither the sequence of instructions nor the addresses touched depend on scalars or
+//! points; the number of elements is never hidden.
+//!
+//! # Secrets
+//! [`Scalar`], [`Points`] and [`FixedBase`] print no values, and the first two wipe their memory when dropped.
+//! Copies that the compiler leaves in registers or on the stack are not wiped: nothing in safe Rust can.
+//!
+//! # The engine
+//! `portable`: curve25519-dalek, which picks its own vector code (AVX2, and AVX-512 IFMA where built with it) at
+//! run time.
+//!
+//! [RFC 9496]: https://www.rfc-editor.org/rfc/rfc9496
+
+mod base;
+mod point;
+mod points;
+mod scalar;
+
+pub use base::FixedBase;
+pub use point::Point;
+pub use points::{ElementError, ElementFault, Points};
+pub use scalar::Scalar;
+
+/// Bytes of one encoded element (RFC 9496 §4.3.2).
+pub const ELEMENT_BYTES: usize = 32;
+
+/// Bytes of one encoded scalar: little-endian, below the group order (RFC 9496 §4.4).
+pub const SCALAR_BYTES: usize = 32;
