@@ -24,7 +24,10 @@ impl Point {
         if *bytes == [0; ELEMENT_BYTES] {
             return Err(ElementFault::Identity);
         }
-        CompressedRistretto(*bytes).decompress().map(Self).ok_or(ElementFault::NonCanonical)
+        CompressedRistretto(*bytes)
+            .decompress()
+            .map(Self)
+            .ok_or(ElementFault::NonCanonical)
     }
 
     /// The canonical encoding (RFC 9496 §4.3.2).
@@ -45,7 +48,9 @@ impl Mul<&Scalar> for &Point {
 impl fmt::Debug for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Point(")?;
-        self.encode().iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.encode()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }
 }

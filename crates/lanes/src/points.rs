@@ -51,7 +51,10 @@ impl Points {
     pub fn decode(packed: &[u8]) -> Result<Self, ElementError> {
         let (elements, tail) = packed.as_chunks::<ELEMENT_BYTES>();
         if !tail.is_empty() {
-            return Err(ElementError { index: elements.len(), reason: ElementFault::WrongLength });
+            return Err(ElementError {
+                index: elements.len(),
+                reason: ElementFault::WrongLength,
+            });
         }
         let mut points = Vec::with_capacity(elements.len());
         for (index, element) in elements.iter().enumerate() {
@@ -120,7 +123,13 @@ impl Points {
     #[must_use]
     pub fn mul_each(&self, scalars: &[Scalar]) -> Self {
         assert_eq!(self.len(), scalars.len(), "one scalar for each point");
-        Self(self.0.iter().zip(scalars).map(|(point, scalar)| point * scalar.0).collect())
+        Self(
+            self.0
+                .iter()
+                .zip(scalars)
+                .map(|(point, scalar)| point * scalar.0)
+                .collect(),
+        )
     }
 
     /// Σ kᵢ·Pᵢ, in **variable time**: scalars and points must be public. The empty sum is the identity.
@@ -129,7 +138,10 @@ impl Points {
     /// When there is not one scalar for each point.
     pub fn vartime_sum_of_products(&self, scalars: &[Scalar]) -> Point {
         assert_eq!(self.len(), scalars.len(), "one scalar for each point");
-        Point(RistrettoPoint::vartime_multiscalar_mul(scalars.iter().map(|scalar| &scalar.0), &self.0))
+        Point(RistrettoPoint::vartime_multiscalar_mul(
+            scalars.iter().map(|scalar| &scalar.0),
+            &self.0,
+        ))
     }
 
     /// For the fixed-base tables of this crate.

@@ -1,13 +1,15 @@
 //! Group laws, and the agreement of every fast path with the slow one, on any length and on the edges.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use concordat_lanes::{ELEMENT_BYTES, ElementError, ElementFault, FixedBase, Point, Points, Scalar};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 /// ℓ, little-endian (RFC 9496 §4).
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 fn order_minus_one() -> Scalar {
@@ -195,5 +197,8 @@ fn empty_batches_are_batches() {
 fn nothing_secret_is_printed() {
     let secret = Scalar::from_wide_bytes(&[0xab; 64]);
     assert_eq!(format!("{secret:?}"), "Scalar(..)");
-    assert_eq!(format!("{:?}", Points::from_uniform_bytes(&[[0xab; 64]])), "Points(1 points)");
+    assert_eq!(
+        format!("{:?}", Points::from_uniform_bytes(&[[0xab; 64]])),
+        "Points(1 points)"
+    );
 }

@@ -1,5 +1,7 @@
 //! The vectors of RFC 9496, appendix A (`testdata/rfc9496.json`), through the batch API.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use concordat_lanes::{ELEMENT_BYTES, ElementError, ElementFault, FixedBase, Point, Points, Scalar};
 use serde::Deserialize;
 
@@ -44,8 +46,14 @@ fn multiples_of_the_generator() {
     let scalars: Vec<Scalar> = (0..16).map(small).collect();
     let packed = expected.concat();
 
-    assert_eq!(hex::encode(FixedBase::GENERATOR.mul_each(&scalars).encode()), packed);
-    assert_eq!(hex::encode(FixedBase::new(&Point::GENERATOR).mul_each(&scalars).encode()), packed);
+    assert_eq!(
+        hex::encode(FixedBase::GENERATOR.mul_each(&scalars).encode()),
+        packed
+    );
+    assert_eq!(
+        hex::encode(FixedBase::new(&Point::GENERATOR).mul_each(&scalars).encode()),
+        packed
+    );
     let generators: Points = [Point::GENERATOR; 16].into_iter().collect();
     assert_eq!(hex::encode(generators.mul_each(&scalars).encode()), packed);
 
@@ -61,7 +69,11 @@ fn multiples_of_the_generator() {
     }
     for (multiple, double) in expected.iter().zip(expected.iter().step_by(2)).skip(1) {
         assert_eq!(
-            &hex::encode(Points::decode(&hex::decode(multiple).unwrap()).unwrap().double_and_encode()),
+            &hex::encode(
+                Points::decode(&hex::decode(multiple).unwrap())
+                    .unwrap()
+                    .double_and_encode()
+            ),
             double
         );
     }
@@ -79,7 +91,10 @@ fn valid_encodings_decode_to_themselves_and_the_identity_is_named() {
     batch[7 * ELEMENT_BYTES..8 * ELEMENT_BYTES].copy_from_slice(&identity);
     assert_eq!(
         Points::decode(&batch).unwrap_err(),
-        ElementError { index: 7, reason: ElementFault::Identity }
+        ElementError {
+            index: 7,
+            reason: ElementFault::Identity
+        }
     );
 }
 
@@ -90,13 +105,21 @@ fn each_invalid_encoding_is_refused_at_each_place_of_a_batch() {
     let good = hex::decode(vectors.generator_multiples[1..].concat()).unwrap();
     for invalid in &vectors.invalid_encodings {
         let encoding: [u8; ELEMENT_BYTES] = bytes(&invalid.encoding);
-        assert_eq!(Point::decode(&encoding), Err(ElementFault::NonCanonical), "{}", invalid.why);
+        assert_eq!(
+            Point::decode(&encoding),
+            Err(ElementFault::NonCanonical),
+            "{}",
+            invalid.why
+        );
         for index in 0..good.len() / ELEMENT_BYTES {
             let mut batch = good.clone();
             batch[index * ELEMENT_BYTES..][..ELEMENT_BYTES].copy_from_slice(&encoding);
             assert_eq!(
                 Points::decode(&batch).unwrap_err(),
-                ElementError { index, reason: ElementFault::NonCanonical },
+                ElementError {
+                    index,
+                    reason: ElementFault::NonCanonical
+                },
                 "{}",
                 invalid.why
             );
@@ -110,5 +133,8 @@ fn uniform_bytes_to_elements() {
     assert_eq!(vectors.len(), 11);
     let uniform: Vec<[u8; 64]> = vectors.iter().map(|vector| bytes(&vector.uniform)).collect();
     let elements: String = vectors.iter().map(|vector| vector.element.as_str()).collect();
-    assert_eq!(hex::encode(Points::from_uniform_bytes(&uniform).encode()), elements);
+    assert_eq!(
+        hex::encode(Points::from_uniform_bytes(&uniform).encode()),
+        elements
+    );
 }
