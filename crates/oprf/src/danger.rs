@@ -6,13 +6,26 @@ use zeroize::Zeroizing;
 
 use crate::batch::{Inputs, random_scalar};
 use crate::key::derive_secret;
-use crate::server::decode_batch;
+use crate::server::{blind_evaluate, decode_batch};
 use crate::suite::{OPRF, Suite};
-use crate::{DeriveError, EvaluateError, InputError, KeyPair, Output, VerifyError};
+use crate::{DeriveError, EvaluateError, Evaluation, InputError, KeyPair, Output, VerifyError};
 
 /// The secret key in clear. Danger: it leaves the type that wipes it and never prints it.
 pub fn secret_key_bytes(key_pair: &KeyPair) -> Zeroizing<[u8; SCALAR_BYTES]> {
     Zeroizing::new(key_pair.secret().to_bytes())
+}
+
+/// [`KeyPair::blind_evaluate`] with the nonce drawn from `rng` alone, as RFC 9497 §2.2.1 writes it and its vectors
+/// need it. Danger: a generator that gives the same bytes for two batches gives the key away.
+///
+/// # Errors
+/// As [`KeyPair::blind_evaluate`].
+pub fn blind_evaluate_unhedged(
+    key_pair: &KeyPair,
+    elements: &[u8],
+    rng: &mut (impl CryptoRng + ?Sized),
+) -> Result<Evaluation, EvaluateError> {
+    blind_evaluate(key_pair, elements, |_| random_scalar(rng))
 }
 
 /// A key of mode 0x00. Danger: nothing proves to a requester that it was used.

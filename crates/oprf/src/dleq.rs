@@ -6,26 +6,26 @@
 use concordat_lanes::{ELEMENT_BYTES, FixedBase, Point, Points, SCALAR_BYTES, Scalar};
 use rand::CryptoRng;
 use sha2::{Digest, Sha512};
+use zeroize::Zeroizing;
 
-use crate::batch::random_scalar;
 use crate::suite::{VOPRF, two_bytes};
 use crate::{KeyPair, PROOF_BYTES, PublicKey, VerifyError};
 
 /// GenerateProof (RFC 9497 §2.2.1) with ComputeCompositesFast: the owner multiplies M by its key to get Z.
 ///
-/// `blinded` are the points of `blinded_bytes`; `evaluated_bytes` are their products with the key.
+/// `blinded` are the points of `blinded_bytes`; `evaluated_bytes` are their products with the key. `nonce` gets M.
 pub(crate) fn prove(
     key: &KeyPair,
     blinded: &Points,
     blinded_bytes: &[u8],
     evaluated_bytes: &[u8],
-    rng: &mut (impl CryptoRng + ?Sized),
+    nonce: impl FnOnce(&Point) -> Scalar,
 ) -> [u8; PROOF_BYTES] {
     let weights = weights(key.public_key(), blinded_bytes, evaluated_bytes);
     let m = blinded.vartime_sum_of_products(&weights);
     let z = &m * key.secret();
 
-    let nonce = random_scalar(rng);
+    let nonce = nonce(&m);
     let t2 = FixedBase::GENERATOR.mul(&nonce);
     let t3 = &m * &nonce;
 
@@ -36,6 +36,21 @@ pub(crate) fn prove(
     proof[..SCALAR_BYTES].copy_from_slice(&c.to_bytes());
     proof[SCALAR_BYTES..].copy_from_slice(&s.to_bytes());
     proof
+}
+
+/// A nonce of 64 bytes of `rng`, the key and the batch (through its composite M), hashed together.
+///
+/// RFC 9497 draws it from the generator alone; a verifier sees no difference. But one nonce in the proofs of two
+/// batches reveals the key, and a generator does repeat itself, as after a virtual machine is set back to a
+/// snapshot. Hashed like this, two batches have two nonces even then.
+pub(crate) fn hedged_nonce(key: &KeyPair, m: &Point, rng: &mut (impl CryptoRng + ?Sized)) -> Scalar {
+    let mut random = Zeroizing::new([0; 64]);
+    rng.fill_bytes(random.as_mut_slice());
+    let mut hash = Sha512::new_with_prefix(b"concordat: nonce of a DLEQ proof");
+    hash.update(random.as_slice());
+    hash.update(Zeroizing::new(key.secret().to_bytes()).as_slice());
+    hash.update(m.encode());
+    Scalar::from_wide_bytes(&Zeroizing::new(hash.finalize().into()))
 }
 
 /// VerifyProof (RFC 9497 §2.2.2). The points are those of the bytes beside them, in equal number.

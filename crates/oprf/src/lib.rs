@@ -30,7 +30,7 @@
 //!
 //! # On the wire
 //! Exactly what RFC 9497 §2.1, §2.2 and §4.1 define, with the elements of a batch packed: `32 * n` bytes. A proof is
-//! 64 bytes, two scalars c and s. A batch holds 1 to [`MAX_BATCH`] elements; equal ones are fine.
+//! 64 bytes, two scalars c and s; its nonce is hedged against a generator that repeats itself. A batch holds 1 to [`MAX_BATCH`] elements; equal ones are fine.
 //!
 //! # What leaks
 //! - A blinded element is uniform whatever its input: the owner learns the number of elements, nothing else, even

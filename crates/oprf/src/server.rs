@@ -1,6 +1,6 @@
 //! The owner's side: it holds the key.
 
-use concordat_lanes::{ELEMENT_BYTES, Points};
+use concordat_lanes::{ELEMENT_BYTES, Point, Points, Scalar};
 use rand::CryptoRng;
 use zeroize::Zeroizing;
 
@@ -20,8 +20,8 @@ pub struct Evaluation {
 impl KeyPair {
     /// BlindEvaluate of RFC 9497 §3.3.2 for a batch: evaluates packed blinded elements and proves it.
     ///
-    /// Takes 64 bytes of `rng` for the proof's nonce. **The generator must never give the same bytes for two different
-    /// batches**, as it would after a virtual machine is set back: the two proofs would reveal the key.
+    /// Takes 64 bytes of `rng` for the proof's nonce, which also depends on the key and the batch: a generator that
+    /// repeats itself gives equal proofs of equal batches, and reveals nothing.
     ///
     /// # Errors
     /// An empty or too large batch; the first element at fault. All are found before the key is used.
@@ -30,13 +30,7 @@ impl KeyPair {
         elements: &[u8],
         rng: &mut (impl CryptoRng + ?Sized),
     ) -> Result<Evaluation, EvaluateError> {
-        let blinded = decode_batch(elements)?;
-        let evaluated = blinded.mul_shared(self.half()).double_and_encode();
-        let proof = dleq::prove(self, &blinded, elements, &evaluated, rng);
-        Ok(Evaluation {
-            elements: evaluated,
-            proof,
-        })
+        blind_evaluate(self, elements, |m| dleq::hedged_nonce(self, m, rng))
     }
 
     /// Evaluate of RFC 9497 §3.3.2 for the owner's own inputs, as many as there are: no blinding, no proof.
@@ -61,6 +55,21 @@ impl KeyPair {
         }
         Ok(outputs)
     }
+}
+
+/// BlindEvaluate with a given way to choose the nonce.
+pub(crate) fn blind_evaluate(
+    key_pair: &KeyPair,
+    elements: &[u8],
+    nonce: impl FnOnce(&Point) -> Scalar,
+) -> Result<Evaluation, EvaluateError> {
+    let blinded = decode_batch(elements)?;
+    let evaluated = blinded.mul_shared(key_pair.half()).double_and_encode();
+    let proof = dleq::prove(key_pair, &blinded, elements, &evaluated, nonce);
+    Ok(Evaluation {
+        elements: evaluated,
+        proof,
+    })
 }
 
 /// Decodes blinded elements that somebody sent, after their number is checked.

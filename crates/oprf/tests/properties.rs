@@ -5,6 +5,8 @@
 mod common;
 
 use common::{client_of, inputs, key_pair, rng};
+use concordat_lanes::Scalar;
+use concordat_oprf::danger::{blind_evaluate_unhedged, secret_key_bytes};
 use concordat_oprf::{Blinded, Client, ELEMENT_BYTES, Evaluation, KeyPair, Output, Verified};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -115,6 +117,35 @@ fn keys_outputs_and_proofs_differ_where_they_must() {
     let (one, two): (Evaluation, Evaluation) = (evaluate(3), evaluate(4));
     assert_eq!(one.elements, two.elements);
     assert_ne!(one.proof, two.proof);
+}
+
+#[test]
+fn a_generator_that_repeats_itself_does_not_give_the_key_away() {
+    let key_pair = key_pair(1);
+    let client = client_of(&key_pair);
+    let first = client.blind(&[b"x"], &mut rng(2)).unwrap();
+    let second = client.blind(&[b"y"], &mut rng(3)).unwrap();
+
+    // What anybody does with the proofs (c, s = r - c * k) of two batches, hoping for one r.
+    let scalar = |bytes: &[u8]| Scalar::from_canonical_bytes(bytes.try_into().unwrap()).unwrap();
+    let solve = |one: Evaluation, two: Evaluation| {
+        let s = &scalar(&one.proof[32..]) - &scalar(&two.proof[32..]);
+        let c = &scalar(&two.proof[..32]) - &scalar(&one.proof[..32]);
+        (&s * &c.invert()).to_bytes()
+    };
+    let secret = secret_key_bytes(&key_pair);
+
+    let unhedged =
+        |batch: &Blinded| blind_evaluate_unhedged(&key_pair, batch.elements(), &mut rng(4)).unwrap();
+    assert_eq!(
+        solve(unhedged(&first), unhedged(&second)),
+        *secret,
+        "the attack works where nothing prevents it"
+    );
+
+    let hedged = |batch: &Blinded| key_pair.blind_evaluate(batch.elements(), &mut rng(4)).unwrap();
+    assert_ne!(solve(hedged(&first), hedged(&second)), *secret);
+    assert_eq!(hedged(&first), hedged(&first));
 }
 
 #[test]

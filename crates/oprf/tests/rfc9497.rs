@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 
-use concordat_oprf::danger::{UnprovenBlinded, UnprovenKey, secret_key_bytes};
+use concordat_oprf::danger::{UnprovenBlinded, UnprovenKey, blind_evaluate_unhedged, secret_key_bytes};
 use concordat_oprf::{Client, KeyPair, Output};
 use rand::{TryCryptoRng, TryRng};
 use serde::Deserialize;
@@ -137,7 +137,7 @@ fn mode_1_voprf() {
         assert!(rng.0.is_empty(), "all of the blinds were used");
 
         let mut rng = Scalars::new(&batch.proof_nonce);
-        let evaluation = key_pair.blind_evaluate(blinded.elements(), &mut rng).unwrap();
+        let evaluation = blind_evaluate_unhedged(&key_pair, blinded.elements(), &mut rng).unwrap();
         assert_eq!(hex::encode(&evaluation.elements), batch.evaluated.concat());
         assert_eq!(Some(hex::encode(evaluation.proof)), batch.proof);
         assert!(rng.0.is_empty(), "the nonce was used");
@@ -166,7 +166,7 @@ fn the_additive_client_gets_the_same_outputs() {
             "another blinding"
         );
         let mut rng = Scalars::new(&batch.proof_nonce);
-        let evaluation = key_pair.blind_evaluate(blinded.elements(), &mut rng).unwrap();
+        let evaluation = blind_evaluate_unhedged(&key_pair, blinded.elements(), &mut rng).unwrap();
         let outputs = blinded
             .verify(&evaluation.elements, &evaluation.proof)
             .unwrap()
