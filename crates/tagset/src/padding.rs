@@ -188,6 +188,48 @@ mod tests {
         }
     }
 
+    /// 300 of 1,000 drawn tags are live: guessing finds some, looking at all finds the rest, none is taken twice, and not the oldest
+    /// first.
+    #[test]
+    fn live_padding_is_picked_from_everywhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut padding = Padding::new([5; 32]);
+        let all: Vec<u128> = {
+            let mut draw = padding.draw();
+            (0..1000).map(|_| draw()).collect()
+        };
+        let live: HashSet<u128> = all.iter().copied().skip(100).step_by(3).collect();
+        let options = crate::Options {
+            padding_reserve: 0,
+            ..crate::Options::default()
+        };
+        let mut builder = crate::SnapshotBuilder::new(dir.path(), options).unwrap();
+        live.iter()
+            .for_each(|tag| builder.push(&tag.to_be_bytes()).unwrap());
+        builder.push_canary(&[1; 16]).unwrap();
+        let (base, _) = builder.finish([0; 32], &mut Padding::new([6; 32])).unwrap();
+        let snapshot = crate::snapshot::tests::signed_and_installed(dir.path(), base);
+
+        for count in [0, 1, 150, 299, 300] {
+            let picked = padding.pick_live(&snapshot, count).unwrap();
+            let distinct: HashSet<u128> = picked.iter().copied().collect();
+            assert_eq!((picked.len() as u64, distinct.len() as u64), (count, count));
+            assert!(distinct.is_subset(&live));
+            let young = all[550..].iter().filter(|tag| distinct.contains(tag)).count() as u64;
+            assert!(young >= count / 3, "{young} of {count} from the younger half");
+        }
+        let error = padding.pick_live(&snapshot, 301).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::PaddingExhausted {
+                needed: 301,
+                live: 300
+            }
+        ));
+        let none = Padding::new([5; 32]).pick_live(&snapshot, 1).unwrap_err();
+        assert!(matches!(none, Error::PaddingExhausted { needed: 1, live: 0 }));
+    }
+
     #[test]
     fn padding_is_not_shown() {
         assert_eq!(format!("{:?}", Padding::new([7; 32])), "Padding(redacted)");

@@ -326,3 +326,33 @@ fn read_note(dir: &Path) -> Result<Option<Vec<u8>>, Error> {
         .map_err(io_error("read", &path))?;
     Ok(Some(note))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn signed_and_installed(dir: &Path, base: Base) -> Snapshot {
+        let key = concordat_note::SigningKey::from_seed("owner.example", &[1; 32]).unwrap();
+        let name = || "test".to_owned();
+        let scope = Scope {
+            agreement: name(),
+            offer: name(),
+            epoch: 1,
+            owner: name(),
+            requester: name(),
+            profile: name(),
+            profile_fingerprint: [0; 32],
+            public_key: [0; 32],
+        };
+        let as_of = jiff::Timestamp::UNIX_EPOCH;
+        let manifest = Manifest {
+            scope,
+            version: 1,
+            as_of,
+            max_age_seconds: 1,
+            base,
+            deltas: vec![],
+        };
+        Snapshot::install(dir, SignedManifest::sign(manifest, &key).unwrap(), None).unwrap()
+    }
+}

@@ -1,13 +1,19 @@
 //! A hostile owner, a bad disk, an attacker on the way: everything is refused by name, and the last good snapshot stays.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::{build, canary_tags, copy_dir, installed, manifest, names, owner, owner_key, scope, sign, small, tag};
+use common::{
+    build, canary_tags, copy_dir, installed, manifest, names, owner, owner_key, scope, sign, small, tag,
+};
 use concordat_note::Note;
 use concordat_tagset::{
     Damage, DeltaBuilder, Digest, Error, Fault, Manifest, Options, Padding, Role, SignedManifest, Snapshot,
@@ -34,7 +40,13 @@ fn sorted(tags: impl IntoIterator<Item = Tag>) -> Vec<Tag> {
 
 /// Writes the segments and a manifest that names them, signed by the owner: what only a hostile (or broken) owner can make.
 /// Each segment comes with the count that the manifest gives.
-fn forge(dir: &Path, version: u64, base_bits: u8, base: &[(Vec<u8>, usize)], deltas: &[(Vec<u8>, Vec<u8>, usize)]) -> SignedManifest {
+fn forge(
+    dir: &Path,
+    version: u64,
+    base_bits: u8,
+    base: &[(Vec<u8>, usize)],
+    deltas: &[(Vec<u8>, Vec<u8>, usize)],
+) -> SignedManifest {
     let put = |bytes: &Vec<u8>| {
         let digest = Digest::of(bytes);
         fs::write(dir.join(format!("{digest}.seg")), bytes).unwrap();
@@ -45,12 +57,19 @@ fn forge(dir: &Path, version: u64, base_bits: u8, base: &[(Vec<u8>, usize)], del
     let head: String = text.lines().take(8).map(|line| format!("{line}\n")).collect();
     let size: usize = base.iter().map(|(_, count)| count).sum();
     let canaries = format!("canaries 1 {}\n", "0".repeat(64));
-    let mut text = format!("{head}version {version}\nas-of {}\nmax-age 60\nsize-class {size}\nbase {base_bits}\n{canaries}", common::AS_OF);
+    let mut text = format!(
+        "{head}version {version}\nas-of {}\nmax-age 60\nsize-class {size}\nbase {base_bits}\n{canaries}",
+        common::AS_OF
+    );
     for (bytes, count) in base {
         text += &format!("segment {} {count}\n", put(bytes));
     }
     for (adds, removes, count) in deltas {
-        text += &format!("delta 0 {count}\n{canaries}adds {} {count}\nremoves {} {count}\n", put(adds), put(removes));
+        text += &format!(
+            "delta 0 {count}\n{canaries}adds {} {count}\nremoves {} {count}\n",
+            put(adds),
+            put(removes)
+        );
     }
     let note = Note::sign(&text, &[&owner_key()]).unwrap().to_string();
     SignedManifest::verify(note.as_bytes(), &owner(), &scope()).unwrap()
@@ -61,7 +80,14 @@ fn refused(make: impl FnOnce(&Path) -> SignedManifest) -> Error {
     let (dir, good) = installed(50, small());
     let forged = make(dir.path());
     let error = Snapshot::install(dir.path(), forged, None).unwrap_err();
-    let still = Snapshot::open(dir.path(), &owner(), &scope(), Some(good.signed_manifest().seen())).unwrap().unwrap();
+    let still = Snapshot::open(
+        dir.path(),
+        &owner(),
+        &scope(),
+        Some(good.signed_manifest().seen()),
+    )
+    .unwrap()
+    .unwrap();
     assert_eq!(still.signed_manifest(), good.signed_manifest());
     assert!(still.contains(&tag(0)).unwrap());
     error
@@ -78,8 +104,15 @@ fn fault(error: &Error) -> Fault {
 fn what_an_honest_hand_writes_is_accepted() {
     let dir = tempfile::tempdir().unwrap();
     let (low, high): (Vec<Tag>, Vec<Tag>) = sorted((0..100).map(tag)).into_iter().partition(|t| t[0] < 0x80);
-    let base = [(raw_segment(1, 1, 0, &low), low.len()), (raw_segment(1, 1, 1, &high), high.len())];
-    let delta = (raw_segment(2, 0, 0, &[tag(500)]), raw_segment(3, 0, 0, &[tag(5)]), 1);
+    let base = [
+        (raw_segment(1, 1, 0, &low), low.len()),
+        (raw_segment(1, 1, 1, &high), high.len()),
+    ];
+    let delta = (
+        raw_segment(2, 0, 0, &[tag(500)]),
+        raw_segment(3, 0, 0, &[tag(5)]),
+        1,
+    );
     let snapshot = Snapshot::install(dir.path(), forge(dir.path(), 1, 1, &base, &[delta]), None).unwrap();
     for n in 0..100 {
         assert_eq!(snapshot.contains(&tag(n)).unwrap(), n != 5);
@@ -117,17 +150,43 @@ fn wrong_headers_and_counts_are_refused() {
     assert_eq!(with(|b| b[9] = 2), Fault::Magic);
     assert_eq!(with(|b| b[10] = 0), Fault::Header);
     assert_eq!(with(|b| b[10] = 2), Fault::Header);
-    assert_eq!(with(|b| b[11] = 1), Fault::OutOfRange { offset: 32 + 16 * tags_below_half() });
+    assert_eq!(
+        with(|b| b[11] = 1),
+        Fault::OutOfRange {
+            offset: 32 + 16 * tags_below_half()
+        }
+    );
     assert_eq!(with(|b| b[15] = 1), Fault::Header);
-    assert_eq!(with(|b| b[23] = 11), Fault::Count { stated: 11, expected: 10 });
-    assert_eq!(with(|b| b[23] = 9), Fault::Count { stated: 9, expected: 10 });
+    assert_eq!(
+        with(|b| b[23] = 11),
+        Fault::Count {
+            stated: 11,
+            expected: 10
+        }
+    );
+    assert_eq!(
+        with(|b| b[23] = 9),
+        Fault::Count {
+            stated: 9,
+            expected: 10
+        }
+    );
     assert_eq!(with(|b| b[16] = 0xff), Fault::Header);
     assert_eq!(with(|b| b[31] = 1), Fault::Header);
 
     // The manifest counts otherwise: the file has not the size that was announced.
     for count in [9, 11] {
         let error = refused(|dir| forge(dir, 2, 0, &[(raw_segment(1, 0, 0, &tags), count)], &[]));
-        assert!(matches!(error, Error::Damaged { damage: Damage::Length { found: 192, .. }, .. }), "{error}");
+        assert!(
+            matches!(
+                error,
+                Error::Damaged {
+                    damage: Damage::Length { found: 192, .. },
+                    ..
+                }
+            ),
+            "{error}"
+        );
     }
 }
 
@@ -138,17 +197,38 @@ fn tags_below_half() -> u64 {
 #[test]
 fn segments_in_the_wrong_place_are_refused() {
     let (low, high): (Vec<Tag>, Vec<Tag>) = sorted((0..100).map(tag)).into_iter().partition(|t| t[0] < 0x80);
-    let parts = || ((raw_segment(1, 1, 0, &low), low.len()), (raw_segment(1, 1, 1, &high), high.len()));
+    let parts = || {
+        (
+            (raw_segment(1, 1, 0, &low), low.len()),
+            (raw_segment(1, 1, 1, &high), high.len()),
+        )
+    };
     let swapped = refused(|dir| forge(dir, 2, 1, &[parts().1, parts().0], &[]));
     assert!(matches!(fault(&swapped), Fault::Header | Fault::Count { .. }));
     let twice = refused(|dir| forge(dir, 2, 1, &[parts().0, parts().0], &[]));
     assert_eq!(fault(&twice), Fault::Header);
     // Headers set right for the wrong tags.
-    let lying = refused(|dir| forge(dir, 2, 1, &[(raw_segment(1, 1, 0, &high), high.len()), parts().1], &[]));
+    let lying = refused(|dir| {
+        forge(
+            dir,
+            2,
+            1,
+            &[(raw_segment(1, 1, 0, &high), high.len()), parts().1],
+            &[],
+        )
+    });
     assert_eq!(fault(&lying), Fault::OutOfRange { offset: 32 });
     // Removals passed off as additions.
     let removes = raw_segment(3, 0, 0, &[tag(1)]);
-    let swapped = refused(|dir| forge(dir, 2, 1, &[parts().0, parts().1], &[(removes.clone(), removes, 1)]));
+    let swapped = refused(|dir| {
+        forge(
+            dir,
+            2,
+            1,
+            &[parts().0, parts().1],
+            &[(removes.clone(), removes, 1)],
+        )
+    });
     assert_eq!(fault(&swapped), Fault::Header);
 }
 
@@ -168,13 +248,29 @@ fn deltas_that_do_not_balance_cannot_be_merged_but_are_answered() {
     let dir = tempfile::tempdir().unwrap();
     let base = sorted((0..10).map(tag));
     // Adds what is there, removes what is not.
-    let delta = (raw_segment(2, 0, 0, &[tag(3)]), raw_segment(3, 0, 0, &[tag(4)]), 1);
+    let delta = (
+        raw_segment(2, 0, 0, &[tag(3)]),
+        raw_segment(3, 0, 0, &[tag(4)]),
+        1,
+    );
     let forged = forge(dir.path(), 1, 0, &[(raw_segment(1, 0, 0, &base), 10)], &[delta]);
     let snapshot = Snapshot::install(dir.path(), forged, None).unwrap();
     assert!(snapshot.contains(&tag(3)).unwrap() && !snapshot.contains(&tag(4)).unwrap());
-    assert!(matches!(snapshot.merge(1), Err(Error::Unbalanced { expected: 10, found: 9 })));
-    assert!(matches!(snapshot.merge(2), Err(Error::TooManyDeltas { deltas: 2, limit: 1 })));
-    let other = Manifest { base: snapshot.merge(0).unwrap(), ..snapshot.manifest().clone() };
+    assert!(matches!(
+        snapshot.merge(1),
+        Err(Error::Unbalanced {
+            expected: 10,
+            found: 9
+        })
+    ));
+    assert!(matches!(
+        snapshot.merge(2),
+        Err(Error::TooManyDeltas { deltas: 2, limit: 1 })
+    ));
+    let other = Manifest {
+        base: snapshot.merge(0).unwrap(),
+        ..snapshot.manifest().clone()
+    };
     assert!(snapshot.merge_towards(&other).unwrap());
 }
 
@@ -185,8 +281,13 @@ fn clustered_tags_are_found() {
     let shapes: [Vec<Tag>; 5] = [
         (0..5000).map(at).collect(),
         (0..5000).map(|n| at(u128::MAX - n)).collect(),
-        (0..2500).map(at).chain((0..2500).map(|n| at(u128::MAX - n))).collect(),
-        (0..128).flat_map(|b| (0..40).map(move |n| at((1u128 << b) ^ n))).collect(),
+        (0..2500)
+            .map(at)
+            .chain((0..2500).map(|n| at(u128::MAX - n)))
+            .collect(),
+        (0..128)
+            .flat_map(|b| (0..40).map(move |n| at((1u128 << b) ^ n)))
+            .collect(),
         (0..5000).map(|n| at(u128::MAX / 2 + n * n * n)).collect(),
     ];
     for shape in shapes {
@@ -213,7 +314,11 @@ fn clustered_tags_are_found() {
 #[test]
 fn clustered_tags_can_be_built_and_merged() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { padding_reserve: 0, minimum_size_class: 1024, ..small() };
+    let options = Options {
+        padding_reserve: 0,
+        minimum_size_class: 1024,
+        ..small()
+    };
     let tags: Vec<Tag> = (0..1022u128).map(|n| (n + 7).to_be_bytes()).collect();
     let base = build(dir.path(), &tags, options, [7; 32], &mut Padding::new([9; 32]));
     assert_eq!(base.segments().iter().filter(|s| s.header.count == 0).count(), 13);
@@ -228,7 +333,11 @@ fn clustered_tags_can_be_built_and_merged() {
 fn rollback_and_forks_are_refused_and_the_last_good_one_stays() {
     let (dir, first) = installed(50, small());
     let text = |version, max_age| {
-        sign(Manifest { version, max_age_seconds: max_age, ..first.manifest().clone() })
+        sign(Manifest {
+            version,
+            max_age_seconds: max_age,
+            ..first.manifest().clone()
+        })
     };
     let fifth = Snapshot::install(dir.path(), text(5, 60), None).unwrap();
     let seen = fifth.signed_manifest().seen();
@@ -237,36 +346,66 @@ fn rollback_and_forks_are_refused_and_the_last_good_one_stays() {
             Snapshot::install(dir.path(), text(4, 60), seen),
             Err(Error::Rollback { seen: 5, offered: 4 })
         ));
-        assert!(matches!(Snapshot::install(dir.path(), text(5, 61), seen), Err(Error::Fork { version: 5 })));
+        assert!(matches!(
+            Snapshot::install(dir.path(), text(5, 61), seen),
+            Err(Error::Fork { version: 5 })
+        ));
         assert!(matches!(fifth.advance(text(1, 60)), Err(Error::Rollback { .. })));
-        let still = Snapshot::open(dir.path(), &owner(), &scope(), seen).unwrap().unwrap();
+        let still = Snapshot::open(dir.path(), &owner(), &scope(), seen)
+            .unwrap()
+            .unwrap();
         assert_eq!(still.manifest(), fifth.manifest());
-        assert_eq!(Snapshot::install(dir.path(), text(5, 60), seen).unwrap().manifest(), fifth.manifest());
+        assert_eq!(
+            Snapshot::install(dir.path(), text(5, 60), seen)
+                .unwrap()
+                .manifest(),
+            fifth.manifest()
+        );
     }
 
     // What the node remembers counts even if the directory is gone or was restored from an older copy.
     let old = tempfile::tempdir().unwrap();
     copy_dir(dir.path(), old.path());
-    let sixth = Snapshot::install(dir.path(), text(6, 60), Some(seen)).unwrap().signed_manifest().seen();
+    let sixth = Snapshot::install(dir.path(), text(6, 60), Some(seen))
+        .unwrap()
+        .signed_manifest()
+        .seen();
     assert!(matches!(
         Snapshot::open(old.path(), &owner(), &scope(), Some(sixth)),
         Err(Error::Rollback { seen: 6, offered: 5 })
     ));
     fs::remove_file(old.path().join("manifest.note")).unwrap();
-    assert!(Snapshot::open(old.path(), &owner(), &scope(), Some(sixth)).unwrap().is_none());
-    assert!(matches!(Snapshot::install(old.path(), text(5, 60), Some(sixth)), Err(Error::Rollback { .. })));
+    assert!(
+        Snapshot::open(old.path(), &owner(), &scope(), Some(sixth))
+            .unwrap()
+            .is_none()
+    );
+    assert!(matches!(
+        Snapshot::install(old.path(), text(5, 60), Some(sixth)),
+        Err(Error::Rollback { .. })
+    ));
 }
 
 #[test]
 fn a_damaged_manifest_on_disk_is_named() {
     let (dir, good) = installed(50, small());
     let path = dir.path().join("manifest.note");
-    let next = || sign(Manifest { version: 2, ..good.manifest().clone() });
+    let next = || {
+        sign(Manifest {
+            version: 2,
+            ..good.manifest().clone()
+        })
+    };
     for bytes in [&b""[..], b"concordat/v1/snapshot\n", &[0xff; 600 << 10]] {
         fs::write(&path, bytes).unwrap();
-        assert!(matches!(Snapshot::open(dir.path(), &owner(), &scope(), None), Err(Error::Note(_))));
+        assert!(matches!(
+            Snapshot::open(dir.path(), &owner(), &scope(), None),
+            Err(Error::Note(_))
+        ));
         let error = Snapshot::install(dir.path(), next(), None).unwrap_err();
-        assert!(matches!(&error, Error::Damaged { file, damage: Damage::Unreadable } if file == "manifest.note"));
+        assert!(
+            matches!(&error, Error::Damaged { file, damage: Damage::Unreadable } if file == "manifest.note")
+        );
     }
     fs::remove_file(path).unwrap();
     Snapshot::install(dir.path(), next(), Some(good.signed_manifest().seen())).unwrap();
@@ -275,7 +414,13 @@ fn a_damaged_manifest_on_disk_is_named() {
 /// Every byte counts: one flipped bit in each region, every length that is shorter, on disk before opening.
 #[test]
 fn damage_on_disk_is_found_when_opening_and_the_file_is_named() {
-    let (dir, snapshot) = installed(300, Options { segment_tags: 1 << 20, ..small() });
+    let (dir, snapshot) = installed(
+        300,
+        Options {
+            segment_tags: 1 << 20,
+            ..small()
+        },
+    );
     let segment = *snapshot.manifest().segments().next().unwrap();
     let path = dir.path().join(segment.file_name());
     let good = fs::read(&path).unwrap();
@@ -283,27 +428,81 @@ fn damage_on_disk_is_found_when_opening_and_the_file_is_named() {
     let open = || Snapshot::open(dir.path(), &owner(), &scope(), None);
     let named = |error: &Error| error.to_string().contains(&segment.file_name());
 
-    for position in [0, 8, 10, 11, 12, 16, 23, 24, 31, 32, 47, 48, 4095, 4096, 4111, good.len() - 16, good.len() - 1] {
+    for position in [
+        0,
+        8,
+        10,
+        11,
+        12,
+        16,
+        23,
+        24,
+        31,
+        32,
+        47,
+        48,
+        4095,
+        4096,
+        4111,
+        good.len() - 16,
+        good.len() - 1,
+    ] {
         let mut bad = good.clone();
         bad[position] ^= 0x10;
         fs::write(&path, &bad).unwrap();
         let error = open().unwrap_err();
-        assert!(matches!(error, Error::Damaged { damage: Damage::Digest(_), .. }) && named(&error), "byte {position}: {error}");
+        assert!(
+            matches!(
+                error,
+                Error::Damaged {
+                    damage: Damage::Digest(_),
+                    ..
+                }
+            ) && named(&error),
+            "byte {position}: {error}"
+        );
         let check = check_segment(&bad[..], bad.len() as u64).unwrap();
         assert_ne!(check.digest, segment.digest);
     }
-    for length in [0, 1, 31, 32, 33, 48, 4095, 4096, 4097, good.len() - 16, good.len() - 1] {
+    for length in [
+        0,
+        1,
+        31,
+        32,
+        33,
+        48,
+        4095,
+        4096,
+        4097,
+        good.len() - 16,
+        good.len() - 1,
+    ] {
         fs::write(&path, &good[..length]).unwrap();
         let error = open().unwrap_err();
-        let expected = Damage::Length { expected: good.len() as u64, found: length as u64 };
-        assert!(matches!(error, Error::Damaged { damage, .. } if damage == expected) && named(&error), "{error}");
+        let expected = Damage::Length {
+            expected: good.len() as u64,
+            found: length as u64,
+        };
+        assert!(
+            matches!(error, Error::Damaged { damage, .. } if damage == expected) && named(&error),
+            "{error}"
+        );
         // As a stream, for tools: never a panic, always a fault, for whole tags the count.
         let check = check_segment(&good[..length], length as u64).unwrap();
         assert!(check.fault.is_some(), "{length} bytes");
-        assert!(check_segment(&good[..length], good.len() as u64).is_err(), "the reader ends early");
+        assert!(
+            check_segment(&good[..length], good.len() as u64).is_err(),
+            "the reader ends early"
+        );
     }
     fs::write(&path, [&good[..], &[0; 16]].concat()).unwrap();
-    assert!(matches!(open(), Err(Error::Damaged { damage: Damage::Length { .. }, .. })));
+    assert!(matches!(
+        open(),
+        Err(Error::Damaged {
+            damage: Damage::Length { .. },
+            ..
+        })
+    ));
     fs::remove_file(&path).unwrap();
     let error = open().unwrap_err();
     assert!(matches!(error, Error::Missing { .. }) && named(&error));
@@ -314,7 +513,13 @@ fn damage_on_disk_is_found_when_opening_and_the_file_is_named() {
 /// What goes wrong after opening is an error in the lookup, never "no".
 #[test]
 fn damage_while_open_is_found_when_looking_up() {
-    let (dir, snapshot) = installed(300, Options { segment_tags: 1 << 20, ..small() });
+    let (dir, snapshot) = installed(
+        300,
+        Options {
+            segment_tags: 1 << 20,
+            ..small()
+        },
+    );
     let segment = *snapshot.manifest().segments().next().unwrap();
     let path = dir.path().join(segment.file_name());
     let good = fs::read(&path).unwrap();
@@ -329,15 +534,30 @@ fn damage_while_open_is_found_when_looking_up() {
     fs::write(&path, &bad).unwrap();
     let error = snapshot.contains(victim).unwrap_err();
     let page = (position / 4096 * 4096) as u64;
-    assert!(matches!(error, Error::Damaged { damage: Damage::Page { offset }, .. } if offset == page), "{error}");
+    assert!(
+        matches!(error, Error::Damaged { damage: Damage::Page { offset }, .. } if offset == page),
+        "{error}"
+    );
     assert!(snapshot.contains_many(&tags).is_err());
     assert!(snapshot.tags().any(|tag| tag.is_err()));
     assert!(snapshot.merge(0).is_err());
 
     fs::write(&path, &good[..100]).unwrap();
     let error = snapshot.contains(victim).unwrap_err();
-    assert!(matches!(error, Error::Damaged { damage: Damage::Length { found: 100, .. }, .. }), "{error}");
-    assert!(matches!(snapshot.read_segment(&segment.digest, 64, 100), Err(Error::Damaged { .. })));
+    assert!(
+        matches!(
+            error,
+            Error::Damaged {
+                damage: Damage::Length { found: 100, .. },
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(matches!(
+        snapshot.read_segment(&segment.digest, 64, 100),
+        Err(Error::Damaged { .. })
+    ));
     fs::write(&path, &good).unwrap();
     assert!(snapshot.contains_many(&tags).unwrap().iter().all(|found| *found));
 }
@@ -365,13 +585,21 @@ fn hex(bytes: &[u8]) -> String {
 /// Adds and removals may be given in any number; what a partner sees is a class.
 #[test]
 fn changes_are_hidden_in_the_churn_class() {
-    let (_dir, snapshot) = installed(100, Options { padding_reserve: 300, ..small() });
+    let (_dir, snapshot) = installed(
+        100,
+        Options {
+            padding_reserve: 300,
+            ..small()
+        },
+    );
     let mut sizes = Vec::new();
     for changes in [0, 1, 5, 6, 7, 50] {
         let mut builder = DeltaBuilder::new(&snapshot, small()).unwrap();
         (0..changes).for_each(|n| builder.add(&tag(1000 + n)).unwrap());
         (0..changes / 2).for_each(|n| builder.remove(&tag(n)).unwrap());
-        canary_tags([8; 32], 2).iter().for_each(|canary| builder.add_canary(canary));
+        canary_tags([8; 32], 2)
+            .iter()
+            .for_each(|canary| builder.add_canary(canary));
         let mut padding = Padding::resume([9; 32], 412);
         let (delta, report) = builder.finish([8; 32], &mut padding).unwrap();
         assert_eq!((report.added, report.removed), (changes + 2, changes / 2));
@@ -395,20 +623,32 @@ fn a_delta_refuses_what_makes_no_sense() {
     let mut both = start();
     both.add(&tag(500)).unwrap();
     both.remove(&tag(500)).unwrap();
-    assert!(matches!(both.finish([8; 32], &mut padding()), Err(Error::AddedAndRemoved)));
+    assert!(matches!(
+        both.finish([8; 32], &mut padding()),
+        Err(Error::AddedAndRemoved)
+    ));
 
     let without = DeltaBuilder::new(&snapshot, small()).unwrap();
-    assert!(matches!(without.finish([8; 32], &mut padding()), Err(Error::CanaryCount(0))));
+    assert!(matches!(
+        without.finish([8; 32], &mut padding()),
+        Err(Error::CanaryCount(0))
+    ));
 
     let mut stale = start();
     stale.add_canary(&canary_tags([7; 32], 1)[0]);
-    assert!(matches!(stale.finish([8; 32], &mut padding()), Err(Error::StaleCanary)));
+    assert!(matches!(
+        stale.finish([8; 32], &mut padding()),
+        Err(Error::StaleCanary)
+    ));
 
     // 154 padding tags, 200 wanted.
     let mut greedy = start();
     (0..255).for_each(|n| greedy.add(&tag(1000 + n)).unwrap());
     match greedy.finish([8; 32], &mut padding()) {
-        Err(Error::PaddingExhausted { needed: 256, live: 154 }) => {}
+        Err(Error::PaddingExhausted {
+            needed: 256,
+            live: 154,
+        }) => {}
         other => panic!("{other:?}"),
     }
     // Exactly as many as there are.
@@ -432,7 +672,11 @@ fn padding_that_was_forgotten_is_passed_over() {
     builder.add_canary(&canary_tags([8; 32], 1)[0]);
     let (delta, _) = builder.finish([8; 32], &mut forgetful).unwrap();
     assert_eq!(forgetful.drawn(), 154 + 7);
-    let next = Manifest { version: 2, deltas: vec![delta], ..snapshot.manifest().clone() };
+    let next = Manifest {
+        version: 2,
+        deltas: vec![delta],
+        ..snapshot.manifest().clone()
+    };
     let next = snapshot.advance(sign(next)).unwrap();
     assert_eq!(next.tags().count() as u64, next.manifest().size_class());
 }
@@ -441,17 +685,29 @@ fn padding_that_was_forgotten_is_passed_over() {
 fn a_base_refuses_what_makes_no_sense() {
     let dir = tempfile::tempdir().unwrap();
     let new = || SnapshotBuilder::new(dir.path(), small()).unwrap();
-    assert!(matches!(new().finish([7; 32], &mut Padding::new([9; 32])), Err(Error::CanaryCount(0))));
+    assert!(matches!(
+        new().finish([7; 32], &mut Padding::new([9; 32])),
+        Err(Error::CanaryCount(0))
+    ));
 
     // The padding seed of the last base, whose padding is among the tags.
-    let first = build(dir.path(), &[tag(0)], small(), [7; 32], &mut Padding::new([9; 32]));
+    let first = build(
+        dir.path(),
+        &[tag(0)],
+        small(),
+        [7; 32],
+        &mut Padding::new([9; 32]),
+    );
     let snapshot = Snapshot::install(dir.path(), sign(manifest(1, first, vec![])), None).unwrap();
     let mut builder = new();
     for tag in snapshot.tags() {
         builder.push(&tag.unwrap()).unwrap();
     }
     builder.push_canary(&canary_tags([8; 32], 1)[0]).unwrap();
-    assert!(matches!(builder.finish([8; 32], &mut Padding::new([9; 32])), Err(Error::PaddingCollision)));
+    assert!(matches!(
+        builder.finish([8; 32], &mut Padding::new([9; 32])),
+        Err(Error::PaddingCollision)
+    ));
 }
 
 /// The same set, however it came about, is the same files.
@@ -464,18 +720,29 @@ fn merging_building_and_merging_elsewhere_give_the_same_files() {
     (200..210).for_each(|n| builder.add(&tag(n)).unwrap());
     builder.add_canary(&canary_tags([8; 32], 1)[0]);
     let (delta, _) = builder.finish([8; 32], &mut padding).unwrap();
-    let second = first.advance(sign(Manifest { version: 2, deltas: vec![delta], ..first.manifest().clone() })).unwrap();
+    let second = first
+        .advance(sign(Manifest {
+            version: 2,
+            deltas: vec![delta],
+            ..first.manifest().clone()
+        }))
+        .unwrap();
 
     let elsewhere = tempfile::tempdir().unwrap();
     copy_dir(dir.path(), elsewhere.path());
-    let partner = Snapshot::open(elsewhere.path(), &owner(), &scope(), None).unwrap().unwrap();
+    let partner = Snapshot::open(elsewhere.path(), &owner(), &scope(), None)
+        .unwrap()
+        .unwrap();
     let merged = second.merge(1).unwrap();
     assert_eq!(partner.merge(1).unwrap(), merged);
     assert_eq!(merged.canaries().len(), 2);
     assert_eq!(names(dir.path()), names(elsewhere.path()));
 
     let anew = tempfile::tempdir().unwrap();
-    let exact = Options { padding_reserve: 0, ..small() };
+    let exact = Options {
+        padding_reserve: 0,
+        ..small()
+    };
     let mut builder = SnapshotBuilder::new(anew.path(), exact).unwrap();
     let mut tags: Vec<Tag> = second.tags().map(Result::unwrap).collect();
     tags.reverse();

@@ -1,6 +1,10 @@
 //! The manifest's text: one way to write it, nothing else accepted, every rule with its error.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test stops at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
 
 mod common;
 
@@ -13,7 +17,11 @@ use proptest::prelude::*;
 /// A base of two segments and one delta.
 fn sample() -> Manifest {
     let dir = tempfile::tempdir().unwrap();
-    let options = concordat_tagset::Options { minimum_size_class: 128, padding_reserve: 16, ..small() };
+    let options = concordat_tagset::Options {
+        minimum_size_class: 128,
+        padding_reserve: 16,
+        ..small()
+    };
     let mut padding = Padding::new([9; 32]);
     let tags: Vec<_> = (0..10).map(tag).collect();
     let base = build(dir.path(), &tags, options.clone(), [7; 32], &mut padding);
@@ -21,9 +29,15 @@ fn sample() -> Manifest {
     let mut builder = DeltaBuilder::new(&first, options).unwrap();
     builder.add(&tag(10)).unwrap();
     builder.remove(&tag(0)).unwrap();
-    canary_tags([8; 32], 1).iter().for_each(|canary| builder.add_canary(canary));
+    canary_tags([8; 32], 1)
+        .iter()
+        .for_each(|canary| builder.add_canary(canary));
     let (delta, _) = builder.finish([8; 32], &mut padding).unwrap();
-    Manifest { version: 2, deltas: vec![delta], ..first.manifest().clone() }
+    Manifest {
+        version: 2,
+        deltas: vec![delta],
+        ..first.manifest().clone()
+    }
 }
 
 /// Frozen: a change of any byte here is a new version of the format. The segments' digests freeze the segment format, the sorting, the
@@ -42,7 +56,10 @@ fn parsing_gives_back_what_was_written() {
     assert_eq!(manifest.canaries().count(), 2);
     assert_eq!(manifest.segments().count(), 4);
     assert_eq!(manifest.total_bytes(), 4 * 32 + (128 + 8 + 8) * 16);
-    assert_eq!(manifest.expires_at(), "2026-11-22T20:00:00Z".parse::<Timestamp>().unwrap());
+    assert_eq!(
+        manifest.expires_at(),
+        "2026-11-22T20:00:00Z".parse::<Timestamp>().unwrap()
+    );
 }
 
 #[test]
@@ -66,7 +83,10 @@ fn what_is_written_in_another_way_is_refused() {
     }
     let last = text.lines().count();
     for changed in [text.trim_end().to_owned(), text.replace('\n', "\r\n")] {
-        assert_eq!(Manifest::parse(&changed).unwrap_err(), ManifestError::NotCanonical { line: last });
+        assert_eq!(
+            Manifest::parse(&changed).unwrap_err(),
+            ManifestError::NotCanonical { line: last }
+        );
     }
 }
 
@@ -78,16 +98,29 @@ fn a_line_that_is_missing_doubled_or_swapped_is_refused() {
     for at in 0..lines.len() {
         let mut missing = lines.clone();
         missing.remove(at);
-        assert!(Manifest::parse(&join(&missing)).is_err(), "without line {}", at + 1);
+        assert!(
+            Manifest::parse(&join(&missing)).is_err(),
+            "without line {}",
+            at + 1
+        );
         let mut doubled = lines.clone();
         doubled.insert(at, lines[at]);
         // Two sets of canaries are allowed in a base.
         let is_base_canaries = lines[at].starts_with("canaries") && lines[at - 1].starts_with("base");
-        assert_eq!(Manifest::parse(&join(&doubled)).is_ok(), is_base_canaries, "line {} twice", at + 1);
+        assert_eq!(
+            Manifest::parse(&join(&doubled)).is_ok(),
+            is_base_canaries,
+            "line {} twice",
+            at + 1
+        );
         if at > 0 && lines[at].split(' ').next() != lines[at - 1].split(' ').next() {
             let mut swapped = lines.clone();
             swapped.swap(at - 1, at);
-            assert!(Manifest::parse(&join(&swapped)).is_err(), "lines {at} and {} swapped", at + 1);
+            assert!(
+                Manifest::parse(&join(&swapped)).is_err(),
+                "lines {at} and {} swapped",
+                at + 1
+            );
         }
     }
 }
@@ -148,7 +181,10 @@ fn counts_that_do_not_add_up_or_overflow_are_refused() {
     let huge = line.rsplit_once(' ').unwrap().0.to_owned() + " 18446744073709551615";
     let many = line.rsplit_once(' ').unwrap().0.to_owned() + " 1073741824";
     for changed in [text.replacen(line, &huge, 1), text.replacen(line, &many, 1)] {
-        assert!(matches!(Manifest::parse(&changed), Err(ManifestError::Line { line: 16, .. })));
+        assert!(matches!(
+            Manifest::parse(&changed),
+            Err(ManifestError::Line { line: 16, .. })
+        ));
     }
 }
 
@@ -162,7 +198,10 @@ fn more_deltas_than_allowed_are_refused() {
     manifest.deltas.push(delta);
     assert!(matches!(manifest.to_text(), Err(ManifestError::Invalid(_))));
     let delta_text = &text[text.rfind("delta ").unwrap()..];
-    assert!(matches!(Manifest::parse(&(text.clone() + delta_text)), Err(ManifestError::Invalid(_))));
+    assert!(matches!(
+        Manifest::parse(&(text.clone() + delta_text)),
+        Err(ManifestError::Invalid(_))
+    ));
 }
 
 #[test]
@@ -173,20 +212,35 @@ fn a_note_is_verified_before_its_text_is_read() {
     assert_eq!(verify(signed.note()).unwrap().seen(), signed.seen());
 
     let changed = signed.note().replace("max-age 86400", "max-age 86401");
-    assert!(matches!(verify(&changed), Err(Error::Note(NoteError::BadSignature { .. }))));
+    assert!(matches!(
+        verify(&changed),
+        Err(Error::Note(NoteError::BadSignature { .. }))
+    ));
     let other = SigningKey::from_seed("police.example/aa", &[2; 32]).unwrap();
     let forged = SignedManifest::sign(sample(), &other).unwrap();
-    assert!(matches!(verify(forged.note()), Err(Error::Note(NoteError::NotSigned | NoteError::NotSignedBy { .. }))));
-    let nonsense = Note::sign("concordat/v1/agreement\n", &[&owner_key()]).unwrap().to_string();
-    assert!(matches!(verify(&nonsense), Err(Error::Manifest(ManifestError::Line { line: 1, .. }))));
+    assert!(matches!(
+        verify(forged.note()),
+        Err(Error::Note(NoteError::NotSigned | NoteError::NotSignedBy { .. }))
+    ));
+    let nonsense = Note::sign("concordat/v1/agreement\n", &[&owner_key()])
+        .unwrap()
+        .to_string();
+    assert!(matches!(
+        verify(&nonsense),
+        Err(Error::Manifest(ManifestError::Line { line: 1, .. }))
+    ));
     let large = "x".repeat(600 << 10) + "\n";
     let large = Note::sign(&large, &[&owner_key()]).unwrap().to_string();
-    assert!(matches!(verify(&large), Err(Error::Note(NoteError::TooLarge { .. }))));
+    assert!(matches!(
+        verify(&large),
+        Err(Error::Note(NoteError::TooLarge { .. }))
+    ));
 }
 
 #[test]
 fn a_manifest_for_anything_but_the_agreed_scope_is_refused_by_field() {
-    let cases: [(&str, fn(&mut concordat_tagset::Scope)); 8] = [
+    type Change = fn(&mut concordat_tagset::Scope);
+    let cases: [(&str, Change); 8] = [
         ("agreement", |s| s.agreement.push('x')),
         ("offer", |s| s.offer.push('x')),
         ("epoch", |s| s.epoch += 1),
@@ -200,7 +254,11 @@ fn a_manifest_for_anything_but_the_agreed_scope_is_refused_by_field() {
         let mut manifest = sample();
         change(&mut manifest.scope);
         match SignedManifest::verify(sign(manifest).note().as_bytes(), &owner(), &scope()) {
-            Err(Error::OutOfScope { field, expected: agreed, found }) => {
+            Err(Error::OutOfScope {
+                field,
+                expected: agreed,
+                found,
+            }) => {
                 assert_eq!(field, expected);
                 assert_ne!(agreed, found);
             }

@@ -88,7 +88,13 @@ pub(crate) fn sign(manifest: Manifest) -> SignedManifest {
 }
 
 /// A base of the given tags with two canaries.
-pub(crate) fn build(dir: &Path, tags: &[Tag], options: Options, seed: [u8; 32], padding: &mut Padding) -> Base {
+pub(crate) fn build(
+    dir: &Path,
+    tags: &[Tag],
+    options: Options,
+    seed: [u8; 32],
+    padding: &mut Padding,
+) -> Base {
     let mut builder = SnapshotBuilder::new(dir, options).unwrap();
     for tag in tags {
         builder.push(tag).unwrap();
