@@ -1,0 +1,228 @@
+//! Budgets: how many padded elements a scope may still cost, per day and per epoch.
+//!
+//! Kept on both sides: by the owner to refuse, by the requester to know before asking. An epoch is a scope, so
+//! what is used of an epoch is what is used of its scope.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::types::{Columns, ScopeId};
+use crate::{Result, Store, StoreError};
+
+/// Most charges in one call: some milliseconds of work.
+pub const MAX_CHARGES: usize = 256;
+
+const DAY_MS: i64 = 86_400_000;
+
+/// What an offer allows, in padded elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Per day (UTC).
+    pub per_day: u64,
+    /// Per epoch.
+    pub per_epoch: u64,
+}
+
+/// The cost of one chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// The scope that pays.
+    pub scope: ScopeId,
+    /// What it may cost.
+    pub quota: Quota,
+    /// Days since 1970-01-01, UTC.
+    pub day: i32,
+    /// The request.
+    pub request_id: [u8; 16],
+    /// The chunk within the request.
+    pub chunk_index: u32,
+    /// A digest of the chunk's elements: what makes a chunk sent again the same chunk.
+    pub digest: [u8; 32],
+    /// How many elements, padding included.
+    pub elements: u32,
+}
+
+/// Which of the two limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Budget {
+    /// That of the day.
+    Day,
+    /// That of the epoch.
+    Epoch,
+}
+
+/// What became of a charge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChargeOutcome {
+    /// Charged, and on disk: evaluate.
+    Charged {
+        /// Elements left today.
+        left_day: u64,
+        /// Elements left in the epoch.
+        left_epoch: u64,
+    },
+    /// The same chunk was charged before: evaluate again, it costs nothing.
+    AlreadyCharged,
+    /// The chunk's number was charged for other elements: refuse.
+    DigestMismatch,
+    /// It does not fit: refuse. Nothing was charged.
+    QuotaExceeded {
+        /// The limit that it exceeds; if both, that of the epoch.
+        which: Budget,
+        /// What is left under that limit.
+        left: u64,
+        /// When that limit is fresh again, Unix milliseconds; `None` for the epoch, whose end the key decides.
+        resets_at_ms: Option<i64>,
+    },
+}
+
+/// What was charged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// On the day.
+    pub day: u64,
+    /// In the epoch.
+    pub epoch: u64,
+}
+
+impl Store {
+    /// Charges chunks, each on its own, all in one transaction: collect what arrives together and pay for the disk
+    /// once. Outcomes are in the order of `charges`. What is charged is on disk when this returns, and is never
+    /// charged again for the same scope, request, chunk number and digest.
+    ///
+    /// # Errors
+    /// [`StoreError::TooMany`] above [`MAX_CHARGES`]; [`StoreError::NotFound`] for an unknown scope,
+    /// [`StoreError::NoKey`] for one whose key was destroyed; then nothing was charged.
+    pub async fn charge(&self, charges: &[Charge], now_ms: i64) -> Result<Vec<ChargeOutcome>> {
+        if charges.len() > MAX_CHARGES {
+            return Err(StoreError::TooMany {
+                what: "charges",
+                given: charges.len(),
+                max: MAX_CHARGES,
+            });
+        }
+        let mut tx = self.begin("charge.add").await?;
+        let mut outcomes = Vec::with_capacity(charges.len());
+        for charge in charges {
+            require_chargeable(&mut tx, charge.scope).await?;
+            let outcome = match charged_digest(&mut tx, charge).await? {
+                Some(digest) if digest == charge.digest => ChargeOutcome::AlreadyCharged,
+                Some(_) => ChargeOutcome::DigestMismatch,
+                None => decide(charge, usage(&mut tx, charge.scope, charge.day).await?),
+            };
+            if matches!(outcome, ChargeOutcome::Charged { .. }) {
+                insert(&mut tx, charge, now_ms).await?;
+            }
+            outcomes.push(outcome);
+        }
+        tx.commit().await?;
+        Ok(outcomes)
+    }
+
+    /// What was charged to a scope on a day, and in its epoch.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn usage(&self, scope: ScopeId, day: i32) -> Result<Usage> {
+        let mut view = self.inner.reader.begin().await?;
+        usage(&mut view, scope, day).await
+    }
+}
+
+fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
+    let elements = u64::from(charge.elements);
+    let left_day = charge.quota.per_day.saturating_sub(used.day);
+    let left_epoch = charge.quota.per_epoch.saturating_sub(used.epoch);
+    if elements > left_epoch {
+        return ChargeOutcome::QuotaExceeded {
+            which: Budget::Epoch,
+            left: left_epoch,
+            resets_at_ms: None,
+        };
+    }
+    if elements > left_day {
+        return ChargeOutcome::QuotaExceeded {
+            which: Budget::Day,
+            left: left_day,
+            resets_at_ms: Some((i64::from(charge.day) + 1) * DAY_MS),
+        };
+    }
+    ChargeOutcome::Charged {
+        left_day: left_day - elements,
+        left_epoch: left_epoch - elements,
+    }
+}
+
+async fn require_chargeable(conn: &mut SqliteConnection, scope: ScopeId) -> Result<()> {
+    let destroyed: Option<bool> = sqlx::query_scalar("SELECT status = 'destroyed' FROM scope WHERE id = ?")
+        .bind(scope.0)
+        .fetch_optional(conn)
+        .await?;
+    match destroyed {
+        None => Err(StoreError::NotFound { what: "scope" }),
+        Some(true) => Err(StoreError::NoKey {
+            scope,
+            destroyed: true,
+        }),
+        Some(false) => Ok(()),
+    }
+}
+
+async fn charged_digest(conn: &mut SqliteConnection, charge: &Charge) -> Result<Option<[u8; 32]>> {
+    let row =
+        sqlx::query("SELECT digest FROM charge WHERE scope_id = ? AND request_id = ? AND chunk_index = ?")
+            .bind(charge.scope.0)
+            .bind(charge.request_id.as_slice())
+            .bind(charge.chunk_index)
+            .fetch_optional(conn)
+            .await?;
+    row.map(|row| row.bytes("digest")).transpose()
+}
+
+async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO charge (scope_id, request_id, chunk_index, digest, elements, day, charged_ms)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(charge.scope.0)
+    .bind(charge.request_id.as_slice())
+    .bind(charge.chunk_index)
+    .bind(charge.digest.as_slice())
+    .bind(charge.elements)
+    .bind(charge.day)
+    .bind(now_ms)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "INSERT INTO usage_day (scope_id, day, elements) VALUES (?, ?, ?)
+         ON CONFLICT (scope_id, day) DO UPDATE SET elements = elements + excluded.elements",
+    )
+    .bind(charge.scope.0)
+    .bind(charge.day)
+    .bind(charge.elements)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "INSERT INTO usage_epoch (scope_id, elements) VALUES (?, ?)
+         ON CONFLICT (scope_id) DO UPDATE SET elements = elements + excluded.elements",
+    )
+    .bind(charge.scope.0)
+    .bind(charge.elements)
+    .execute(&mut *conn)
+    .await?;
+    Ok(())
+}
+
+async fn usage(conn: &mut SqliteConnection, scope: ScopeId, day: i32) -> Result<Usage> {
+    let row = sqlx::query(
+        "SELECT coalesce((SELECT elements FROM usage_day WHERE scope_id = ?1 AND day = ?2), 0) AS day,
+                coalesce((SELECT elements FROM usage_epoch WHERE scope_id = ?1), 0) AS epoch",
+    )
+    .bind(scope.0)
+    .bind(day)
+    .fetch_one(conn)
+    .await?;
+    Ok(Usage {
+        day: row.int("day")?,
+        epoch: row.int("epoch")?,
+    })
+}

@@ -1,0 +1,289 @@
+//! The database: opening it, its two pools, its named transactions.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rand::CryptoRng;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
+};
+use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
+
+use crate::claims::Claims;
+use crate::purge::PurgeRun;
+use crate::seal::{DataKey, MasterKey, Nonce, Sealer};
+use crate::types::{ListId, ScopeId};
+use crate::{Result, StoreError, migrate};
+
+/// How long a statement waits for a foreign process (a backup tool) that holds the file.
+const BUSY: Duration = Duration::from_secs(5);
+/// How long a transaction waits for its turn. Each one takes milliseconds: a longer queue is a node in trouble.
+const TURN: Duration = Duration::from_secs(60);
+
+/// How to open a store.
+pub struct StoreOptions {
+    /// The database file. Created, readable by its owner only, if it does not exist.
+    pub path: PathBuf,
+    /// Opens the sealed data key, or seals a fresh one in a new database.
+    pub master_key: MasterKey,
+    /// Draws the data key and the nonces of sealed values.
+    pub rng: Box<dyn CryptoRng + Send>,
+    /// Read connections, at least two. Each running [`Publication`](crate::Publication) holds one.
+    pub readers: u32,
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreOptions")
+            .field("path", &self.path)
+            .field("readers", &self.readers)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A node's memory. Cheap to clone; all clones are one store.
+///
+/// Every method may be dropped before it ends: a transaction that was not acknowledged is rolled back.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    /// One connection: transactions take turns, in the order they came.
+    writer: SqlitePool,
+    /// Reads see the last commit before they began and wait for nobody.
+    pub(crate) reader: SqlitePool,
+    pub(crate) sealer: Arc<Sealer>,
+    rng: Mutex<Box<dyn CryptoRng + Send>>,
+    pub(crate) importing: Claims<ListId>,
+    pub(crate) publishing: Claims<ScopeId>,
+    pub(crate) purge: tokio::sync::Mutex<PurgeRun>,
+    /// Held as long as the store is open, so that no second process opens it.
+    _lock: File,
+}
+
+/// Whether erased bytes are also gone from the write-ahead log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "while a reader holds the log, call `Store::checkpoint` again later"]
+pub enum Erasure {
+    /// Overwritten in the database file, and the log is empty.
+    Complete,
+    /// A long read still needs the log: call [`Store::checkpoint`] again when it has ended.
+    LogInUse,
+}
+
+impl Store {
+    /// Opens the database, brings its schema up to date and aborts what an earlier process left half done.
+    ///
+    /// # Errors
+    /// Those of the operator in [`StoreError`]: wrong key, file in use, schema too new, not a store.
+    pub async fn open(options: StoreOptions) -> Result<Self> {
+        let StoreOptions {
+            path,
+            master_key,
+            mut rng,
+            readers,
+        } = options;
+        let lock = lock_file(&path)?;
+        create_private(&path)?;
+        let writer = pool(1, connect_options(&path, 32 << 10));
+        migrate::run(&writer, &path).await?;
+        let data_key = load_data_key(&writer, &master_key, rng.as_mut()).await?;
+        let reader = pool(readers.max(2), connect_options(&path, 8 << 10).read_only(true));
+        let store = Self {
+            inner: Arc::new(Inner {
+                writer,
+                reader,
+                sealer: Arc::new(Sealer::new(data_key)),
+                rng: Mutex::new(rng),
+                importing: Claims::new(),
+                publishing: Claims::new(),
+                purge: tokio::sync::Mutex::default(),
+                _lock: lock,
+            }),
+        };
+        store.abort_abandoned_imports().await?;
+        Ok(store)
+    }
+
+    /// Waits for what is running, then closes all connections and empties the log.
+    pub async fn close(&self) {
+        self.inner.reader.close().await;
+        self.inner.writer.close().await;
+    }
+
+    /// Seals the data key under another master key. Nothing else needs to be sealed again. When this returns, the
+    /// database opens with `new` only; a backup made before still opens with the old key.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn rotate_master_key(&self, new: &MasterKey) -> Result<Erasure> {
+        let [nonce] = self.nonces();
+        let sealed = self.inner.sealer.reseal(new, &nonce)?;
+        let mut tx = self.begin("meta.rotate_master_key").await?;
+        sqlx::query("UPDATE meta SET value = ? WHERE key = 'data_key'")
+            .bind(sealed)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        self.checkpoint().await
+    }
+
+    /// Moves the write-ahead log into the database file and empties it, so that bytes erased before are gone from
+    /// both. Waits some seconds for readers.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn checkpoint(&self) -> Result<Erasure> {
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&self.inner.writer)
+            .await?;
+        Ok(match row.try_get::<i64, _>("busy")? {
+            0 => Erasure::Complete,
+            _ => Erasure::LogInUse,
+        })
+    }
+
+    /// Begins a transaction. `name` is `table.action`, for the traces.
+    pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx> {
+        let inner = self.inner.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Tx { name, inner })
+    }
+
+    /// Fresh nonces.
+    pub(crate) fn nonces<const N: usize>(&self) -> [Nonce; N] {
+        let mut nonces = [[0; 24]; N];
+        self.fill_random(nonces.as_flattened_mut());
+        nonces
+    }
+
+    pub(crate) fn fill_random(&self, bytes: &mut [u8]) {
+        let mut rng = self.inner.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        rng.fill_bytes(bytes);
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
+}
+
+/// A write transaction. Dropped without [`Tx::commit`], it is rolled back.
+pub(crate) struct Tx {
+    name: &'static str,
+    inner: Transaction<'static, Sqlite>,
+}
+
+impl Tx {
+    /// Returns when the transaction is on disk.
+    pub(crate) async fn commit(self) -> Result<()> {
+        self.inner.commit().await?;
+        tracing::trace!(tx = self.name, "committed");
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = SqliteConnection;
+
+    fn deref(&self) -> &SqliteConnection {
+        &self.inner
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+}
+
+fn connect_options(path: &Path, cache_kib: u32) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(BUSY)
+        .pragma("secure_delete", "ON")
+        // No SQL that came with the file may do more than ours.
+        .pragma("trusted_schema", "OFF")
+        // No temporary file: what is sorted stays in memory.
+        .pragma("temp_store", "MEMORY")
+        .pragma("cache_size", format!("-{cache_kib}"))
+        // Checkpoint each 16 MiB of log, and give back what a long read made it grow to.
+        .pragma("wal_autocheckpoint", "4096")
+        .pragma("journal_size_limit", "67108864")
+        .statement_cache_capacity(256)
+        .disable_statement_logging()
+}
+
+fn pool(connections: u32, options: SqliteConnectOptions) -> SqlitePool {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(TURN)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .connect_lazy_with(options)
+}
+
+/// An advisory lock beside the database; the system lets go of it when the process ends, however it ends.
+fn lock_file(path: &Path) -> Result<File> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let name = PathBuf::from(name);
+    let file = open_private(&name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyOpen {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(StoreError::Io { path: name, source }),
+    }
+}
+
+/// SQLite gives its log files the mode of the database file.
+fn create_private(path: &Path) -> Result<()> {
+    open_private(path).map(drop)
+}
+
+fn open_private(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|source| StoreError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+async fn load_data_key(
+    writer: &SqlitePool,
+    master: &MasterKey,
+    rng: &mut (dyn CryptoRng + Send),
+) -> Result<DataKey> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let sealed: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM meta WHERE key = 'data_key'")
+        .fetch_optional(&mut *tx)
+        .await?;
+    if let Some(sealed) = sealed {
+        return master.open_data_key(&sealed);
+    }
+    let (mut data_key, mut nonce) = (DataKey([0; 32]), [0; 24]);
+    rng.fill_bytes(&mut data_key.0);
+    rng.fill_bytes(&mut nonce);
+    sqlx::query("INSERT INTO meta (key, value) VALUES ('data_key', ?)")
+        .bind(master.seal_data_key(&data_key, &nonce)?)
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(data_key)
+}

@@ -1,0 +1,76 @@
+//! Statements over many rows at once.
+
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+
+use crate::Result;
+use crate::types::BlindIndex;
+
+/// A statement being bound.
+pub(crate) type Binding = Query<'static, Sqlite, SqliteArguments>;
+
+/// Rows per statement: three texts per table, so that each is prepared once and cached.
+const ROWS: [usize; 3] = [128, 16, 1];
+
+/// Runs `head VALUES (…),(…) tail` until all of `rows` are in. `bind` binds exactly `columns` values of one row.
+/// Returns how many rows changed.
+pub(crate) async fn insert_many<T: Sync>(
+    conn: &mut SqliteConnection,
+    head: &'static str,
+    columns: usize,
+    tail: &'static str,
+    rows: &[T],
+    bind: impl Fn(Binding, &T) -> Binding + Send,
+) -> Result<u64> {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    let (mut rest, mut changed) = (rows, 0);
+    for size in ROWS {
+        if rest.len() < size {
+            continue;
+        }
+        let text = format!("{head} VALUES {} {tail}", vec![row.as_str(); size].join(","));
+        while rest.len() >= size {
+            let (now, later) = rest.split_at(size);
+            rest = later;
+            // Only our own literals and question marks are in the text.
+            let mut query: Binding = sqlx::query(AssertSqlSafe(text.as_str()));
+            for row in now {
+                query = bind(query, row);
+            }
+            changed += query.execute(&mut *conn).await?.rows_affected();
+        }
+    }
+    Ok(changed)
+}
+
+/// Row ids as a JSON array, for `IN (SELECT value FROM json_each(?))`.
+pub(crate) fn json_ids(ids: impl IntoIterator<Item = i64>) -> String {
+    let numbers: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
+/// Blind indexes as a JSON array of hex, for `IN (SELECT unhex(value) FROM json_each(?))`.
+pub(crate) fn json_blind_indexes<'a>(indexes: impl IntoIterator<Item = &'a BlindIndex>) -> String {
+    let mut text = String::from("[");
+    for index in indexes {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push('"');
+        text.push_str(&hex::encode(index.0));
+        text.push('"');
+    }
+    text.push(']');
+    text
+}
+
+/// Texts as a JSON array, for `json_each(?)`.
+pub(crate) fn json_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    serde_json::Value::from_iter(texts).to_string()
+}
+
+/// The lower bound of a keyset page: the empty blob sorts before every blind index.
+pub(crate) fn after(cursor: Option<BlindIndex>) -> Vec<u8> {
+    cursor.map(|index| index.0.to_vec()).unwrap_or_default()
+}
