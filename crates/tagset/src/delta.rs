@@ -49,12 +49,8 @@ impl<'a> DeltaBuilder<'a> {
     /// # Errors
     /// [`Error::TooManyDeltas`].
     pub fn new(snapshot: &'a Snapshot, options: Options) -> Result<Self, Error> {
-        let deltas = snapshot.manifest().deltas.len() + 1;
-        if deltas > MAX_DELTAS {
-            return Err(Error::TooManyDeltas {
-                deltas,
-                limit: MAX_DELTAS,
-            });
+        if snapshot.manifest().deltas.len() >= MAX_DELTAS {
+            return Err(Error::TooManyDeltas { limit: MAX_DELTAS });
         }
         // Four sorters: changes as given, and those that are changes indeed.
         let sorter = || Sorter::new(snapshot.dir(), options.memory_bytes / 4);

@@ -125,14 +125,19 @@ pub enum Error {
         /// How many padding tags the snapshot still holds.
         live: u64,
     },
-    /// The snapshot has as many deltas as a manifest may name (or, for [`Snapshot::merge`](crate::Snapshot::merge), fewer than asked
-    /// for). Merge first.
-    #[error("{deltas} deltas: {limit} is the limit, merge first")]
+    /// The snapshot has as many deltas as a manifest may name. Merge first.
+    #[error("a snapshot has at most {limit} deltas: merge first")]
     TooManyDeltas {
-        /// How many there would be.
-        deltas: usize,
         /// How many there may be.
         limit: usize,
+    },
+    /// More deltas were to be merged than there are.
+    #[error("{wanted} deltas were to be merged, the snapshot has {deltas}")]
+    NotEnoughDeltas {
+        /// How many were to be merged.
+        wanted: usize,
+        /// How many there are.
+        deltas: usize,
     },
     /// Downloaded bytes must be appended where the file ends.
     #[error("{file} ends at byte {expected}, but bytes for offset {found} were given")]

@@ -35,6 +35,7 @@ mod files;
 mod garbage;
 mod manifest;
 mod merge;
+mod open_segment;
 mod options;
 mod padding;
 mod segment;

@@ -14,8 +14,8 @@ use crate::segments::Segments;
 pub(crate) const MAX_NOTE_BYTES: usize = 512 << 10;
 /// Deltas on one base. Each costs two more page reads per lookup and at least two open files: merge long before.
 pub(crate) const MAX_DELTAS: usize = 64;
-/// Sets of canaries in a base: those of every delta merged into it.
-pub(crate) const MAX_BASE_CANARIES: usize = 256;
+/// Sets of canaries that a base lists: its own and those of the deltas merged into it, the newest ones if there are more.
+pub(crate) const MAX_BASE_CANARIES: usize = 32;
 /// All segments of a snapshot.
 const MAX_SEGMENTS: usize = 4096;
 
@@ -101,7 +101,7 @@ pub struct Seen {
 }
 
 impl Base {
-    /// The canaries it holds: its own, and those of the deltas merged into it.
+    /// The canaries it holds: its own and those of the deltas merged into it; of more than 32 sets, the newest.
     pub fn canaries(&self) -> &[Canaries] {
         &self.canaries
     }
@@ -213,7 +213,7 @@ impl Manifest {
             (self.size_class() > 0, "the base holds no tag"),
             (
                 (1..=MAX_BASE_CANARIES).contains(&self.base.canaries.len()),
-                "a base has between 1 and 256 sets of canaries",
+                "a base has between 1 and 32 sets of canaries",
             ),
             (
                 self.canaries().all(|c| c.count > 0),

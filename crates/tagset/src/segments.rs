@@ -11,10 +11,9 @@ use tempfile::NamedTempFile;
 use crate::digest::Digest;
 use crate::error::{Error, io_error};
 use crate::files::{persist, sync_dir, temporary};
+use crate::open_segment::{Page, Segment};
 use crate::options::MAX_TAGS;
-use crate::segment::{
-    HEADER_BYTES, Page, Role, Segment, SegmentHeader, SegmentRef, check_segment, prefix_of,
-};
+use crate::segment::{HEADER_BYTES, Role, SegmentHeader, SegmentRef, check_segment, prefix_of};
 
 pub(crate) const MAX_PREFIX_BITS: u8 = 10;
 pub(crate) const MAX_SEGMENTS_PER_SET: usize = 1 << MAX_PREFIX_BITS;

@@ -12,9 +12,12 @@ use crate::Tag;
 use crate::digest::Digest;
 use crate::error::{Damage, Error, io_error};
 use crate::files::{MANIFEST_FILE, open_existing, write_whole};
-use crate::manifest::{Base, MAX_NOTE_BYTES, Manifest, Scope, Seen, SignedManifest};
+use crate::manifest::{
+    Base, Canaries, MAX_BASE_CANARIES, MAX_NOTE_BYTES, Manifest, Scope, Seen, SignedManifest,
+};
 use crate::merge::{Merge, are_disjoint};
-use crate::segment::{Page, Role, Segment};
+use crate::open_segment::{Page, Segment};
+use crate::segment::Role;
 use crate::segments::{OpenSegments, SegmentsWriter};
 
 /// Looked up by one core at a time in [`Snapshot::contains_many`].
@@ -157,13 +160,15 @@ impl Snapshot {
     /// ([`merge_towards`](Self::merge_towards)) instead of fetching.
     ///
     /// # Errors
-    /// [`Error::TooManyDeltas`] if there are fewer; [`Error::Unbalanced`]; [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::NotEnoughDeltas`]; [`Error::Unbalanced`]; [`Error::Damaged`], [`Error::Io`].
     pub fn merge(&self, deltas: usize) -> Result<Base, Error> {
         let manifest = self.manifest();
-        let merged = manifest.deltas.get(..deltas).ok_or(Error::TooManyDeltas {
-            deltas,
-            limit: manifest.deltas.len(),
-        })?;
+        if deltas > manifest.deltas.len() {
+            return Err(Error::NotEnoughDeltas {
+                wanted: deltas,
+                deltas: manifest.deltas.len(),
+            });
+        }
         let old = manifest.base.segments();
         let mut writer = SegmentsWriter::new(&self.dir, Role::Base, old.prefix_bits())?;
         for tag in self.merged(deltas) {
@@ -176,9 +181,10 @@ impl Snapshot {
                 found: segments.count(),
             });
         }
-        let mut canaries = manifest.base.canaries.clone();
-        canaries.extend(merged.iter().map(|delta| delta.canaries));
-        Ok(Base { canaries, segments })
+        Ok(Base {
+            canaries: self.merged_canaries(deltas),
+            segments,
+        })
     }
 
     /// If `next` has another base that can be this snapshot's base with some of its deltas merged, merges them, so that nothing of it
@@ -189,12 +195,17 @@ impl Snapshot {
     pub fn merge_towards(&self, next: &Manifest) -> Result<bool, Error> {
         let ours = self.manifest();
         let (from, to) = (ours.base.segments(), next.base.segments());
-        if from == to || from.count() != to.count() || from.prefix_bits() != to.prefix_bits() {
-            return Ok(from == to);
+        if from == to {
+            return Ok(true);
         }
-        // Those of our deltas that `next` still has come first in it; all before them are in its base.
-        let kept = |&merged: &usize| next.deltas.starts_with(&ours.deltas[merged..]);
-        let merged = (0..=ours.deltas.len()).find(kept).unwrap_or(ours.deltas.len());
+        if from.count() != to.count() || from.prefix_bits() != to.prefix_bits() {
+            return Ok(false);
+        }
+        // The canaries of a base tell what was merged into it.
+        let matches = |&deltas: &usize| self.merged_canaries(deltas) == next.base.canaries;
+        let Some(merged) = (1..=ours.deltas.len()).find(matches) else {
+            return Ok(false);
+        };
         match self.merge(merged) {
             Ok(base) => Ok(base.segments() == to),
             Err(Error::Unbalanced { .. }) => Ok(false),
@@ -268,6 +279,20 @@ impl Snapshot {
             Ok((tag, layer)) => (layer % 2 == 0).then_some(Ok(tag)),
             Err(e) => Some(Err(e)),
         })
+    }
+
+    /// The canaries of the base with the oldest `deltas` deltas merged into it.
+    fn merged_canaries(&self, deltas: usize) -> Vec<Canaries> {
+        let Manifest {
+            base, deltas: all, ..
+        } = self.manifest();
+        let canaries: Vec<_> = base
+            .canaries
+            .iter()
+            .copied()
+            .chain(all[..deltas].iter().map(|d| d.canaries))
+            .collect();
+        canaries[canaries.len().saturating_sub(MAX_BASE_CANARIES)..].to_vec()
     }
 
     fn sets(&self) -> impl Iterator<Item = &OpenSegments> {
