@@ -103,6 +103,25 @@ impl Note {
         });
     }
 
+    /// Copies the signatures of `signers` from another note about the same text, each after verifying it; others are left behind. So
+    /// two parties that signed apart come to one note.
+    ///
+    /// # Errors
+    /// [`NoteError::OtherText`]; [`NoteError::BadSignature`] for a line in the name of a signer that does not verify.
+    pub fn merge(&mut self, other: &Self, signers: &[VerifierKey]) -> Result<(), NoteError> {
+        if self.text != other.text {
+            return Err(NoteError::OtherText);
+        }
+        for signer in signers {
+            if self.verified_name(signer)?.is_none() && other.verified_name(signer)?.is_some() {
+                let named = |s: &&Signature| (s.name.as_str(), s.id) == (signer.name(), signer.id());
+                self.signatures
+                    .extend(other.signatures.iter().find(named).cloned());
+            }
+        }
+        Ok(())
+    }
+
     /// Reads a note. Checks the form only, no signature.
     ///
     /// # Errors
@@ -320,6 +339,9 @@ pub enum NoteError {
     /// None of the given keys signed the note.
     #[error("the note is not signed by any known key")]
     NotSigned,
+    /// [`Note::merge`]: the two notes say different things.
+    #[error("the two notes have different texts")]
+    OtherText,
     /// The caller gave two keys with one name and one id: signatures could not be told apart. Give them different names.
     #[error("two known keys share the name {name} and the key id")]
     AmbiguousVerifiers {

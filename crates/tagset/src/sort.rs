@@ -161,9 +161,10 @@ impl Iterator for RunReader<'_> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
+        #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(0), failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
         /// From a single buffer to a few runs; the least capacity is 1,024 tags.
         #[test]

@@ -268,7 +268,7 @@ fn a_manifest_for_anything_but_the_agreed_scope_is_refused_by_field() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(common::cases(256))]
 
     /// Whatever is accepted is written back as the same bytes; nothing panics.
     #[test]

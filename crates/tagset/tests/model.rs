@@ -174,7 +174,7 @@ fn sync(dir: &TempDir, held: &mut Option<Snapshot>, served: &Snapshot) -> u64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(common::cases(16))]
 
     #[test]
     fn snapshots_answer_as_a_set_does(real in prop::collection::btree_set(0..UNIVERSE, 0..200), steps in steps()) {

@@ -15,6 +15,8 @@ use concordat_tagset::{
     Base, Delta, Error, Manifest, Options, Padding, Scope, SegmentWriter, SignedManifest, Snapshot,
     SnapshotBuilder, Tag, missing_segments,
 };
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::RngSeed;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -149,4 +151,16 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
         .collect();
     names.sort();
     names
+}
+
+/// The same cases on each run; others with `PROPTEST_RNG_SEED` set.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    let mut config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(cases)
+    };
+    if config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(0);
+    }
+    config
 }
