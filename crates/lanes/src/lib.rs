@@ -44,3 +44,8 @@ pub const ELEMENT_BYTES: usize = 32;
 
 /// Bytes of one encoded scalar: little-endian, below the group order (RFC 9496 §4.4).
 pub const SCALAR_BYTES: usize = 32;
+
+/// The engine in use, for people: which arithmetic this process runs on this processor.
+pub const fn engine() -> &'static str {
+    "portable"
+}

@@ -1,1 +1,39 @@
-//! See the crate's description in Cargo.toml.
+//! An agency's node: agreements, matching, jobs, TLS and the gRPC services.
+//!
+//! One way through, for a query: [`matching_service`] checks the call, [`matching`] derives identifiers and combines
+//! verdicts, [`exchange`] runs the chunks of one offer, [`chunk`] mixes in canaries and verifies, and on the partner's
+//! side [`evaluate`] admits, charges and evaluates.
+
+pub mod admin_services;
+pub mod agreement;
+pub mod book;
+pub mod charge;
+pub mod chunk;
+pub mod clock;
+pub mod compute;
+pub mod config;
+pub mod entropy;
+pub mod evaluate;
+pub mod exchange;
+pub mod fetch;
+pub mod held;
+pub mod identity;
+pub mod import;
+pub mod intersect;
+pub mod jobs;
+pub mod keys;
+pub mod listen;
+pub mod maintenance;
+pub mod matching;
+pub mod matching_service;
+pub mod partner;
+pub mod peer_service;
+pub mod publish;
+pub mod rows;
+pub mod state;
+pub mod tls;
+pub mod watchlist_service;
+
+mod run;
+
+pub use run::{Node, Outside, StartError, open_store};

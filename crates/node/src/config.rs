@@ -1,0 +1,399 @@
+//! The node's configuration: one TOML file, unknown fields refused, units in the names, secrets never in it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Everything a node is told at start. `concordat init` writes a commented file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Who we are and where our data is.
+    pub node: Node,
+    /// The listener for other agencies' nodes.
+    pub peer: Peer,
+    /// The listener for our own systems.
+    pub api: Api,
+    /// Where secrets are read from.
+    #[serde(default)]
+    pub secrets: Secrets,
+    /// How queries are made.
+    #[serde(default)]
+    pub matching: Matching,
+    /// How snapshots are published and fetched.
+    #[serde(default)]
+    pub snapshot: Snapshot,
+    /// Processor time.
+    #[serde(default)]
+    pub compute: Compute,
+}
+
+/// Who we are and where our data is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Short id used in agreements: lower-case letters, digits, `-` and `.`, 1 to 64 characters.
+    pub agency_id: String,
+    /// Full name, for people.
+    pub agency_name: String,
+    /// Folder of the database, segments and keys. A relative path starts at the configuration file's folder.
+    pub data_dir: PathBuf,
+}
+
+/// The listener for other agencies' nodes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Address to listen on.
+    pub listen: SocketAddr,
+    /// `https://host:port` under which partners reach us; it goes into agreements.
+    pub endpoint: String,
+}
+
+/// The listener for our own systems.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Api {
+    /// Address to listen on, mTLS with certificates from `concordat client add`.
+    pub listen: SocketAddr,
+    /// Host names and addresses in the listener's certificate. Used by `concordat init` only.
+    #[serde(default = "default_names")]
+    pub names: Vec<String>,
+    /// A second listener without TLS or authentication, for trials on one machine. Loopback addresses only.
+    #[serde(default)]
+    pub insecure_loopback_listen: Option<SocketAddr>,
+}
+
+fn default_names() -> Vec<String> {
+    vec!["localhost".into(), "127.0.0.1".into()]
+}
+
+/// Where secrets are read from: a file (mode 0600) or an environment variable, never the configuration.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Secrets {
+    /// File with the 32-byte master key in hexadecimal; relative to `data_dir`.
+    pub master_key_file: PathBuf,
+    /// Environment variable with the same, used instead of the file when set here.
+    pub master_key_env: Option<String>,
+}
+
+impl Default for Secrets {
+    fn default() -> Self {
+        Self {
+            master_key_file: "master.key".into(),
+            master_key_env: None,
+        }
+    }
+}
+
+/// How queries are made.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Matching {
+    /// How long a partner may take before its verdicts are UNKNOWN, in milliseconds.
+    pub partner_deadline_ms: u32,
+    /// Elements per proof in a query. Small chunks use all cores of both nodes on one flight.
+    pub query_chunk_elements: u32,
+    /// Elements per proof in an intersect job.
+    pub job_chunk_elements: u32,
+}
+
+impl Default for Matching {
+    fn default() -> Self {
+        Self {
+            partner_deadline_ms: 2_000,
+            query_chunk_elements: 256,
+            job_chunk_elements: 1_024,
+        }
+    }
+}
+
+/// How snapshots are published and fetched.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Snapshot {
+    /// Seconds between looks for new agreements, epochs, snapshots and list changes.
+    pub poll_interval_s: u32,
+    /// Publish by ourselves when a list has changed, an epoch has begun or a snapshot ages. `false`: only on command.
+    pub auto_publish: bool,
+    /// Memory for sorting tags while publishing, in MiB.
+    pub sort_memory_mib: u32,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            poll_interval_s: 60,
+            auto_publish: true,
+            sort_memory_mib: 64,
+        }
+    }
+}
+
+/// Processor time.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Compute {
+    /// Threads for group arithmetic. 0 means one per core.
+    pub threads: usize,
+    /// Chunks that may wait for a thread; beyond it callers are told to come back.
+    pub queue_chunks: usize,
+}
+
+impl Default for Compute {
+    fn default() -> Self {
+        Self {
+            threads: 0,
+            queue_chunks: 256,
+        }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The file is not what we expect; the message names line and field.
+    #[error("{path}: {message}")]
+    Parse {
+        /// Which file.
+        path: PathBuf,
+        /// TOML's word.
+        message: String,
+    },
+    /// A value is out of range.
+    #[error("{field}: {reason}")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+impl Config {
+    /// Reads and checks a configuration file; relative paths are taken from its folder.
+    ///
+    /// # Errors
+    /// Unreadable, malformed, or a value out of range.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config = Self::parse(&text).map_err(|error| match error {
+            ConfigError::Parse { message, .. } => ConfigError::Parse {
+                path: path.to_owned(),
+                message,
+            },
+            other => other,
+        })?;
+        if let Some(folder) = path.parent() {
+            config.node.data_dir = folder.join(&config.node.data_dir);
+        }
+        Ok(config)
+    }
+
+    /// Reads and checks a configuration's text.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let config: Self = toml::from_str(text).map_err(|error| ConfigError::Parse {
+            path: PathBuf::new(),
+            message: error.to_string(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let value = |field, reason: &str| {
+            Err(ConfigError::Value {
+                field,
+                reason: reason.into(),
+            })
+        };
+        if !is_agency_id(&self.node.agency_id) {
+            return value(
+                "node.agency_id",
+                "1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit",
+            );
+        }
+        if self.node.agency_name.trim().is_empty() || self.node.agency_name.len() > 200 {
+            return value("node.agency_name", "1 to 200 characters");
+        }
+        if !self.peer.endpoint.starts_with("https://") {
+            return value("peer.endpoint", "must start with https://");
+        }
+        if self
+            .api
+            .insecure_loopback_listen
+            .is_some_and(|address| !address.ip().is_loopback())
+        {
+            return value(
+                "api.insecure_loopback_listen",
+                "an unauthenticated listener is only allowed on a loopback address",
+            );
+        }
+        let chunk = 16..=concordat_wire::MAX_CHUNK_ELEMENTS;
+        if !chunk.contains(&self.matching.query_chunk_elements) {
+            return value("matching.query_chunk_elements", "16 to 16384");
+        }
+        if !chunk.contains(&self.matching.job_chunk_elements) {
+            return value("matching.job_chunk_elements", "16 to 16384");
+        }
+        if !(1..=600_000).contains(&self.matching.partner_deadline_ms) {
+            return value("matching.partner_deadline_ms", "1 to 600000");
+        }
+        if !(1..=86_400).contains(&self.snapshot.poll_interval_s) {
+            return value("snapshot.poll_interval_s", "1 to 86400");
+        }
+        if !(8..=65_536).contains(&self.snapshot.sort_memory_mib) {
+            return value("snapshot.sort_memory_mib", "8 to 65536");
+        }
+        if !(1..=65_536).contains(&self.compute.queue_chunks) {
+            return value("compute.queue_chunks", "1 to 65536");
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can name an agency, an agreement, an offer or a list.
+pub fn is_agency_id(text: &str) -> bool {
+    let alphanumeric = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    (1..=64).contains(&text.len())
+        && text.as_bytes().first().is_some_and(alphanumeric)
+        && text.bytes().all(|b| alphanumeric(&b) || b == b'-' || b == b'.')
+}
+
+/// The commented configuration that `concordat init` writes; it parses to the defaults.
+pub fn sample(
+    agency_id: &str,
+    agency_name: &str,
+    peer_listen: &str,
+    endpoint: &str,
+    api_listen: &str,
+) -> String {
+    let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
+    format!(
+        r#"# Configuration of a Concordat node. Unknown fields are refused. Secrets are never written here.
+
+[node]
+agency_id = {agency_id}
+agency_name = {agency_name}
+# Database, segments and keys; relative to this file.
+data_dir = "."
+
+# Other agencies' nodes connect here: TLS 1.3, both sides pinned by the agreement they signed.
+[peer]
+listen = {peer_listen}
+# How partners reach this node; it goes into agreements.
+endpoint = {endpoint}
+
+# Our own systems connect here, with certificates from `concordat client add`.
+[api]
+listen = {api_listen}
+names = ["localhost", "127.0.0.1"]
+# A listener without any authentication, for trials on one machine. Loopback only.
+# insecure_loopback_listen = "127.0.0.1:7445"
+
+[secrets]
+# 32 bytes in hexadecimal, mode 0600, relative to data_dir ...
+master_key_file = "master.key"
+# ... or the name of an environment variable that holds them.
+# master_key_env = "CONCORDAT_MASTER_KEY"
+
+[matching]
+# A partner that takes longer is answered for with UNKNOWN.
+partner_deadline_ms = 2000
+# Elements per proof: small for queries (all cores work on one flight), larger for list against list.
+query_chunk_elements = 256
+job_chunk_elements = 1024
+
+[snapshot]
+poll_interval_s = 60
+auto_publish = true
+sort_memory_mib = 64
+
+[compute]
+# 0: one thread per core.
+threads = 0
+# Chunks that may wait; beyond it callers get RESOURCE_EXHAUSTED and a delay.
+queue_chunks = 256
+"#,
+        agency_id = text(agency_id),
+        agency_name = text(agency_name),
+        peer_listen = text(peer_listen),
+        endpoint = text(endpoint),
+        api_listen = text(api_listen),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample_text() -> String {
+        sample(
+            "nl-police",
+            "Politie \"Oost\"",
+            "0.0.0.0:7443",
+            "https://match.example:7443",
+            "127.0.0.1:7444",
+        )
+    }
+
+    #[test]
+    fn the_sample_parses_to_the_defaults() {
+        let config = Config::parse(&sample_text()).expect("sample");
+        assert_eq!(config.node.agency_name, "Politie \"Oost\"");
+        assert_eq!(
+            format!("{:?}", config.matching),
+            format!("{:?}", Matching::default())
+        );
+        assert_eq!(
+            format!("{:?}", config.snapshot),
+            format!("{:?}", Snapshot::default())
+        );
+        assert_eq!(
+            format!("{:?}", config.compute),
+            format!("{:?}", Compute::default())
+        );
+        assert_eq!(
+            format!("{:?}", config.secrets),
+            format!("{:?}", Secrets::default())
+        );
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_name() {
+        let change = |from: &str, to: &str| {
+            let text = sample_text();
+            assert!(text.contains(from), "the sample holds {from}");
+            Config::parse(&text.replace(from, to)).expect_err(to).to_string()
+        };
+        assert!(change("\"nl-police\"", "\"NL Police\"").starts_with("node.agency_id"));
+        assert!(change("https://match", "http://match").starts_with("peer.endpoint"));
+        assert!(change("query_chunk_elements = 256", "query_chunk_elements = 8").contains("query_chunk"));
+        assert!(change("threads = 0", "threads = 0\nthreds = 1").contains("threds"));
+        assert!(
+            change(
+                "# insecure_loopback_listen = \"127.0.0.1:7445\"",
+                "insecure_loopback_listen = \"0.0.0.0:7445\""
+            )
+            .starts_with("api.insecure_loopback_listen")
+        );
+        assert!(change("poll_interval_s = 60", "poll_interval_s = 0").contains("poll_interval_s"));
+    }
+}

@@ -1,0 +1,281 @@
+//! The owner's side of a query: admit, charge, evaluate, prove.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use concordat_oprf::EvaluateError;
+use concordat_store::{Budget, Charge, ChargeOutcome, Quota};
+use concordat_wire::v1::{
+    ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
+    evaluate_request, evaluate_response,
+};
+use concordat_wire::{Fault, MAX_CHUNK_ELEMENTS};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tonic::{Status, Streaming};
+
+use crate::agreement::{Offer, purpose_name};
+use crate::book::Entry;
+use crate::compute::{Busy, Priority};
+use crate::keys::OwnKey;
+use crate::state::State;
+
+/// Chunks of one stream in work at once. The next is read when one is done: a fast sender is held back.
+const IN_WORK: usize = 16;
+/// A stream that sends nothing for so long is closed.
+const IDLE: Duration = Duration::from_secs(120);
+/// Requests of at most so many elements are taken as a person waiting.
+const INTERACTIVE_ELEMENTS: u64 = 65_536;
+
+/// An admitted request.
+struct Admitted {
+    entry: Arc<Entry>,
+    offer: Offer,
+    epoch: u32,
+    key: Arc<OwnKey>,
+    request_id: [u8; 16],
+    announced: u64,
+    priority: Priority,
+}
+
+/// Serves one `Evaluate` stream of `partner`.
+///
+/// # Errors
+/// The opening is refused: not permitted, or malformed. Later trouble is answered chunk by chunk, or ends the stream.
+pub async fn serve(
+    state: Arc<State>,
+    partner: String,
+    mut requests: Streaming<EvaluateRequest>,
+) -> Result<mpsc::Receiver<Result<EvaluateResponse, Status>>, Status> {
+    let first = next(&mut requests).await?.and_then(|request| request.message);
+    let Some(evaluate_request::Message::Open(open)) = first else {
+        return Err(Fault::invalid(
+            "PEER-002",
+            "message",
+            "the first message of a stream is its opening",
+        )
+        .into());
+    };
+    let purpose = open.purpose();
+    let now = state.clock.now();
+    let (entry, offer, epoch) = state.book.admit(&partner, open.scope.as_ref(), now)?;
+    entry.agreement.permits(&offer, purpose, &open.legal_basis, now)?;
+    let request_id: [u8; 16] = open
+        .request_id
+        .as_slice()
+        .try_into()
+        .map_err(|_| Fault::invalid("PEER-003", "request_id", "a request id has 16 bytes"))?;
+    let key = state
+        .own_keys
+        .get(
+            &state.store,
+            &state.identity.signing,
+            &state.entropy,
+            (&entry.agreement, &offer, epoch),
+            state.now_ms(),
+        )
+        .await?;
+    tracing::info!(
+        partner,
+        agreement = entry.agreement.id,
+        offer = offer.id,
+        epoch,
+        elements = open.padded_elements,
+        purpose = purpose_name(purpose),
+        "evaluating"
+    );
+    let priority = if open.padded_elements <= INTERACTIVE_ELEMENTS {
+        Priority::Interactive
+    } else {
+        Priority::Bulk
+    };
+    let announced = open.padded_elements;
+    let admitted = Arc::new(Admitted {
+        entry,
+        offer,
+        epoch,
+        key,
+        request_id,
+        announced,
+        priority,
+    });
+    let (sender, receiver) = mpsc::channel(IN_WORK);
+    tokio::spawn(async move {
+        if let Err(status) = run(&state, &admitted, &mut requests, &sender).await {
+            // The partner may be gone: then nobody reads why.
+            let _ = sender.send(Err(status)).await;
+        }
+    });
+    Ok(receiver)
+}
+
+async fn next(requests: &mut Streaming<EvaluateRequest>) -> Result<Option<EvaluateRequest>, Status> {
+    tokio::time::timeout(IDLE, requests.message())
+        .await
+        .map_err(|_| Status::deadline_exceeded("the stream was idle for too long"))?
+}
+
+async fn run(
+    state: &Arc<State>,
+    admitted: &Arc<Admitted>,
+    requests: &mut Streaming<EvaluateRequest>,
+    sender: &mpsc::Sender<Result<EvaluateResponse, Status>>,
+) -> Result<(), Status> {
+    let mut working = FuturesUnordered::new();
+    let mut received = 0_u64;
+    let mut open = true;
+    while open || !working.is_empty() {
+        let room = working.len() < IN_WORK;
+        tokio::select! {
+            () = sender.closed() => return Ok(()),
+            () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
+            Some(answer) = working.next(), if !working.is_empty() => {
+                let answer: Result<evaluate_response::Message, Fault> = answer;
+                let response = EvaluateResponse { message: Some(answer?) };
+                if sender.send(Ok(response)).await.is_err() {
+                    return Ok(());
+                }
+            }
+            request = next(requests), if open && room => match request?.and_then(|request| request.message) {
+                None => open = false,
+                Some(evaluate_request::Message::Open(_)) => {
+                    return Err(Fault::invalid("PEER-002", "open", "a stream is opened once").into());
+                }
+                Some(evaluate_request::Message::Chunk(chunk)) => {
+                    let elements = check_size(&chunk)?;
+                    received += u64::from(elements);
+                    // A chunk the partner was told to send again is counted again here, hence the slack.
+                    if received > admitted.announced.saturating_mul(8) {
+                        return Err(Fault::invalid(
+                            "PEER-005",
+                            "padded_elements",
+                            "many more elements were sent than announced",
+                        ).into());
+                    }
+                    working.push(evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements));
+                }
+            },
+        }
+    }
+    Ok(())
+}
+
+/// Size and count are bounded before anything else is done with a chunk.
+fn check_size(chunk: &EvaluateChunk) -> Result<u32, Fault> {
+    let bytes = chunk.elements.len();
+    if bytes == 0 || bytes % 32 != 0 || bytes > MAX_CHUNK_ELEMENTS as usize * 32 {
+        return Err(Fault::invalid(
+            "PEER-004",
+            "chunk.elements",
+            format!(
+                "chunk {}: 1 to {MAX_CHUNK_ELEMENTS} elements of 32 bytes, packed",
+                chunk.index
+            ),
+        ));
+    }
+    u32::try_from(bytes / 32).map_err(|_| Fault::internal("counting elements"))
+}
+
+/// Charges and evaluates one chunk.
+///
+/// # Errors
+/// Our own fault. The partner's is answered with `ChunkRefused`.
+async fn evaluate(
+    state: Arc<State>,
+    admitted: Arc<Admitted>,
+    chunk: EvaluateChunk,
+    elements: u32,
+) -> Result<evaluate_response::Message, Fault> {
+    // Suspended or over since the stream was opened?
+    let scope = crate::book::scope_to_proto(&admitted.entry.agreement, &admitted.offer, admitted.epoch);
+    state
+        .book
+        .admit(&admitted.entry.partner.id, Some(&scope), state.clock.now())?;
+    let index = chunk.index;
+    let charge = Charge {
+        scope: admitted.key.scope,
+        quota: Quota {
+            per_day: admitted.offer.quota_per_day,
+            per_epoch: admitted.offer.quota_per_epoch,
+        },
+        day: state.clock.day(),
+        request_id: admitted.request_id,
+        chunk_index: index,
+        digest: Sha256::digest(&chunk.elements).into(),
+        elements,
+    };
+    let outcome = state.charger.charge(charge).await?;
+    let refused = |cause, rule: &str, detail: String, retry_after_ms| {
+        Ok(evaluate_response::Message::Refused(ChunkRefused {
+            index,
+            cause: i32::from(cause),
+            rule: rule.to_owned(),
+            detail,
+            retry_after_ms,
+            element: 0,
+        }))
+    };
+    match outcome {
+        ChargeOutcome::Charged { .. } | ChargeOutcome::AlreadyCharged => {}
+        ChargeOutcome::DigestMismatch => {
+            return refused(
+                Cause::ReplayMismatch,
+                "PEER-006",
+                "this request id and chunk index came before with other elements".into(),
+                0,
+            );
+        }
+        ChargeOutcome::QuotaExceeded {
+            which, resets_at_ms, ..
+        } => {
+            let which = match which {
+                Budget::Day => "daily quota",
+                Budget::Epoch => "quota of the epoch",
+            };
+            let detail = format!(
+                "the {which} of offer {} does not cover this chunk",
+                admitted.offer.id
+            );
+            let wait = resets_at_ms.map_or(0, |reset| u64::try_from(reset - state.now_ms()).unwrap_or(0));
+            return refused(Cause::Quota, "AGR-120", detail, wait);
+        }
+    }
+    let mut rng = state.entropy.rng();
+    let key = Arc::clone(&admitted.key);
+    let work = move || {
+        let start = Instant::now();
+        key.pair
+            .blind_evaluate(&chunk.elements, &mut rng)
+            .map(|evaluation| (evaluation, start.elapsed()))
+    };
+    match state.compute.run(admitted.priority, work).await {
+        Ok(Ok((evaluation, time))) => Ok(evaluate_response::Message::Chunk(EvaluatedChunk {
+            index,
+            elements: evaluation.elements.into(),
+            proof: evaluation.proof.to_vec(),
+            evaluate_us: u64::try_from(time.as_micros()).unwrap_or(u64::MAX),
+        })),
+        Ok(Err(error)) => {
+            let element = match &error {
+                EvaluateError::Element(fault) => u32::try_from(fault.index).unwrap_or(u32::MAX),
+                _ => 0,
+            };
+            Ok(evaluate_response::Message::Refused(ChunkRefused {
+                index,
+                cause: i32::from(Cause::InvalidElement),
+                rule: "PEER-007".into(),
+                detail: error.to_string(),
+                retry_after_ms: 0,
+                element,
+            }))
+        }
+        Err(Busy { retry_after }) => refused(
+            Cause::Busy,
+            "PEER-008",
+            "the node is busy".into(),
+            u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX),
+        ),
+    }
+}

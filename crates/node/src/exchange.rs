@@ -1,0 +1,428 @@
+//! One request to one partner under one scope: chunks go out as they are blinded, answers are verified as they come.
+//!
+//! The stream is re-opened once when it breaks, and the chunks without an answer are sent again byte for byte: the
+//! partner does not charge them twice. Whatever has no verified answer when the deadline comes is reported as such.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use concordat_oprf::Client;
+use concordat_wire::FaultView;
+use concordat_wire::v1::{
+    ChunkRefused, EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, EvaluatedChunk,
+    UnknownReason, chunk_refused::Cause, evaluate_request, evaluate_response,
+};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream, StreamExt};
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status, Streaming};
+
+use crate::chunk::{Answer, CanarySeeds, ChunkFault, ChunkInput, PreparedChunk, Tag};
+use crate::compute::{Compute, Priority};
+use crate::partner::Partner;
+
+/// Tells which tags the partner's snapshot holds.
+pub type Contains = Arc<dyn Fn(&[Tag]) -> Result<Vec<bool>, String> + Send + Sync>;
+
+/// How a request is made.
+pub struct Exchange {
+    /// Whom to ask.
+    pub partner: Partner,
+    /// Scope, request id, purpose: what the partner is told.
+    pub open: EvaluateOpen,
+    /// Trusts the scope's pinned key.
+    pub client: Client,
+    /// Of the snapshot that `contains` looks in.
+    pub canaries: CanarySeeds,
+    /// The snapshot.
+    pub contains: Contains,
+    /// Threads for the arithmetic.
+    pub compute: Compute,
+    /// A person waits, or a job.
+    pub priority: Priority,
+    /// When to give up.
+    pub deadline: Instant,
+    /// Chunks on the way at once: bounds memory.
+    pub window: usize,
+}
+
+/// What became of one chunk.
+pub struct ChunkDone {
+    /// Its index.
+    pub index: u32,
+    /// The answers, or why there are none.
+    pub result: Result<Vec<Answer>, Failure>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For the verdict.
+    pub reason: UnknownReason,
+    /// For people; holds no identifier.
+    pub detail: String,
+    /// Names the exchange where the partner broke the protocol.
+    pub transcript: Option<[u8; 32]>,
+    /// When trying again may help.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure that no transcript belongs to.
+    pub fn new(reason: UnknownReason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+            transcript: None,
+            retry_after: None,
+        }
+    }
+}
+
+/// Counts and times of a request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// Elements sent, dummies included; those sent again count once.
+    pub elements: u64,
+    /// Bytes of messages sent and received, before TLS.
+    pub bytes_sent: u64,
+    /// As above.
+    pub bytes_received: u64,
+    /// Processor time.
+    pub blind: Duration,
+    /// Processor time.
+    pub verify_finalize: Duration,
+    /// Processor time.
+    pub lookup: Duration,
+    /// As the partner reports it.
+    pub partner_evaluate: Duration,
+}
+
+type Finished = (u32, Result<(Vec<Answer>, Duration, Duration), Failure>);
+
+struct Running<F> {
+    on_done: F,
+    pending: HashMap<u32, Arc<PreparedChunk>>,
+    stats: Stats,
+    request: Option<(mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>)>,
+    retries_left: u32,
+    /// Chunks the partner was too busy for, to be sent again.
+    resend: FuturesUnordered<BoxFuture<'static, u32>>,
+}
+
+impl Exchange {
+    /// Runs all chunks; calls `on_done` once for each that was drawn from `chunks`.
+    pub async fn run(
+        self,
+        chunks: impl Stream<Item = ChunkInput> + Send,
+        on_done: impl FnMut(ChunkDone) + Send,
+    ) -> Stats {
+        let ahead = self.compute.threads() + 1;
+        let prepared = chunks.map(|chunk| self.prepare(chunk)).buffer_unordered(ahead);
+        tokio::pin!(prepared);
+        let mut running = Running {
+            on_done,
+            pending: HashMap::new(),
+            stats: Stats::default(),
+            request: None,
+            retries_left: 1,
+            resend: FuturesUnordered::new(),
+        };
+        let mut finishing: FuturesUnordered<BoxFuture<'static, Finished>> = FuturesUnordered::new();
+        let mut more = true;
+        let deadline = tokio::time::sleep_until(self.deadline.into());
+        tokio::pin!(deadline);
+        while more || !running.pending.is_empty() || !finishing.is_empty() {
+            let room = running.pending.len() < self.window;
+            tokio::select! {
+                biased;
+                () = &mut deadline => {
+                    let late = Failure::new(UnknownReason::Deadline, "no answer before the deadline");
+                    running.fail_pending(&late);
+                    // What has not been blinded yet is drawn only to be reported.
+                    while let Some((index, _)) = prepared.next().await {
+                        running.done(index, Err(late.clone()));
+                    }
+                    while let Some((index, _)) = finishing.next().await {
+                        running.done(index, Err(late.clone()));
+                    }
+                    break;
+                }
+                Some((index, finished)) = finishing.next(), if !finishing.is_empty() => {
+                    running.finished(index, finished);
+                }
+                message = next_message(&mut running.request), if running.request.is_some() => match message {
+                    Ok(Some(response)) => {
+                        running.stats.bytes_received += response.encoded_len() as u64;
+                        match response.message {
+                            Some(evaluate_response::Message::Chunk(chunk)) => {
+                                if let Some(work) = self.finish(&mut running, chunk) {
+                                    finishing.push(work);
+                                }
+                            }
+                            Some(evaluate_response::Message::Refused(refused)) => running.refused(&refused),
+                            None => running.broken(Failure::new(
+                                UnknownReason::Failed,
+                                "the partner sent an empty message",
+                            )),
+                        }
+                    }
+                    Ok(None) => self.reopen(&mut running, &Status::unavailable("the partner ended the stream")).await,
+                    Err(status) => self.reopen(&mut running, &status).await,
+                },
+                Some(index) = running.resend.next(), if !running.resend.is_empty() => {
+                    running.send(index, false);
+                }
+                next = prepared.next(), if more && room => match next {
+                    None => more = false,
+                    Some((index, Err(failure))) => running.done(index, Err(failure)),
+                    Some((index, Ok((chunk, time)))) => {
+                        running.stats.blind += time;
+                        running.pending.insert(index, Arc::new(chunk));
+                        if running.request.is_none() {
+                            if let Err(status) = self.open(&mut running).await {
+                                self.reopen(&mut running, &status).await;
+                            }
+                        } else {
+                            running.send(index, true);
+                        }
+                    }
+                },
+            }
+        }
+        running.stats
+    }
+
+    async fn prepare(&self, chunk: ChunkInput) -> (u32, Result<(PreparedChunk, Duration), Failure>) {
+        let index = chunk.index;
+        let (client, canaries) = (self.client.clone(), self.canaries.clone());
+        let work = move || {
+            let start = Instant::now();
+            chunk
+                .prepare(&client, &canaries)
+                .map(|prepared| (prepared, start.elapsed()))
+        };
+        let result = match self.compute.run(self.priority, work).await {
+            Ok(Ok(prepared)) => Ok(prepared),
+            Ok(Err(error)) => Err(Failure::new(UnknownReason::Failed, error.to_string())),
+            Err(busy) => Err(Failure {
+                retry_after: Some(busy.retry_after),
+                ..Failure::new(UnknownReason::Overloaded, busy.to_string())
+            }),
+        };
+        (index, result)
+    }
+
+    /// Opens the stream and sends every pending chunk.
+    async fn open<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>) -> Result<(), Status> {
+        // Never full: each pending chunk is in it at most once, beside the opening.
+        let (sender, receiver) = mpsc::channel(self.window + 2);
+        let open = EvaluateRequest {
+            message: Some(evaluate_request::Message::Open(self.open.clone())),
+        };
+        running.stats.bytes_sent += open.encoded_len() as u64;
+        if sender.try_send(open).is_err() {
+            return Err(Status::internal("the stream's queue is full"));
+        }
+        let mut client = self.partner.client();
+        let call = client.evaluate(ReceiverStream::new(receiver));
+        let response = match tokio::time::timeout_at(self.deadline.into(), call).await {
+            Ok(response) => response?,
+            Err(_) => return Err(Status::deadline_exceeded("no answer before the deadline")),
+        };
+        running.request = Some((sender, response.into_inner()));
+        let indices: Vec<u32> = running.pending.keys().copied().collect();
+        for index in indices {
+            running.send(index, true);
+        }
+        Ok(())
+    }
+
+    /// The stream broke with `status`: tries once more if that can help, else gives up on what is pending.
+    async fn reopen<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>, status: &Status) {
+        running.request = None;
+        let transient = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled);
+        if transient && running.retries_left > 0 && !running.pending.is_empty() {
+            running.retries_left -= 1;
+            match self.open(running).await {
+                Ok(()) => return,
+                Err(again) => return running.broken(failure(&again)),
+            }
+        }
+        running.broken(failure(status));
+    }
+
+    /// Takes the chunk an answer belongs to and verifies it on the pool.
+    fn finish<F: FnMut(ChunkDone) + Send>(
+        &self,
+        running: &mut Running<F>,
+        answer: EvaluatedChunk,
+    ) -> Option<BoxFuture<'static, Finished>> {
+        // An answer to a chunk we did not send, or a second one, is dropped: it can add nothing.
+        let chunk = running.pending.remove(&answer.index)?;
+        running.stats.partner_evaluate += Duration::from_micros(answer.evaluate_us);
+        let (compute, priority, contains) = (self.compute.clone(), self.priority, Arc::clone(&self.contains));
+        let work = move || {
+            let start = Instant::now();
+            let mut lookup = Duration::ZERO;
+            let result = chunk.finish(&answer.elements, &answer.proof, |tags| {
+                let start = Instant::now();
+                let found = contains(tags);
+                lookup = start.elapsed();
+                found
+            });
+            let fault = |reason, detail| Failure {
+                transcript: Some(chunk.transcript(&answer.elements, &answer.proof)),
+                ..Failure::new(reason, detail)
+            };
+            match result {
+                Ok(answers) => Ok((answers, start.elapsed().saturating_sub(lookup), lookup)),
+                Err(ChunkFault::Proof) => Err(fault(
+                    UnknownReason::ProofFailed,
+                    "the partner's proof does not hold under the pinned key",
+                )),
+                Err(ChunkFault::Lookup) => Err(Failure::new(
+                    UnknownReason::Failed,
+                    "the snapshot on our disk cannot be read",
+                )),
+                Err(ChunkFault::Canary) => Err(fault(
+                    UnknownReason::CanaryFailed,
+                    "the end-to-end check failed: the snapshot does not belong to this key or profile",
+                )),
+            }
+        };
+        let index = answer.index;
+        Some(
+            async move {
+                // Begun work waits for its turn instead of being refused.
+                let result = compute.run(priority.begun(), work).await;
+                (
+                    index,
+                    result.unwrap_or_else(|busy| {
+                        Err(Failure::new(UnknownReason::Overloaded, busy.to_string()))
+                    }),
+                )
+            }
+            .boxed(),
+        )
+    }
+}
+
+impl<F: FnMut(ChunkDone) + Send> Running<F> {
+    fn done(&mut self, index: u32, result: Result<Vec<Answer>, Failure>) {
+        (self.on_done)(ChunkDone { index, result });
+    }
+
+    fn finished(&mut self, index: u32, finished: Result<(Vec<Answer>, Duration, Duration), Failure>) {
+        let result = finished.map(|(answers, verify_finalize, lookup)| {
+            self.stats.verify_finalize += verify_finalize;
+            self.stats.lookup += lookup;
+            answers
+        });
+        self.done(index, result);
+    }
+
+    /// Puts a pending chunk on the stream. If the stream is gone, its end will be noticed by the reader.
+    fn send(&mut self, index: u32, first: bool) {
+        let (Some(chunk), Some((sender, _))) = (self.pending.get(&index), &self.request) else {
+            return;
+        };
+        let elements = Bytes::copy_from_slice(chunk.elements());
+        let message = EvaluateRequest {
+            message: Some(evaluate_request::Message::Chunk(EvaluateChunk {
+                index,
+                elements,
+            })),
+        };
+        self.stats.bytes_sent += message.encoded_len() as u64;
+        if first {
+            self.stats.elements += chunk.len() as u64;
+        }
+        let _ = sender.try_send(message);
+    }
+
+    fn refused(&mut self, refused: &ChunkRefused) {
+        let index = refused.index;
+        if !self.pending.contains_key(&index) {
+            return;
+        }
+        let after = Duration::from_millis(refused.retry_after_ms);
+        let reason = match refused.cause() {
+            Cause::Busy => {
+                self.resend.push(
+                    tokio::time::sleep(after.min(MAX_BUSY_WAIT))
+                        .map(move |()| index)
+                        .boxed(),
+                );
+                return;
+            }
+            Cause::Quota => UnknownReason::Quota,
+            Cause::Unspecified | Cause::InvalidElement | Cause::ReplayMismatch | Cause::Failed => {
+                UnknownReason::Failed
+            }
+        };
+        self.pending.remove(&index);
+        let failure = Failure {
+            retry_after: (refused.retry_after_ms > 0).then_some(after),
+            ..Failure::new(
+                reason,
+                format!("refused by the partner: {} [{}]", refused.detail, refused.rule),
+            )
+        };
+        self.done(index, Err(failure));
+    }
+
+    fn fail_pending(&mut self, failure: &Failure) {
+        for (index, _) in std::mem::take(&mut self.pending) {
+            self.done(index, Err(failure.clone()));
+        }
+    }
+
+    /// The request cannot go on: everything on the way fails; chunks still to come get a stream of their own.
+    fn broken(&mut self, failure: Failure) {
+        self.request = None;
+        self.fail_pending(&failure);
+    }
+}
+
+/// A busy partner is asked again at least this often.
+const MAX_BUSY_WAIT: Duration = Duration::from_secs(2);
+
+async fn next_message(
+    request: &mut Option<(mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>)>,
+) -> Result<Option<EvaluateResponse>, Status> {
+    match request {
+        Some((_, responses)) => responses.message().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a partner's status means for the verdict.
+pub fn failure(status: &Status) -> Failure {
+    let view = FaultView::from(status);
+    let reason = match view.code {
+        Code::DeadlineExceeded => UnknownReason::Deadline,
+        Code::PermissionDenied | Code::FailedPrecondition | Code::NotFound => UnknownReason::NotPermitted,
+        Code::ResourceExhausted => UnknownReason::Overloaded,
+        Code::Unavailable | Code::Cancelled | Code::Unknown => UnknownReason::Unreachable,
+        _ => UnknownReason::Failed,
+    };
+    // A status without one of our rules is the transport's own and may quote addresses: shorten it.
+    let detail = if view.rule.is_empty() {
+        format!(
+            "the partner's node cannot be reached ({})",
+            view.code.description()
+        )
+    } else {
+        format!("refused by the partner: {} [{}]", view.message, view.rule)
+    };
+    Failure {
+        retry_after: view.retry_after,
+        ..Failure::new(reason, detail)
+    }
+}

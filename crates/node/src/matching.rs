@@ -1,0 +1,746 @@
+//! From items in clear to verdicts: derive, ask every offer at once, combine.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use concordat_identifiers::{Grade, Identifier, Kind, Other, Rule, Severity, Subject};
+use concordat_store::{Direction, Exchange as ExchangeRow};
+use concordat_wire::v1::{
+    ItemResult, KindVerdict, MatchItem, MatchResponse, OfferSummary, OfferTimings, PartnerSummary,
+    PartnerVerdict, QueryContext, Rejection, UnknownReason, Verdict, match_item,
+};
+use concordat_wire::{Fault, Reason, kind_to_proto, subject_from_proto, v1};
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::agreement::{Agreement, Offer, is_label, purpose_name};
+use crate::book::{Entry, scope_to_proto};
+use crate::chunk::{ChunkInput, layout};
+use crate::compute::Priority;
+use crate::exchange::{Exchange, Failure, Stats};
+use crate::held::{HeldScope, lookup_of};
+use crate::state::State;
+
+/// A query's context, checked.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Permitted only by offers that name it.
+    pub purpose: v1::Purpose,
+    /// Permitted only by agreements that name it.
+    pub legal_basis: String,
+    /// Stays with us.
+    pub case_reference: String,
+}
+
+impl Context {
+    /// Purpose, legal basis and case reference are required on every query.
+    ///
+    /// # Errors
+    /// Names the first that is missing.
+    pub fn check(context: Option<&QueryContext>) -> Result<Self, Fault> {
+        let context =
+            context.ok_or_else(|| Fault::invalid("QRY-001", "context", "who asks, and why, is required"))?;
+        let field = |name: &str| format!("context.{name}");
+        if context.purpose() == v1::Purpose::Unspecified {
+            return Err(Fault::invalid(
+                "QRY-001",
+                field("purpose"),
+                "a purpose of the code list is required",
+            ));
+        }
+        for (name, text) in [
+            ("legal_basis", &context.legal_basis),
+            ("case_reference", &context.case_reference),
+        ] {
+            if !is_label(text) {
+                return Err(Fault::invalid(
+                    "QRY-001",
+                    field(name),
+                    "required, 1 to 128 characters",
+                ));
+            }
+        }
+        Ok(Self {
+            purpose: context.purpose(),
+            legal_basis: context.legal_basis.clone(),
+            case_reference: context.case_reference.clone(),
+        })
+    }
+}
+
+/// A query.
+pub struct Query {
+    /// Who and why.
+    pub context: Context,
+    /// What.
+    pub items: Vec<MatchItem>,
+    /// Whom; empty means all.
+    pub partners: Vec<String>,
+    /// When a partner is given up.
+    pub deadline: Instant,
+}
+
+/// An item after normalisation.
+struct Item {
+    id: String,
+    identifiers: Vec<Identifier>,
+    /// Kinds of which a value was rejected.
+    spoilt: Vec<Kind>,
+    rejections: Vec<Rejection>,
+    /// The item could not be read at all.
+    unreadable: bool,
+}
+
+/// One offer to ask, or the reason why not.
+struct Route {
+    entry: Arc<Entry>,
+    offer: Offer,
+    permitted: Result<(), Fault>,
+}
+
+/// What an offer answered, by identifier.
+struct Answers {
+    partner: String,
+    kind: Kind,
+    found: HashMap<Identifier, Result<bool, UnknownReason>>,
+    summary: OfferSummary,
+}
+
+/// Runs a query.
+///
+/// # Errors
+/// Only for what is wrong with the query itself; everything that goes wrong with a partner is a verdict.
+pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Fault> {
+    let today = state.clock.today();
+    let items: Vec<Item> = {
+        let raw = query.items;
+        tokio::task::spawn_blocking(move || raw.into_iter().map(|item| read_item(item, today)).collect())
+            .await
+            .map_err(|_| Fault::internal("reading the items"))?
+    };
+    let routes = routes(state, &query.partners, &query.context)?;
+    let exchange_id = state.new_uuid();
+    let mut asked = Vec::new();
+    for route in &routes {
+        let mut wanted: Vec<Identifier> = Vec::new();
+        let mut seen: HashMap<&Identifier, ()> = HashMap::new();
+        for identifier in items.iter().flat_map(|item| &item.identifiers) {
+            if identifier.kind() == route.offer.kind && seen.insert(identifier, ()).is_none() {
+                wanted.push(identifier.clone());
+            }
+        }
+        if !wanted.is_empty() {
+            asked.push(ask(state, route, wanted, &query.context, query.deadline));
+        }
+    }
+    let answers = futures_util::future::join_all(asked).await;
+    let partners = partner_ids(&routes);
+    let results = items
+        .into_iter()
+        .map(|item| judge(item, &partners, &routes, &answers))
+        .collect();
+    let partners = partners
+        .iter()
+        .map(|partner| PartnerSummary {
+            partner_id: partner.clone(),
+            offers: answers
+                .iter()
+                .filter(|answer| answer.partner == *partner)
+                .map(|answer| answer.summary.clone())
+                .collect(),
+        })
+        .collect();
+    Ok(MatchResponse {
+        results,
+        partners,
+        exchange_id: exchange_id.to_string(),
+    })
+}
+
+fn read_item(item: MatchItem, today: jiff::civil::Date) -> Item {
+    let rejection = |field: &str, rule: &str, reason: String, notice| Rejection {
+        line: 0,
+        field: field.to_owned(),
+        rule: rule.to_owned(),
+        reason,
+        notice,
+    };
+    let subject = match &item.what {
+        Some(match_item::What::Subject(subject)) => subject_from_proto(subject)
+            .map_err(|error| rejection(&error.field, "QRY-010", error.reason.to_owned(), false)),
+        Some(match_item::What::Mrz(lines)) => concordat_identifiers::mrz::parse(lines, today)
+            .map(|mrz| mrz.subject())
+            .map_err(|error| rejection("mrz", "QRY-011", error.to_string(), false)),
+        None => Err(rejection(
+            "what",
+            "QRY-010",
+            "give a subject or a machine-readable zone".into(),
+            false,
+        )),
+    };
+    match subject {
+        Err(rejection) => Item {
+            id: item.item_id,
+            identifiers: Vec::new(),
+            spoilt: Vec::new(),
+            rejections: vec![rejection],
+            unreadable: true,
+        },
+        Ok(subject) => {
+            let derived = concordat_identifiers::derive(&subject, today);
+            let mut spoilt = Vec::new();
+            for rejected in derived
+                .rejections
+                .iter()
+                .filter(|rejected| rejected.severity == Severity::Reject)
+            {
+                spoilt.extend(kinds_of_field(&subject, &rejected.field));
+            }
+            let identifiers: Vec<Identifier> = derived
+                .identifiers
+                .into_iter()
+                .filter(|identifier| !identifier.is_variant())
+                .collect();
+            Item {
+                id: item.item_id,
+                unreadable: identifiers.is_empty() && spoilt.is_empty(),
+                identifiers,
+                spoilt,
+                rejections: derived
+                    .rejections
+                    .into_iter()
+                    .map(|rejected| {
+                        let notice = rejected.severity == Severity::Notice;
+                        rejection(&rejected.field, rejected.rule, rejected.reason, notice)
+                    })
+                    .collect(),
+            }
+        }
+    }
+}
+
+/// The kinds that a rejected field would have made.
+pub fn kinds_of_field(subject: &Subject, field: &str) -> Vec<Kind> {
+    let stem = field.split(['[', '.']).next().unwrap_or_default();
+    match stem {
+        "names" | "births" => vec![Kind::Person],
+        "documents" => vec![Kind::TravelDocument],
+        "others" => {
+            let index = field
+                .split(['[', ']'])
+                .nth(1)
+                .and_then(|index| index.parse::<usize>().ok());
+            match index.and_then(|index| subject.others.get(index)) {
+                Some(other) => vec![kind_of_other(other)],
+                None => subject.others.iter().map(kind_of_other).collect(),
+            }
+        }
+        // About the subject as a whole: every kind it has.
+        _ => {
+            let mut kinds: Vec<Kind> = subject.others.iter().map(kind_of_other).collect();
+            kinds.extend((!subject.names.is_empty()).then_some(Kind::Person));
+            kinds.extend((!subject.documents.is_empty()).then_some(Kind::TravelDocument));
+            kinds
+        }
+    }
+}
+
+fn kind_of_other(other: &Other) -> Kind {
+    match other {
+        Other::NationalId { .. } => Kind::NationalId,
+        Other::BiometricReference { .. } => Kind::BiometricReference,
+        Other::BiometricRecordDigest { .. } => Kind::BiometricRecordDigest,
+        Other::Phone(_) => Kind::Phone,
+        Other::Email(_) => Kind::Email,
+        Other::Iban(_) => Kind::Iban,
+        Other::VehiclePlate { .. } => Kind::VehiclePlate,
+        Other::Vin(_) => Kind::Vin,
+    }
+}
+
+/// Every offer in which we may ask the wanted partners, permitted or not.
+fn routes(state: &State, partners: &[String], context: &Context) -> Result<Vec<Route>, Fault> {
+    let now = state.clock.now();
+    let mut routes = Vec::new();
+    let entries = state.book.all();
+    for (index, partner) in partners.iter().enumerate() {
+        if !entries.iter().any(|entry| entry.partner.id == *partner) {
+            return Err(Fault::invalid(
+                "QRY-004",
+                format!("partners[{index}]"),
+                "no agreement with this partner",
+            ));
+        }
+    }
+    for entry in entries {
+        if !partners.is_empty() && !partners.contains(&entry.partner.id) {
+            continue;
+        }
+        for offer in entry
+            .agreement
+            .offers
+            .iter()
+            .filter(|offer| offer.requester == state.us())
+        {
+            let permitted = in_force(&entry).and_then(|()| {
+                entry
+                    .agreement
+                    .permits(offer, context.purpose, &context.legal_basis, now)
+            });
+            routes.push(Route {
+                entry: Arc::clone(&entry),
+                offer: offer.clone(),
+                permitted,
+            });
+        }
+    }
+    // Where one offer of a partner and kind permits the query, others that do not say nothing about it.
+    let permitted: Vec<(String, Kind)> = routes
+        .iter()
+        .filter(|route| route.permitted.is_ok())
+        .map(|route| (route.entry.partner.id.clone(), route.offer.kind))
+        .collect();
+    let covered = |route: &Route| {
+        permitted
+            .iter()
+            .any(|(partner, kind)| *partner == route.entry.partner.id && *kind == route.offer.kind)
+    };
+    routes.retain(|route| route.permitted.is_ok() || !covered(route));
+    if routes.is_empty() {
+        return Err(Fault::new(
+            Reason::Precondition,
+            "QRY-005",
+            "there is no agreement under which we may ask anybody",
+        ));
+    }
+    Ok(routes)
+}
+
+/// Whether an agreement may be used now.
+///
+/// # Errors
+/// It is only proposed, or suspended.
+pub fn in_force(entry: &Entry) -> Result<(), Fault> {
+    if entry.status == concordat_store::AgreementStatus::Active {
+        return Ok(());
+    }
+    Err(Fault::new(
+        Reason::NotPermitted,
+        "AGR-112",
+        format!("agreement {} is {}", entry.agreement.id, entry.status.as_str()),
+    ))
+}
+
+fn partner_ids(routes: &[Route]) -> Vec<String> {
+    let ids: BTreeMap<&str, ()> = routes
+        .iter()
+        .map(|route| (route.entry.partner.id.as_str(), ()))
+        .collect();
+    ids.into_keys().map(str::to_owned).collect()
+}
+
+/// Asks one offer about identifiers of its kind. Never fails: trouble becomes UNKNOWN for each of them.
+async fn ask(
+    state: &Arc<State>,
+    route: &Route,
+    wanted: Vec<Identifier>,
+    context: &Context,
+    deadline: Instant,
+) -> Answers {
+    let start = Instant::now();
+    let mut summary = OfferSummary {
+        agreement_id: route.entry.agreement.id.clone(),
+        offer_id: route.offer.id.clone(),
+        kind: kind_to_proto(route.offer.kind).into(),
+        identifiers: wanted.len() as u64,
+        ..OfferSummary::default()
+    };
+    let mut found: HashMap<Identifier, Result<bool, UnknownReason>> = HashMap::with_capacity(wanted.len());
+    match try_ask(state, route, &wanted, context, deadline, &mut summary).await {
+        Ok((answers, failures)) => {
+            // Not answered and not refused cannot happen; were it so, it would be UNKNOWN.
+            found.extend(wanted.into_iter().zip(answers));
+            if let Some(failure) = failures.first() {
+                summary.reason = failure.reason.into();
+                summary.detail.clone_from(&failure.detail);
+            }
+        }
+        Err(failure) => {
+            summary.reason = failure.reason.into();
+            summary.detail.clone_from(&failure.detail);
+            found.extend(
+                wanted
+                    .into_iter()
+                    .map(|identifier| (identifier, Err(failure.reason))),
+            );
+        }
+    }
+    if let Some(timings) = &mut summary.timings {
+        timings.wall_us = micros(start.elapsed());
+    }
+    Answers {
+        partner: route.entry.partner.id.clone(),
+        kind: route.offer.kind,
+        found,
+        summary,
+    }
+}
+
+type Found = Vec<Result<bool, UnknownReason>>;
+
+async fn try_ask(
+    state: &Arc<State>,
+    route: &Route,
+    wanted: &[Identifier],
+    context: &Context,
+    deadline: Instant,
+    summary: &mut OfferSummary,
+) -> Result<(Found, Vec<Failure>), Failure> {
+    let (agreement, offer) = (&route.entry.agreement, &route.offer);
+    if let Err(fault) = &route.permitted {
+        return Err(Failure::new(UnknownReason::NotPermitted, fault.to_string()));
+    }
+    let scope = usable_scope(state, agreement, offer, summary).await?;
+    let snapshot = scope.snapshot().ok_or_else(no_snapshot)?;
+    let (canaries, contains) = lookup_of(&snapshot).ok_or_else(no_snapshot)?;
+
+    let chunk = state.config.matching.query_chunk_elements as usize;
+    let padding = offer.padding;
+    let mut inputs = wanted
+        .iter()
+        .enumerate()
+        .map(|(number, identifier)| (number, identifier.oprf_input()));
+    let layout = layout(wanted.len(), chunk, |elements| padding.class(elements));
+    let padded: usize = layout.iter().map(|(size, _)| size).sum();
+    let mut chunks = Vec::with_capacity(layout.len());
+    let mut numbers: Vec<Vec<usize>> = Vec::with_capacity(layout.len());
+    for (index, (size, share)) in layout.into_iter().enumerate() {
+        let inputs: Vec<_> = inputs.by_ref().take(share).collect();
+        numbers.push(inputs.iter().map(|(number, _)| *number).collect());
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        chunks.push(ChunkInput {
+            index,
+            inputs,
+            size,
+            seed: state.entropy.seed(),
+        });
+    }
+    let exchange_id = state.new_uuid();
+    let window = chunks.len();
+    let exchange = Exchange {
+        partner: route.entry.partner.clone(),
+        open: v1::EvaluateOpen {
+            scope: Some(scope_to_proto(agreement, offer, scope.epoch)),
+            request_id: exchange_id.as_bytes().to_vec(),
+            purpose: context.purpose.into(),
+            legal_basis: context.legal_basis.clone(),
+            padded_elements: padded as u64,
+        },
+        client: scope.client.clone(),
+        canaries,
+        contains,
+        compute: state.compute.clone(),
+        priority: Priority::Interactive,
+        deadline,
+        window,
+    };
+    let mut found: Found = vec![Err(UnknownReason::Failed); wanted.len()];
+    let mut failures = Vec::new();
+    let mut done = Vec::new();
+    let row = ExchangeRow {
+        id: exchange_id,
+        at_ms: state.now_ms(),
+        direction: Direction::Asked,
+        partner: route.entry.partner.id.clone(),
+        scope: Some(scope.scope),
+        purpose: purpose_name(context.purpose).to_owned(),
+        legal_basis: context.legal_basis.clone(),
+        case_reference: Some(Zeroizing::new(context.case_reference.clone())),
+        elements: padded as u64,
+        verdicts: None,
+    };
+    // The record of the query is on disk before its answer is given; both take their time together.
+    let (stats, recorded) = tokio::join!(
+        exchange.run(futures_util::stream::iter(chunks), |chunk| done.push(chunk)),
+        state.store.append_exchange(&row),
+    );
+    if let Err(error) = recorded {
+        tracing::error!(%error, "recording a query");
+        return Err(Failure::new(
+            UnknownReason::Failed,
+            "the query could not be recorded",
+        ));
+    }
+    for chunk in done {
+        let members = numbers
+            .get(chunk.index as usize)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        match chunk.result {
+            Ok(answers) => {
+                for answer in answers {
+                    found[answer.number] = Ok(answer.found);
+                }
+            }
+            Err(failure) => {
+                for number in members {
+                    found[*number] = Err(failure.reason);
+                }
+                state.report(&route.entry.partner.id, exchange_id, &failure).await;
+                failures.push(failure);
+            }
+        }
+    }
+    describe(summary, &stats);
+    Ok((found, failures))
+}
+
+fn no_snapshot() -> Failure {
+    Failure::new(
+        UnknownReason::SnapshotMissing,
+        "no snapshot of the partner's list is held for this epoch yet",
+    )
+}
+
+/// The scope to ask in: the current epoch's, or that of the epoch before as long as its grace lasts, with a snapshot
+/// that is young enough.
+///
+/// # Errors
+/// Why the offer cannot be asked.
+pub async fn usable_scope(
+    state: &State,
+    agreement: &Agreement,
+    offer: &Offer,
+    summary: &mut OfferSummary,
+) -> Result<Arc<HeldScope>, Failure> {
+    let now = state.clock.now();
+    let current = agreement
+        .epoch_at(now)
+        .ok_or_else(|| Failure::new(UnknownReason::NotPermitted, "the agreement is not valid now"))?;
+    let mut best = no_snapshot();
+    for epoch in [Some(current), current.checked_sub(1)].into_iter().flatten() {
+        if !agreement.epoch_usable(epoch, now) {
+            continue;
+        }
+        let scope = state.held.get(state, (agreement, offer, epoch)).await;
+        let scope = scope.map_err(|fault| Failure::new(UnknownReason::Failed, fault.to_string()))?;
+        let Some(scope) = scope else { continue };
+        let Some(snapshot) = scope.snapshot() else {
+            continue;
+        };
+        let manifest = snapshot.manifest();
+        summary.epoch = epoch;
+        summary.as_of = manifest.as_of.to_string();
+        summary.max_age_s = u64::from(manifest.max_age_seconds).min(offer.max_age_s);
+        summary.snapshot_version = manifest.version;
+        let age = now.as_second() - manifest.as_of.as_second();
+        if age > i64::try_from(summary.max_age_s).unwrap_or(i64::MAX) {
+            best = Failure::new(
+                UnknownReason::SnapshotStale,
+                format!(
+                    "the partner's snapshot is of {} and older than the agreement allows",
+                    manifest.as_of
+                ),
+            );
+            continue;
+        }
+        return Ok(scope);
+    }
+    Err(best)
+}
+
+/// Writes counts and times into a summary.
+pub fn describe(summary: &mut OfferSummary, stats: &Stats) {
+    summary.padded_elements = stats.elements;
+    summary.bytes_sent = stats.bytes_sent;
+    summary.bytes_received = stats.bytes_received;
+    summary.timings = Some(OfferTimings {
+        blind_us: micros(stats.blind),
+        verify_finalize_us: micros(stats.verify_finalize),
+        lookup_us: micros(stats.lookup),
+        partner_evaluate_us: micros(stats.partner_evaluate),
+        wall_us: 0,
+    });
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Combines what all offers said of one item.
+fn judge(item: Item, partners: &[String], routes: &[Route], answers: &[Answers]) -> ItemResult {
+    let verdicts: Vec<PartnerVerdict> = partners
+        .iter()
+        .map(|partner| judge_partner(&item, partner, routes, answers))
+        .collect();
+    ItemResult {
+        verdict: combine(verdicts.iter().map(PartnerVerdict::verdict)).into(),
+        item_id: item.id,
+        partners: verdicts,
+        rejections: item.rejections,
+    }
+}
+
+fn judge_partner(item: &Item, partner: &str, routes: &[Route], answers: &[Answers]) -> PartnerVerdict {
+    let mut kinds: Vec<Kind> = item
+        .identifiers
+        .iter()
+        .map(Identifier::kind)
+        .chain(item.spoilt.iter().copied())
+        .collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let covers = |kind: Kind| {
+        routes
+            .iter()
+            .any(|route| route.entry.partner.id == partner && route.offer.kind == kind)
+    };
+    let (covered, not_covered): (Vec<Kind>, Vec<Kind>) = kinds.into_iter().partition(|kind| covers(*kind));
+    let verdicts: Vec<KindVerdict> = covered
+        .into_iter()
+        .map(|kind| judge_kind(item, partner, kind, answers))
+        .collect();
+    // An item of which nothing was checked has no "no hit" to report.
+    let verdict = if item.unreadable || verdicts.is_empty() {
+        Verdict::Unknown
+    } else {
+        combine(verdicts.iter().map(KindVerdict::verdict))
+    };
+    let grade = verdicts
+        .iter()
+        .filter(|kind| kind.verdict() == Verdict::Hit)
+        .map(KindVerdict::grade)
+        .min_by_key(|grade| i32::from(*grade));
+    PartnerVerdict {
+        partner_id: partner.to_owned(),
+        verdict: verdict.into(),
+        grade: grade.unwrap_or(v1::Grade::Unspecified).into(),
+        kinds: verdicts,
+        not_covered: not_covered
+            .into_iter()
+            .map(|kind| kind_to_proto(kind).into())
+            .collect(),
+    }
+}
+
+fn judge_kind(item: &Item, partner: &str, kind: Kind, answers: &[Answers]) -> KindVerdict {
+    let mut best: Option<(Grade, Rule)> = None;
+    let mut unknown = item.spoilt.contains(&kind).then_some(UnknownReason::InvalidItem);
+    for answer in answers
+        .iter()
+        .filter(|answer| answer.partner == partner && answer.kind == kind)
+    {
+        for identifier in item
+            .identifiers
+            .iter()
+            .filter(|identifier| identifier.kind() == kind)
+        {
+            match answer.found.get(identifier) {
+                Some(Ok(true)) => {
+                    let hit = (identifier.grade(), identifier.rule());
+                    best = Some(best.map_or(hit, |best| best.min(hit)));
+                }
+                Some(Ok(false)) => {}
+                Some(Err(reason)) => unknown = Some(*reason),
+                None => unknown = Some(UnknownReason::Failed),
+            }
+        }
+    }
+    let verdict = |verdict: Verdict, grade: v1::Grade, rule: &str, reason: UnknownReason| KindVerdict {
+        kind: kind_to_proto(kind).into(),
+        verdict: verdict.into(),
+        grade: grade.into(),
+        rule: rule.to_owned(),
+        reason: reason.into(),
+    };
+    match (best, unknown) {
+        (Some((grade, rule)), reason) => verdict(
+            Verdict::Hit,
+            grade.into(),
+            rule.id(),
+            reason.unwrap_or(UnknownReason::Unspecified),
+        ),
+        (None, Some(reason)) => verdict(Verdict::Unknown, v1::Grade::Unspecified, "", reason),
+        (None, None) => verdict(
+            Verdict::NoHit,
+            v1::Grade::Unspecified,
+            "",
+            UnknownReason::Unspecified,
+        ),
+    }
+}
+
+/// HIT if any is; else UNKNOWN if any is, or there is none at all; else NO_HIT.
+fn combine(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
+    let mut combined = None;
+    for verdict in verdicts {
+        combined = Some(match (combined, verdict) {
+            (Some(Verdict::Hit), _) | (_, Verdict::Hit) => Verdict::Hit,
+            (None | Some(Verdict::NoHit), Verdict::NoHit) => Verdict::NoHit,
+            _ => Verdict::Unknown,
+        });
+    }
+    combined.unwrap_or(Verdict::Unknown)
+}
+
+impl State {
+    /// Records that a partner's answer could not be used because the partner, or something between us, broke the
+    /// protocol.
+    pub async fn report(&self, partner: &str, exchange: Uuid, failure: &Failure) {
+        let kind = match failure.reason {
+            UnknownReason::ProofFailed => "proof_failed",
+            UnknownReason::CanaryFailed => "canary_failed",
+            _ => return,
+        };
+        tracing::error!(partner, %exchange, kind, detail = failure.detail, "incident");
+        let incident = concordat_store::Incident {
+            at_ms: self.now_ms(),
+            partner: partner.to_owned(),
+            kind: kind.to_owned(),
+            exchange: Some(exchange),
+            transcript_digest: failure.transcript,
+            detail: failure.detail.clone(),
+        };
+        if let Err(error) = self.store.append_incident(&incident).await {
+            tracing::error!(%error, "recording an incident");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_combine_and_nothing_is_never_no_hit() {
+        use Verdict::{Hit, NoHit, Unknown};
+        let of = |verdicts: &[Verdict]| combine(verdicts.iter().copied());
+        assert_eq!(of(&[]), Unknown);
+        assert_eq!(of(&[NoHit, NoHit]), NoHit);
+        assert_eq!(of(&[NoHit, Unknown]), Unknown);
+        assert_eq!(of(&[Unknown, NoHit]), Unknown);
+        assert_eq!(of(&[Unknown, Hit, NoHit]), Hit);
+        assert_eq!(of(&[Hit, Unknown]), Hit);
+        assert_eq!(of(&[Verdict::Unspecified]), Unknown);
+    }
+
+    #[test]
+    fn a_rejected_field_spoils_its_kind_only() {
+        let subject = Subject {
+            names: vec![],
+            births: vec![],
+            documents: vec![],
+            others: vec![Other::Phone("1".into()), Other::Vin("2".into())],
+        };
+        assert_eq!(kinds_of_field(&subject, "names[0]"), [Kind::Person]);
+        assert_eq!(kinds_of_field(&subject, "births"), [Kind::Person]);
+        assert_eq!(
+            kinds_of_field(&subject, "documents[3].number"),
+            [Kind::TravelDocument]
+        );
+        assert_eq!(kinds_of_field(&subject, "others[1]"), [Kind::Vin]);
+        assert_eq!(kinds_of_field(&subject, "others"), [Kind::Phone, Kind::Vin]);
+        assert_eq!(kinds_of_field(&subject, ""), [Kind::Phone, Kind::Vin]);
+    }
+}

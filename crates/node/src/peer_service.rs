@@ -1,0 +1,212 @@
+//! What we answer other agencies' nodes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use concordat_note::Note;
+use concordat_tagset::{Digest, Error as TagsetError};
+use concordat_wire::v1::peer_service_server::PeerService;
+use concordat_wire::v1::{
+    CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
+    ExchangeAgreementResponse, FetchSegmentRequest, FetchSegmentResponse, GetManifestRequest,
+    GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
+};
+use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE};
+use futures_util::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::agreement::Agreement;
+use crate::listen::Caller;
+use crate::state::State;
+use crate::{evaluate, publish};
+
+/// The service.
+pub struct Peer(pub Arc<State>);
+
+type Results<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The partner that TLS proved the caller to be.
+fn partner<T>(request: &Request<T>) -> Result<String, Status> {
+    match request.extensions().get::<Caller>() {
+        Some(Caller::Partner(partner)) => Ok(partner.clone()),
+        _ => Err(Fault::new(
+            Reason::Unauthenticated,
+            "PEER-000",
+            "only a pinned partner may call this",
+        )
+        .into()),
+    }
+}
+
+#[tonic::async_trait]
+impl PeerService for Peer {
+    async fn capabilities(
+        &self,
+        request: Request<CapabilitiesRequest>,
+    ) -> Result<Response<CapabilitiesResponse>, Status> {
+        partner(&request)?;
+        Ok(Response::new(CapabilitiesResponse {
+            protocols: vec![PROTOCOL.into()],
+            suites: vec![SUITE.into()],
+            profile: concordat_identifiers::PROFILE.into(),
+            profile_fingerprint: concordat_identifiers::profile_fingerprint().to_vec(),
+            max_chunk_elements: MAX_CHUNK_ELEMENTS,
+            version: env!("CARGO_PKG_VERSION").into(),
+        }))
+    }
+
+    async fn exchange_agreement(
+        &self,
+        request: Request<ExchangeAgreementRequest>,
+    ) -> Result<Response<ExchangeAgreementResponse>, Status> {
+        let partner = partner(&request)?;
+        let (agreement, note) = Agreement::from_note(&request.get_ref().note)?;
+        // A partner can only add its signature to a document that we signed: a person signs first, on each side.
+        let ours = self
+            .0
+            .book
+            .get(&agreement.id)
+            .filter(|entry| entry.partner.id == partner);
+        let ours =
+            ours.ok_or_else(|| Fault::new(Reason::NotFound, "AGR-110", "no such agreement between us"))?;
+        let merged = merge(&ours.agreement, &ours.note, &agreement, &note)?;
+        self.0
+            .book
+            .keep(&self.0.store, &ours.agreement, &merged, self.0.now_ms())
+            .await?;
+        Ok(Response::new(ExchangeAgreementResponse {
+            note: merged.to_string(),
+        }))
+    }
+
+    async fn get_scope_key(
+        &self,
+        request: Request<GetScopeKeyRequest>,
+    ) -> Result<Response<GetScopeKeyResponse>, Status> {
+        let partner = partner(&request)?;
+        let state = &self.0;
+        let scope = request.get_ref().scope.as_ref();
+        let (entry, offer, epoch) = state.book.admit(&partner, scope, state.clock.now())?;
+        let key = state
+            .own_keys
+            .get(
+                &state.store,
+                &state.identity.signing,
+                &state.entropy,
+                (&entry.agreement, &offer, epoch),
+                state.now_ms(),
+            )
+            .await?;
+        Ok(Response::new(GetScopeKeyResponse {
+            note: key.note.clone(),
+        }))
+    }
+
+    type EvaluateStream = Results<EvaluateResponse>;
+
+    async fn evaluate(
+        &self,
+        request: Request<Streaming<EvaluateRequest>>,
+    ) -> Result<Response<Self::EvaluateStream>, Status> {
+        let partner = partner(&request)?;
+        let answers = evaluate::serve(Arc::clone(&self.0), partner, request.into_inner()).await?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn get_manifest(
+        &self,
+        request: Request<GetManifestRequest>,
+    ) -> Result<Response<GetManifestResponse>, Status> {
+        let partner = partner(&request)?;
+        let state = &self.0;
+        let (entry, offer, epoch) =
+            state
+                .book
+                .admit(&partner, request.get_ref().scope.as_ref(), state.clock.now())?;
+        let served = publish::served(state, (&entry.agreement, &offer, epoch)).await?;
+        let snapshot = served.ok_or_else(not_published)?;
+        Ok(Response::new(GetManifestResponse {
+            note: snapshot.signed_manifest().note().to_owned(),
+        }))
+    }
+
+    type FetchSegmentStream = Results<FetchSegmentResponse>;
+
+    async fn fetch_segment(
+        &self,
+        request: Request<FetchSegmentRequest>,
+    ) -> Result<Response<Self::FetchSegmentStream>, Status> {
+        let partner = partner(&request)?;
+        let state = &self.0;
+        let request = request.into_inner();
+        let (entry, offer, epoch) = state
+            .book
+            .admit(&partner, request.scope.as_ref(), state.clock.now())?;
+        let snapshot = publish::served(state, (&entry.agreement, &offer, epoch))
+            .await?
+            .ok_or_else(not_published)?;
+        let digest: [u8; 32] = request
+            .sha256
+            .as_slice()
+            .try_into()
+            .map_err(|_| Fault::invalid("PEER-009", "sha256", "a segment's name has 32 bytes"))?;
+        let digest = Digest::from(digest);
+        let (sender, receiver) = tokio::sync::mpsc::channel(2);
+        tokio::task::spawn_blocking(move || {
+            let mut offset = request.offset;
+            loop {
+                let piece = match snapshot.read_segment(&digest, offset, DATA_PIECE) {
+                    Ok(piece) if piece.is_empty() => return,
+                    Ok(piece) => Ok(piece),
+                    Err(TagsetError::NoSuchRange) => Err(Fault::new(
+                        Reason::NotFound,
+                        "SNAP-004",
+                        "no such segment in the newest snapshot",
+                    )),
+                    Err(error) => {
+                        tracing::error!(%error, "reading a segment");
+                        Err(Fault::internal("reading a segment failed"))
+                    }
+                };
+                let last = piece.is_err();
+                offset += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+                let message = piece
+                    .map(|piece| FetchSegmentResponse { data: piece.into() })
+                    .map_err(Status::from);
+                if sender.blocking_send(message).is_err() || last {
+                    return;
+                }
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}
+
+fn not_published() -> Fault {
+    Fault::new(
+        Reason::NotFound,
+        "SNAP-001",
+        "no snapshot has been published for this epoch yet",
+    )
+}
+
+/// Our note with the signatures of both.
+///
+/// # Errors
+/// The two are about different texts, or a signature does not hold.
+pub fn merge(ours: &Agreement, our_note: &str, theirs: &Agreement, their_note: &Note) -> Result<Note, Fault> {
+    if ours.digest != theirs.digest {
+        return Err(Fault::new(
+            Reason::Conflict,
+            "AGR-026",
+            format!("agreement {} exists with another text", ours.id),
+        ));
+    }
+    let (_, mut merged) = Agreement::from_note(our_note)?;
+    let signers: Vec<_> = ours.parties.iter().map(|party| party.identity.clone()).collect();
+    merged
+        .merge(their_note, &signers)
+        .map_err(|error| Fault::invalid("AGR-011", "note", format!("a signature does not hold: {error}")))?;
+    Ok(merged)
+}

@@ -1,0 +1,293 @@
+//! Starting and stopping a node: a checklist.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use concordat_store::{MasterKey, Store, StoreError, StoreOptions};
+use concordat_wire::v1::agreement_service_server::AgreementServiceServer;
+use concordat_wire::v1::matching_service_server::MatchingServiceServer;
+use concordat_wire::v1::node_service_server::NodeServiceServer;
+use concordat_wire::v1::peer_service_server::PeerServiceServer;
+use concordat_wire::v1::snapshot_service_server::SnapshotServiceServer;
+use concordat_wire::v1::watchlist_service_server::WatchlistServiceServer;
+use concordat_wire::{API_MESSAGE_LIMIT, Fault, PEER_MESSAGE_LIMIT};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use zeroize::Zeroizing;
+
+use crate::admin_services::{Agreements, Info, Snapshots};
+use crate::book::Book;
+use crate::charge::Charger;
+use crate::clock::{Clock, SystemClock};
+use crate::compute::Compute;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::identity::{Identity, IdentityError, parse_master_key};
+use crate::listen::{self, Caller, Connection};
+use crate::matching_service::Matching;
+use crate::peer_service::Peer;
+use crate::state::State;
+use crate::tls::{self, Pins, TlsError};
+use crate::watchlist_service::Watchlists;
+use crate::{jobs, maintenance};
+
+/// What comes from outside, so that a test can hold it.
+pub struct Outside {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Randomness of the database's nonces.
+    pub store_entropy: Box<dyn rand::CryptoRng + Send>,
+}
+
+impl Default for Outside {
+    /// The system's clock and generator.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Entropy::system(),
+            store_entropy: Box::new(rand::rand_core::UnwrapErr(rand::rngs::SysRng)),
+        }
+    }
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Keys or certificates.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The master key cannot be read.
+    #[error("the master key: {0}")]
+    MasterKey(String),
+    /// The database.
+    #[error("the database: {0}")]
+    Store(#[from] StoreError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Threads.
+    #[error("cannot start the compute threads: {0}")]
+    Compute(#[from] rayon::ThreadPoolBuildError),
+    /// What is in the database cannot be used.
+    #[error("{0}")]
+    Fault(#[from] Fault),
+}
+
+/// A running node.
+pub struct Node {
+    /// Shared by its services.
+    pub state: Arc<State>,
+    /// Where partners connect.
+    pub peer_address: SocketAddr,
+    /// Where our own systems connect.
+    pub api_address: SocketAddr,
+    /// The listener without authentication, if there is one.
+    pub insecure_address: Option<SocketAddr>,
+    tasks: JoinSet<()>,
+}
+
+/// Opens a node's database with its master key.
+///
+/// # Errors
+/// The key cannot be read or is wrong, another process has the database open, or it is damaged.
+pub async fn open_store(config: &Config, rng: Box<dyn rand::CryptoRng + Send>) -> Result<Store, StartError> {
+    let text = match &config.secrets.master_key_env {
+        Some(name) => Zeroizing::new(
+            std::env::var(name)
+                .map_err(|_| StartError::MasterKey(format!("environment variable {name} is not set")))?,
+        ),
+        None => {
+            let path: PathBuf = config.node.data_dir.join(&config.secrets.master_key_file);
+            let read = std::fs::read_to_string(&path);
+            Zeroizing::new(
+                read.map_err(|error| StartError::MasterKey(format!("{}: {error}", path.display())))?,
+            )
+        }
+    };
+    let key = parse_master_key(&text)?;
+    let options = StoreOptions {
+        path: config.node.data_dir.join("node.db"),
+        master_key: MasterKey::new(*key),
+        rng,
+        readers: 8,
+    };
+    Ok(Store::open(options).await?)
+}
+
+impl Node {
+    /// Starts everything; it runs until [`Node::stop`].
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing runs then.
+    pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
+        let identity = Identity::load(&config.node.data_dir)?;
+        let peer_pin = identity.peer.pin()?;
+        let store = open_store(&config, outside.store_entropy).await?;
+        let compute = Compute::new(config.compute.threads, config.compute.queue_chunks)?;
+        let pins = Pins::default();
+        let book = Book::new(config.node.agency_id.clone(), identity.peer.clone(), pins.clone());
+        book.reload(&store).await?;
+
+        let peer_tls = tls::peer_server(&identity.peer, pins.clone())?;
+        let api_tls = tls::api_server(&identity.api, &identity.client_ca)?;
+        let peer_listener = bind(config.peer.listen).await?;
+        let api_listener = bind(config.api.listen).await?;
+        let insecure = match config.api.insecure_loopback_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        let address = |listener: &TcpListener, wanted: SocketAddr| listener.local_addr().unwrap_or(wanted);
+        let peer_address = address(&peer_listener, config.peer.listen);
+        let api_address = address(&api_listener, config.api.listen);
+        let insecure_address = insecure.as_ref().map(|listener| address(listener, api_address));
+
+        let stop = CancellationToken::new();
+        let state = Arc::new(State {
+            charger: Charger::start(store.clone(), Arc::clone(&outside.clock)),
+            peer_pin,
+            identity,
+            store,
+            clock: outside.clock,
+            entropy: outside.entropy,
+            compute,
+            book,
+            own_keys: Default::default(),
+            served: Default::default(),
+            held: Default::default(),
+            jobs: Default::default(),
+            changed: Default::default(),
+            stop: stop.clone(),
+            config,
+        });
+
+        let mut tasks = JoinSet::new();
+        let identify_peer = move |certificate| {
+            let pins = pins.clone();
+            async move {
+                tls::spki_pin(&certificate)
+                    .and_then(|pin| pins.partner(&pin))
+                    .map(Caller::Partner)
+            }
+        };
+        let peers = listen::accept_tls(peer_listener, peer_tls, identify_peer, stop.clone());
+        tasks.spawn(serve_peers(Arc::clone(&state), peers));
+        let clients = {
+            let store = state.store.clone();
+            let identify = move |certificate| {
+                let store = store.clone();
+                async move {
+                    let allowed = store
+                        .allowed_client(&tls::fingerprint(&certificate))
+                        .await
+                        .ok()??;
+                    Some(Caller::Client(allowed.name))
+                }
+            };
+            listen::accept_tls(api_listener, api_tls, identify, stop.clone())
+        };
+        tasks.spawn(serve_api(Arc::clone(&state), clients));
+        if let Some(listener) = insecure {
+            tracing::warn!(
+                "the listener without authentication is open: whoever can run a program here can ask"
+            );
+            tasks.spawn(serve_api(
+                Arc::clone(&state),
+                listen::accept_plain(listener, stop.clone()),
+            ));
+        }
+        jobs::resume_all(&state).await?;
+        tasks.spawn(maintenance::run(Arc::clone(&state)));
+        Ok(Self {
+            state,
+            peer_address,
+            api_address,
+            insecure_address,
+            tasks,
+        })
+    }
+
+    /// Lets what is running end, then closes the database.
+    pub async fn stop(mut self) {
+        self.state.stop.cancel();
+        let drain = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(std::time::Duration::from_secs(10), drain)
+            .await
+            .is_err()
+        {
+            tracing::warn!("some calls did not end in time");
+            self.tasks.abort_all();
+        }
+        self.state.store.close().await;
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::Listen { address, source })
+}
+
+/// Streams one connection may have open, and how much of each is buffered.
+fn server() -> Server {
+    Server::builder()
+        .max_concurrent_streams(256)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .http2_keepalive_interval(Some(std::time::Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(std::time::Duration::from_secs(10)))
+        .tcp_nodelay(true)
+}
+
+async fn serve_peers(state: Arc<State>, connections: mpsc::Receiver<std::io::Result<Connection>>) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<PeerServiceServer<Peer>>().await;
+    let peer = PeerServiceServer::new(Peer(Arc::clone(&state)))
+        .max_decoding_message_size(PEER_MESSAGE_LIMIT)
+        .max_encoding_message_size(PEER_MESSAGE_LIMIT);
+    let router = server().add_service(health_service).add_service(peer);
+    let served = router
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), state.stop.cancelled())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the listener for partners failed");
+    }
+}
+
+async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Result<Connection>>) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<MatchingServiceServer<Matching>>().await;
+    let matching = MatchingServiceServer::new(Matching(Arc::clone(&state)))
+        .max_decoding_message_size(API_MESSAGE_LIMIT)
+        .max_encoding_message_size(API_MESSAGE_LIMIT);
+    let watchlists = WatchlistServiceServer::new(Watchlists(Arc::clone(&state)))
+        .max_decoding_message_size(API_MESSAGE_LIMIT);
+    let router = server()
+        .add_service(health_service)
+        .add_service(matching)
+        .add_service(watchlists)
+        .add_service(AgreementServiceServer::new(Agreements(Arc::clone(&state))))
+        .add_service(SnapshotServiceServer::new(Snapshots(Arc::clone(&state))))
+        .add_service(NodeServiceServer::new(Info(Arc::clone(&state))));
+    let served = router
+        .serve_with_incoming_shutdown(ReceiverStream::new(connections), state.stop.cancelled())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the listener for our own systems failed");
+    }
+}

@@ -1,0 +1,71 @@
+//! What all services of a node share.
+
+use std::sync::Arc;
+
+use concordat_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::book::Book;
+use crate::charge::Charger;
+use crate::clock::Clock;
+use crate::compute::Compute;
+use crate::config::Config;
+use crate::entropy::Entropy;
+use crate::held::HeldScopes;
+use crate::identity::Identity;
+use crate::jobs::Jobs;
+use crate::keys::OwnKeys;
+use crate::maintenance::Changed;
+use crate::publish::ServedScopes;
+
+/// A running node's state. One per process, shared by reference.
+pub struct State {
+    /// As read at start.
+    pub config: Config,
+    /// Our keys.
+    pub identity: Identity,
+    /// SHA-256 of the key our node shows to partners.
+    pub peer_pin: [u8; 32],
+    /// What we remember.
+    pub store: Store,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Threads for arithmetic.
+    pub compute: Compute,
+    /// Agreements and partners.
+    pub book: Book,
+    /// Keys of scopes we own.
+    pub own_keys: OwnKeys,
+    /// Snapshots we serve.
+    pub served: ServedScopes,
+    /// Partners' scopes and snapshots.
+    pub held: HeldScopes,
+    /// The quota.
+    pub charger: Charger,
+    /// Work in the background.
+    pub jobs: Jobs,
+    /// Lists that changed since their offers were last published.
+    pub changed: Changed,
+    /// Set when the node is to stop.
+    pub stop: CancellationToken,
+}
+
+impl State {
+    /// Our agency's id.
+    pub fn us(&self) -> &str {
+        &self.config.node.agency_id
+    }
+
+    /// A fresh id that sorts by time (UUID version 7).
+    pub fn new_uuid(&self) -> uuid::Uuid {
+        let millis = u64::try_from(self.now_ms()).unwrap_or(0);
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.entropy.bytes()).into_uuid()
+    }
+
+    /// Milliseconds since the epoch, as the store counts.
+    pub fn now_ms(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+}

@@ -1,0 +1,418 @@
+//! `WatchlistService`: the agency's own lists.
+
+use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use concordat_identifiers::Rule;
+use concordat_lists::{Format, Mapping, Published};
+use concordat_store::{List as ListRow, ListId, MAX_UPSERT, StoreError};
+use concordat_wire::v1::watchlist_service_server::WatchlistService;
+use concordat_wire::v1::{
+    CreateListRequest, DeleteListRequest, DeleteListResponse, DeleteRecordsRequest, DeleteRecordsResponse,
+    ImportOpen, ImportProgress, ImportRequest, ImportResponse, KindCount, List, ListListsRequest,
+    ListListsResponse, LookupMatch, LookupRequest, LookupResponse, Rejection, UpsertRequest, UpsertResponse,
+    import_request, import_response,
+};
+use concordat_wire::{Fault, Reason, kind_to_proto, subject_from_proto};
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::book::store_fault;
+use crate::config::is_agency_id;
+use crate::import::{self, Event, Part, Plan};
+use crate::rows::{grade_of, kind_of, row_of, rule_of};
+use crate::state::State;
+
+/// The service.
+pub struct Watchlists(pub Arc<State>);
+
+impl Watchlists {
+    async fn find(&self, name: &str) -> Result<ListRow, Fault> {
+        let list = self
+            .0
+            .store
+            .list(name)
+            .await
+            .map_err(|error| store_fault(&error))?;
+        list.ok_or_else(|| {
+            Fault::new(Reason::NotFound, "LIST-001", format!("there is no list {name}")).field("list")
+        })
+    }
+
+    async fn create(&self, name: &str) -> Result<ListId, Fault> {
+        if !is_agency_id(name) {
+            return Err(Fault::invalid(
+                "LIST-002",
+                "name",
+                "1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit",
+            ));
+        }
+        self.0
+            .store
+            .create_list(name, self.0.now_ms())
+            .await
+            .map_err(|error| match error {
+                StoreError::AlreadyExists { .. } => {
+                    Fault::new(Reason::Conflict, "LIST-003", format!("a list {name} exists")).field("name")
+                }
+                error => store_fault(&error),
+            })
+    }
+
+    async fn describe(&self, list: &ListRow) -> Result<List, Fault> {
+        let stats = self
+            .0
+            .store
+            .list_stats(list.id)
+            .await
+            .map_err(|error| store_fault(&error))?;
+        let time = |ms| {
+            jiff::Timestamp::from_millisecond(ms)
+                .map(|time| time.to_string())
+                .unwrap_or_default()
+        };
+        Ok(List {
+            name: list.name.clone(),
+            created_at: time(list.created_ms),
+            records: stats.records,
+            identifiers: stats
+                .identifiers
+                .iter()
+                .filter_map(|(kind, count)| {
+                    Some(KindCount {
+                        kind: kind_to_proto(kind_of(*kind)?).into(),
+                        count: *count,
+                    })
+                })
+                .collect(),
+            last_import_at: stats
+                .last_import
+                .and_then(|import| import.finished_ms)
+                .map(time)
+                .unwrap_or_default(),
+        })
+    }
+
+    async fn plan(&self, open: ImportOpen) -> Result<Plan, Fault> {
+        let format: Format = open.format.parse().map_err(|_| {
+            Fault::invalid(
+                "IMP-001",
+                "format",
+                "ofac-sdn, un-sc, uk-ofsi, ftm, jsonl or csv (docs/lists.md)",
+            )
+        })?;
+        if format.is_query() {
+            return Err(Fault::invalid(
+                "IMP-001",
+                "format",
+                "this is a format of queries, not of lists",
+            ));
+        }
+        let mapping = match (format, open.csv_mapping.is_empty()) {
+            (Format::Csv, true) => {
+                return Err(Fault::invalid(
+                    "IMP-006",
+                    "csv_mapping",
+                    "a CSV list needs a mapping (docs/lists.md)",
+                ));
+            }
+            (_, true) => None,
+            (_, false) => Some(
+                open.csv_mapping
+                    .parse::<Mapping>()
+                    .map_err(|error| Fault::invalid("IMP-006", "csv_mapping", error.to_string()))?,
+            ),
+        };
+        let list = match self.find(&open.list).await {
+            Ok(list) => list.id,
+            Err(fault) if fault.reason == Reason::NotFound && open.create => self.create(&open.list).await?,
+            Err(fault) => return Err(fault),
+        };
+        Ok(Plan {
+            list,
+            list_name: open.list,
+            format,
+            mapping,
+            strict: open.strict,
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl WatchlistService for Watchlists {
+    async fn create_list(&self, request: Request<CreateListRequest>) -> Result<Response<List>, Status> {
+        let name = request.into_inner().name;
+        self.create(&name).await?;
+        let list = self.find(&name).await?;
+        Ok(Response::new(self.describe(&list).await?))
+    }
+
+    async fn delete_list(
+        &self,
+        request: Request<DeleteListRequest>,
+    ) -> Result<Response<DeleteListResponse>, Status> {
+        let list = self.find(&request.into_inner().name).await?;
+        self.0
+            .store
+            .delete_list(list.id, self.0.now_ms())
+            .await
+            .map_err(|error| match error {
+                StoreError::ImportRunning { .. } => Fault::new(
+                    Reason::Precondition,
+                    "IMP-002",
+                    "the list is being imported: wait or stop the import",
+                ),
+                error => store_fault(&error),
+            })?;
+        self.0.changed.mark(&list.name);
+        Ok(Response::new(DeleteListResponse {}))
+    }
+
+    async fn list_lists(&self, _: Request<ListListsRequest>) -> Result<Response<ListListsResponse>, Status> {
+        let mut lists = Vec::new();
+        for list in self.0.store.lists().await.map_err(|error| store_fault(&error))? {
+            lists.push(self.describe(&list).await?);
+        }
+        Ok(Response::new(ListListsResponse { lists }))
+    }
+
+    type ImportStream = Pin<Box<dyn Stream<Item = Result<ImportResponse, Status>> + Send>>;
+
+    async fn import(
+        &self,
+        request: Request<Streaming<ImportRequest>>,
+    ) -> Result<Response<Self::ImportStream>, Status> {
+        let mut requests = request.into_inner();
+        let first = requests.message().await?.and_then(|request| request.message);
+        let Some(import_request::Message::Open(open)) = first else {
+            return Err(Fault::invalid(
+                "IMP-007",
+                "message",
+                "the first message of an import is its opening",
+            )
+            .into());
+        };
+        let plan = self.plan(open).await?;
+        let (parts_sender, parts) = mpsc::channel(1);
+        tokio::spawn(forward(requests, parts_sender));
+        let (events_sender, mut events) = mpsc::channel(64);
+        let (answers_sender, answers) = mpsc::channel(64);
+        let telling = {
+            let answers = answers_sender.clone();
+            tokio::spawn(async move {
+                while let Some(event) = events.recv().await {
+                    let message = match event {
+                        Event::Reject(reject) => import_response::Message::Reject(reject),
+                        Event::Progress { bytes, records } => {
+                            import_response::Message::Progress(ImportProgress {
+                                bytes_read: bytes,
+                                records,
+                            })
+                        }
+                    };
+                    if answers
+                        .send(Ok(ImportResponse {
+                            message: Some(message),
+                        }))
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            })
+        };
+        let state = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            let outcome = import::run(&state, plan, parts, &events_sender).await;
+            drop(events_sender);
+            // Every reject is told before the end is.
+            let _ = telling.await;
+            let last = outcome.map_err(Status::from).map(|summary| ImportResponse {
+                message: Some(import_response::Message::Summary(summary)),
+            });
+            let _ = answers_sender.send(last).await;
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+    }
+
+    async fn upsert(&self, request: Request<UpsertRequest>) -> Result<Response<UpsertResponse>, Status> {
+        let request = request.into_inner();
+        let list = self.find(&request.list).await?;
+        if request.records.len() > MAX_UPSERT {
+            return Err(Fault::invalid(
+                "LIST-004",
+                "records",
+                format!("at most {MAX_UPSERT} at once; import more"),
+            )
+            .into());
+        }
+        let today = self.0.clock.today();
+        let mut rows = BTreeMap::new();
+        let mut rejections: Vec<Rejection> = Vec::new();
+        for (index, record) in request.records.iter().enumerate() {
+            let at = |field: &str| format!("records[{index}].{field}");
+            if record.source_id.is_empty() || record.source_id.len() > 256 {
+                return Err(Fault::invalid("LIST-005", at("source_id"), "1 to 256 bytes").into());
+            }
+            let subject = record
+                .subject
+                .as_ref()
+                .ok_or_else(|| Fault::invalid("LIST-006", at("subject"), "a record needs a subject"))?;
+            let subject = subject_from_proto(subject).map_err(|error| {
+                Fault::invalid("LIST-006", at(&format!("subject.{}", error.field)), error.reason)
+            })?;
+            let (row, rejected) =
+                import::record(record.source_id.clone(), &subject, &Published::default(), today);
+            rejections.extend(rejected.into_iter().map(|rejection| Rejection {
+                field: at(&format!("subject.{}", rejection.field)),
+                ..rejection
+            }));
+            if rows.insert(record.source_id.clone(), row).is_some() {
+                return Err(
+                    Fault::invalid("LIST-007", at("source_id"), "the id occurs twice in this call").into(),
+                );
+            }
+        }
+        let counts = self
+            .0
+            .store
+            .upsert_records(list.id, rows.into_values().collect())
+            .await;
+        let counts = counts.map_err(|error| match error {
+            StoreError::ImportRunning { .. } => Fault::new(
+                Reason::Precondition,
+                "IMP-002",
+                "the list is being imported: wait for that import",
+            ),
+            error => store_fault(&error),
+        })?;
+        if counts.added + counts.changed > 0 {
+            self.0.changed.mark(&request.list);
+        }
+        Ok(Response::new(UpsertResponse {
+            added: counts.added,
+            changed: counts.changed,
+            unchanged: counts.unchanged,
+            rejections,
+        }))
+    }
+
+    async fn delete_records(
+        &self,
+        request: Request<DeleteRecordsRequest>,
+    ) -> Result<Response<DeleteRecordsResponse>, Status> {
+        let request = request.into_inner();
+        let list = self.find(&request.list).await?;
+        let mut removed = 0;
+        for ids in request.source_ids.chunks(MAX_UPSERT) {
+            let deleted = self
+                .0
+                .store
+                .delete_records(list.id, ids)
+                .await
+                .map_err(|error| match error {
+                    StoreError::ImportRunning { .. } => Fault::new(
+                        Reason::Precondition,
+                        "IMP-002",
+                        "the list is being imported: wait for that import",
+                    ),
+                    error => store_fault(&error),
+                });
+            removed += deleted?;
+        }
+        if removed > 0 {
+            self.0.changed.mark(&request.list);
+        }
+        Ok(Response::new(DeleteRecordsResponse { removed }))
+    }
+
+    async fn lookup(&self, request: Request<LookupRequest>) -> Result<Response<LookupResponse>, Status> {
+        let subject = request.into_inner().subject.unwrap_or_default();
+        let subject = subject_from_proto(&subject)
+            .map_err(|error| Fault::invalid("LIST-006", format!("subject.{}", error.field), error.reason))?;
+        let derived = concordat_identifiers::derive(&subject, self.0.clock.today());
+        let lists = self.0.store.lists().await.map_err(|error| store_fault(&error))?;
+        let names: HashMap<ListId, String> = lists.into_iter().map(|list| (list.id, list.name)).collect();
+        let mut best: BTreeMap<(String, String, u8), (u8, u8)> = BTreeMap::new();
+        for identifier in derived
+            .identifiers
+            .iter()
+            .filter(|identifier| !identifier.is_variant())
+        {
+            let row = row_of(identifier);
+            let index = self.0.store.blind_index(row.kind, row.rule, &row.canonical);
+            let records = self
+                .0
+                .store
+                .records_with(row.kind, index)
+                .await
+                .map_err(|error| store_fault(&error))?;
+            for record in records {
+                let Some(list) = names.get(&record.list) else {
+                    continue;
+                };
+                let found = (record.grade, record.rule);
+                let entry = best
+                    .entry((list.clone(), record.source_id, row.kind))
+                    .or_insert(found);
+                *entry = (*entry).min(found);
+            }
+        }
+        let matches = best
+            .into_iter()
+            .filter_map(|((list, source_id, kind), (grade, rule))| {
+                Some(LookupMatch {
+                    list,
+                    source_id,
+                    kind: kind_to_proto(kind_of(kind)?).into(),
+                    grade: concordat_wire::v1::Grade::from(grade_of(grade)?).into(),
+                    rule: rule_of(rule).map_or("", Rule::id).to_owned(),
+                })
+            })
+            .collect();
+        Ok(Response::new(LookupResponse { matches }))
+    }
+}
+
+/// Passes a caller's files on to the reader. A stream that breaks is an error for the reader, never the end of a file.
+async fn forward(mut requests: Streaming<ImportRequest>, parts: mpsc::Sender<Part>) {
+    let mut current: Option<mpsc::Sender<Result<bytes::Bytes, ()>>> = None;
+    loop {
+        let message = match requests.message().await {
+            Ok(Some(request)) => request.message,
+            Ok(None) => return,
+            Err(_) => {
+                if let Some(current) = current {
+                    let _ = current.send(Err(())).await;
+                }
+                return;
+            }
+        };
+        match message {
+            Some(import_request::Message::File(file)) => {
+                let (sender, bytes) = mpsc::channel(8);
+                // A path is nobody's business here: the base name tells the parts of a set apart.
+                let name = file
+                    .name
+                    .rsplit(['/', '\\'])
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+                current = Some(sender);
+                if parts.send(Part { name, bytes }).await.is_err() {
+                    return;
+                }
+            }
+            Some(import_request::Message::Data(data)) => match &current {
+                Some(sender) if sender.send(Ok(data)).await.is_ok() => {}
+                // The reader is done with this file, or never began: it tells the caller why.
+                _ => return,
+            },
+            Some(import_request::Message::Open(_)) | None => return,
+        }
+    }
+}
