@@ -234,12 +234,12 @@ pub struct Answer {
 
 /// Cuts `count` inputs into chunks: sizes after padding and how many inputs each holds.
 ///
-/// `class` pads the whole request; `chunk` is the largest chunk. The sizes are equal but for the last one, so the
-/// owner learns only the class.
+/// `class` pads the whole request; `chunk` is the largest chunk, at least 16. Sizes depend on the class alone and
+/// differ by at most one; inputs are spread evenly, so that every chunk hides its share among dummies.
 pub fn layout(count: usize, chunk: usize, class: impl Fn(usize) -> usize) -> Vec<(usize, usize)> {
     let chunk = chunk.max(16);
     // Each chunk gives MIN_DUMMIES places away; pad until everything fits.
-    let mut total = class(count + MIN_DUMMIES);
+    let mut total = class((count + MIN_DUMMIES).max(16));
     while count + total.div_ceil(chunk) * MIN_DUMMIES > total {
         total = class(total + 1);
     }
@@ -247,11 +247,8 @@ pub fn layout(count: usize, chunk: usize, class: impl Fn(usize) -> usize) -> Vec
     let mut left = count;
     (0..chunks)
         .map(|index| {
-            let size = (total - index * chunk).min(chunk);
-            // Spread what is left evenly, so that every chunk hides its share among dummies.
-            let share = left
-                .div_ceil(chunks - index)
-                .min(size.saturating_sub(MIN_DUMMIES));
+            let size = total / chunks + usize::from(index < total % chunks);
+            let share = left.div_ceil(chunks - index).min(size - MIN_DUMMIES);
             left -= share;
             (size, share)
         })

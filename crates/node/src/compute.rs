@@ -155,9 +155,10 @@ mod tests {
                 })
             })
             .collect();
-        while compute.bulk.available_permits() > 0 {
+        while compute.places.available_permits() > 4 {
             tokio::task::yield_now().await;
         }
+        assert_eq!(compute.bulk.available_permits(), 0);
         assert_eq!(
             compute.places.available_permits(),
             4,
