@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use concordat_oprf::EvaluateError;
-use concordat_store::{Budget, Charge, ChargeOutcome, Quota};
+use concordat_store::{Budget, Charge, ChargeOutcome, Direction, Exchange, Quota, StoreError};
 use concordat_wire::v1::{
     ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
     evaluate_request, evaluate_response,
@@ -15,9 +15,10 @@ use futures_util::stream::FuturesUnordered;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tonic::{Status, Streaming};
+use uuid::Uuid;
 
 use crate::agreement::{Offer, purpose_name};
-use crate::book::Entry;
+use crate::book::{Entry, store_fault};
 use crate::compute::{Busy, Priority};
 use crate::keys::OwnKey;
 use crate::state::State;
@@ -92,6 +93,18 @@ pub async fn serve(
         Priority::Bulk
     };
     let announced = open.padded_elements;
+    let exchange = Exchange {
+        id: Uuid::from_bytes(request_id),
+        at_ms: state.now_ms(),
+        direction: Direction::Answered,
+        partner,
+        scope: Some(key.scope),
+        purpose: purpose_name(purpose).to_owned(),
+        legal_basis: open.legal_basis,
+        case_reference: None,
+        elements: announced,
+        verdicts: None,
+    };
     let admitted = Arc::new(Admitted {
         entry,
         offer,
@@ -103,7 +116,7 @@ pub async fn serve(
     });
     let (sender, receiver) = mpsc::channel(IN_WORK);
     tokio::spawn(async move {
-        if let Err(status) = run(&state, &admitted, &mut requests, &sender).await {
+        if let Err(status) = run(&state, &admitted, exchange, &mut requests, &sender).await {
             // The partner may be gone: then nobody reads why.
             let _ = sender.send(Err(status)).await;
         }
@@ -120,10 +133,20 @@ async fn next(requests: &mut Streaming<EvaluateRequest>) -> Result<Option<Evalua
 async fn run(
     state: &Arc<State>,
     admitted: &Arc<Admitted>,
+    exchange: Exchange,
     requests: &mut Streaming<EvaluateRequest>,
     sender: &mpsc::Sender<Result<EvaluateResponse, Status>>,
 ) -> Result<(), Status> {
     let mut working = FuturesUnordered::new();
+    // Written while the first chunks are in work, on disk before the first answer goes out.
+    let store = state.store.clone();
+    let mut record = Some(tokio::spawn(async move {
+        match store.append_exchange(&exchange).await {
+            // The partner comes back with chunks of the same request.
+            Ok(()) | Err(StoreError::AlreadyExists { .. }) => Ok(()),
+            Err(error) => Err(store_fault(&error)),
+        }
+    }));
     let mut received = 0_u64;
     let mut open = true;
     while open || !working.is_empty() {
@@ -133,6 +156,9 @@ async fn run(
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
             Some(answer) = working.next(), if !working.is_empty() => {
                 let answer: Result<evaluate_response::Message, Fault> = answer;
+                if let Some(record) = record.take() {
+                    record.await.map_err(|_| Fault::internal("recording a request"))??;
+                }
                 let response = EvaluateResponse { message: Some(answer?) };
                 if sender.send(Ok(response)).await.is_err() {
                     return Ok(());
@@ -165,7 +191,7 @@ async fn run(
 /// Size and count are bounded before anything else is done with a chunk.
 fn check_size(chunk: &EvaluateChunk) -> Result<u32, Fault> {
     let bytes = chunk.elements.len();
-    if bytes == 0 || bytes % 32 != 0 || bytes > MAX_CHUNK_ELEMENTS as usize * 32 {
+    if bytes == 0 || !bytes.is_multiple_of(32) || bytes > MAX_CHUNK_ELEMENTS as usize * 32 {
         return Err(Fault::invalid(
             "PEER-004",
             "chunk.elements",

@@ -84,6 +84,11 @@ impl Failure {
     }
 }
 
+/// The failure of a chunk that met the deadline.
+pub fn late() -> Failure {
+    Failure::new(UnknownReason::Deadline, "no answer before the deadline")
+}
+
 /// Counts and times of a request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
@@ -111,12 +116,15 @@ struct Running<F> {
     stats: Stats,
     request: Option<(mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>)>,
     retries_left: u32,
+    /// Why no further stream is opened.
+    dead: Option<Failure>,
     /// Chunks the partner was too busy for, to be sent again.
     resend: FuturesUnordered<BoxFuture<'static, u32>>,
 }
 
 impl Exchange {
-    /// Runs all chunks; calls `on_done` once for each that was drawn from `chunks`.
+    /// Runs all chunks; calls `on_done` at most once for each. A chunk it was not called for when this returns met
+    /// the deadline ([`late`]).
     pub async fn run(
         self,
         chunks: impl Stream<Item = ChunkInput> + Send,
@@ -131,6 +139,7 @@ impl Exchange {
             stats: Stats::default(),
             request: None,
             retries_left: 1,
+            dead: None,
             resend: FuturesUnordered::new(),
         };
         let mut finishing: FuturesUnordered<BoxFuture<'static, Finished>> = FuturesUnordered::new();
@@ -142,12 +151,9 @@ impl Exchange {
             tokio::select! {
                 biased;
                 () = &mut deadline => {
-                    let late = Failure::new(UnknownReason::Deadline, "no answer before the deadline");
+                    // Chunks that were not drawn yet have no answer either; the caller knows which.
+                    let late = late();
                     running.fail_pending(&late);
-                    // What has not been blinded yet is drawn only to be reported.
-                    while let Some((index, _)) = prepared.next().await {
-                        running.done(index, Err(late.clone()));
-                    }
                     while let Some((index, _)) = finishing.next().await {
                         running.done(index, Err(late.clone()));
                     }
@@ -176,20 +182,23 @@ impl Exchange {
                     Err(status) => self.reopen(&mut running, &status).await,
                 },
                 Some(index) = running.resend.next(), if !running.resend.is_empty() => {
-                    running.send(index, false);
+                    running.send(index);
                 }
                 next = prepared.next(), if more && room => match next {
                     None => more = false,
                     Some((index, Err(failure))) => running.done(index, Err(failure)),
                     Some((index, Ok((chunk, time)))) => {
                         running.stats.blind += time;
+                        if let Some(failure) = running.dead.clone() {
+                            running.done(index, Err(failure));
+                            continue;
+                        }
+                        running.stats.elements += chunk.len() as u64;
                         running.pending.insert(index, Arc::new(chunk));
-                        if running.request.is_none() {
-                            if let Err(status) = self.open(&mut running).await {
-                                self.reopen(&mut running, &status).await;
-                            }
-                        } else {
-                            running.send(index, true);
+                        if running.request.is_some() {
+                            running.send(index);
+                        } else if let Err(status) = self.open(&mut running).await {
+                            self.reopen(&mut running, &status).await;
                         }
                     }
                 },
@@ -238,7 +247,7 @@ impl Exchange {
         running.request = Some((sender, response.into_inner()));
         let indices: Vec<u32> = running.pending.keys().copied().collect();
         for index in indices {
-            running.send(index, true);
+            running.send(index);
         }
         Ok(())
     }
@@ -328,7 +337,7 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
     }
 
     /// Puts a pending chunk on the stream. If the stream is gone, its end will be noticed by the reader.
-    fn send(&mut self, index: u32, first: bool) {
+    fn send(&mut self, index: u32) {
         let (Some(chunk), Some((sender, _))) = (self.pending.get(&index), &self.request) else {
             return;
         };
@@ -340,9 +349,6 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
             })),
         };
         self.stats.bytes_sent += message.encoded_len() as u64;
-        if first {
-            self.stats.elements += chunk.len() as u64;
-        }
         let _ = sender.try_send(message);
     }
 
@@ -383,10 +389,11 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
         }
     }
 
-    /// The request cannot go on: everything on the way fails; chunks still to come get a stream of their own.
+    /// The request cannot go on: everything on the way fails, and what is still to come.
     fn broken(&mut self, failure: Failure) {
         self.request = None;
         self.fail_pending(&failure);
+        self.dead = Some(failure);
     }
 }
 

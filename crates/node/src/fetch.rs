@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use concordat_store::NewScopeRole;
+use concordat_store::{Incident, NewScopeRole};
 use concordat_tagset::{
     Error as TagsetError, SegmentRef, SegmentWriter, SignedManifest, Snapshot, missing_segments,
 };
@@ -41,8 +41,11 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
         note.as_bytes(),
         &owner_key(agreement, offer)?,
         &tag_scope(agreement, offer, epoch, public_key),
-    )
-    .map_err(|error| refused(state, entry, &error))?;
+    );
+    let signed = match signed {
+        Ok(signed) => signed,
+        Err(error) => return Err(refused(state, entry, &error).await),
+    };
     let current = scope.snapshot();
     if current
         .as_ref()
@@ -83,7 +86,10 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
         })
         .await?
     };
-    let snapshot = Arc::new(installed.map_err(|error| refused(state, entry, &error))?);
+    let snapshot = match installed {
+        Ok(snapshot) => Arc::new(snapshot),
+        Err(error) => return Err(refused(state, entry, &error).await),
+    };
     state
         .store
         .install_snapshot(
@@ -203,9 +209,20 @@ fn discard(folder: &std::path::Path, file: &str) {
     let _ = std::fs::remove_file(folder.join(file));
 }
 
-/// A manifest or segment that is refused: the partner is to blame, and the last good snapshot stays in use.
-fn refused(_state: &State, entry: &Entry, error: &TagsetError) -> Fault {
+/// A manifest or segment that is refused: the last good snapshot stays in use, and the refusal is recorded.
+async fn refused(state: &State, entry: &Entry, error: &TagsetError) -> Fault {
     tracing::error!(partner = entry.partner.id, %error, "refused a snapshot");
+    let incident = Incident {
+        at_ms: state.now_ms(),
+        partner: entry.partner.id.clone(),
+        kind: "snapshot_refused".into(),
+        exchange: None,
+        transcript_digest: None,
+        detail: error.to_string(),
+    };
+    if let Err(error) = state.store.append_incident(&incident).await {
+        tracing::error!(%error, "recording an incident");
+    }
     Fault::new(
         Reason::Unavailable,
         "SNAP-002",

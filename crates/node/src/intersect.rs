@@ -37,7 +37,7 @@ const WINDOW: usize = 8;
 /// Chunks per stream; then the agreement, the snapshot and the wish to cancel are looked at again.
 const CHUNKS_PER_STREAM: usize = 256;
 /// How long one stream may take.
-const STREAM_TIME: Duration = Duration::from_secs(3_600);
+const STREAM_TIME: Duration = Duration::from_secs(600);
 /// Kept tags looked up at once.
 const PAGE: u32 = 8_192;
 
@@ -202,7 +202,7 @@ impl OfferRun {
     }
 
     /// Looks up the tags kept from earlier runs of this epoch: the snapshot may have changed since.
-    async fn known_tags(&mut self) -> Result<(), Fault> {
+    async fn known_tags(&self) -> Result<(), Fault> {
         let (store, scope) = (&self.state.store, self.scope.scope);
         let Some((_, contains)) = self.scope.snapshot().as_ref().and_then(lookup_of) else {
             return Ok(());

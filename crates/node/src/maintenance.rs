@@ -8,7 +8,7 @@ use concordat_store::{AgreementStatus, Purged, ScopeRole, ScopeStatus};
 use concordat_wire::v1::ExchangeAgreementRequest;
 use concordat_wire::{Fault, Reason};
 
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, Offer};
 use crate::book::{Entry, store_fault};
 use crate::jobs::{self, Spec};
 use crate::peer_service::merge;
@@ -132,6 +132,14 @@ pub async fn fetch_all(state: &State, partner: Option<&str>) -> Vec<Result<u64, 
 
 /// Publishes offers whose lists changed, whose epoch is new, or whose snapshot has lived half of its `max_age`.
 async fn publish_what_is_due(state: &Arc<State>) -> Result<(), Fault> {
+    let running = state
+        .store
+        .unfinished_jobs()
+        .await
+        .map_err(|error| store_fault(&error))?;
+    if running.iter().any(|job| job.kind == "publish") {
+        return Ok(());
+    }
     let now = state.clock.now();
     let changed = state.changed.take();
     let mut due = BTreeSet::new();
@@ -152,6 +160,9 @@ async fn publish_what_is_due(state: &Arc<State>) -> Result<(), Fault> {
         {
             let served = publish::served(state, (&entry.agreement, offer, epoch)).await?;
             let half_of_life = i64::try_from(offer.max_age_s / 2).unwrap_or(i64::MAX);
+            if !lists_exist(state, offer).await? {
+                continue;
+            }
             let aged = served.as_ref().is_none_or(|snapshot| {
                 now.as_second() - snapshot.manifest().as_of.as_second() >= half_of_life
             });
@@ -164,6 +175,22 @@ async fn publish_what_is_due(state: &Arc<State>) -> Result<(), Fault> {
         jobs::create(state, &Spec::Publish { agreement }, None).await?;
     }
     Ok(())
+}
+
+/// A list that an offer names may not have been loaded yet.
+async fn lists_exist(state: &State, offer: &Offer) -> Result<bool, Fault> {
+    for name in &offer.lists {
+        if state
+            .store
+            .list(name)
+            .await
+            .map_err(|error| store_fault(&error))?
+            .is_none()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Destroys the keys of epochs that are over, with everything computed under them.

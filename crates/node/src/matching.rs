@@ -1,6 +1,6 @@
 //! From items in clear to verdicts: derive, ask every offer at once, combine.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use crate::agreement::{Agreement, Offer, is_label, purpose_name};
 use crate::book::{Entry, scope_to_proto};
 use crate::chunk::{ChunkInput, layout};
 use crate::compute::Priority;
-use crate::exchange::{Exchange, Failure, Stats};
+use crate::exchange::{Exchange, Failure, Stats, late};
 use crate::held::{HeldScope, lookup_of};
 use crate::state::State;
 
@@ -124,9 +124,9 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
     let mut asked = Vec::new();
     for route in &routes {
         let mut wanted: Vec<Identifier> = Vec::new();
-        let mut seen: HashMap<&Identifier, ()> = HashMap::new();
+        let mut seen: HashSet<&Identifier> = HashSet::new();
         for identifier in items.iter().flat_map(|item| &item.identifiers) {
-            if identifier.kind() == route.offer.kind && seen.insert(identifier, ()).is_none() {
+            if identifier.kind() == route.offer.kind && seen.insert(identifier) {
                 wanted.push(identifier.clone());
             }
         }
@@ -333,11 +333,11 @@ pub fn in_force(entry: &Entry) -> Result<(), Fault> {
 }
 
 fn partner_ids(routes: &[Route]) -> Vec<String> {
-    let ids: BTreeMap<&str, ()> = routes
+    let ids: BTreeSet<&str> = routes
         .iter()
-        .map(|route| (route.entry.partner.id.as_str(), ()))
+        .map(|route| route.entry.partner.id.as_str())
         .collect();
-    ids.into_keys().map(str::to_owned).collect()
+    ids.into_iter().map(str::to_owned).collect()
 }
 
 /// Asks one offer about identifiers of its kind. Never fails: trouble becomes UNKNOWN for each of them.
@@ -445,7 +445,8 @@ async fn try_ask(
         deadline,
         window,
     };
-    let mut found: Found = vec![Err(UnknownReason::Failed); wanted.len()];
+    let late = late();
+    let mut found: Found = vec![Err(late.reason); wanted.len()];
     let mut failures = Vec::new();
     let mut done = Vec::new();
     let row = ExchangeRow {
@@ -471,6 +472,9 @@ async fn try_ask(
             UnknownReason::Failed,
             "the query could not be recorded",
         ));
+    }
+    if done.len() < numbers.len() {
+        failures.push(late);
     }
     for chunk in done {
         let members = numbers
