@@ -101,7 +101,8 @@ pub(crate) struct FullName {
     pub(crate) culture: &'static Culture,
     common: usize,
     stem: u64,
-    extra: Option<Extra>,
+    /// Picks the extra; kept, because most names are never asked for theirs.
+    choice: u32,
 }
 
 impl FullName {
@@ -109,14 +110,12 @@ impl FullName {
     pub(crate) fn new(culture: &'static Culture, pair: u64, choice: u32) -> Self {
         let common = (pair % culture.common.len() as u64) as usize;
         let stem = pair / culture.common.len() as u64;
-        let mut name = Self {
+        Self {
             culture,
             common,
             stem,
-            extra: None,
-        };
-        name.extra = name.fitting_extra(choice);
-        name
+            choice,
+        }
     }
 
     /// Whose given name it is; unknown where the common name is the family's.
@@ -130,7 +129,7 @@ impl FullName {
     }
 
     pub(crate) fn has_extra(&self) -> bool {
-        self.extra.is_some()
+        self.extra().is_some()
     }
 
     /// Family name and given names.
@@ -142,7 +141,7 @@ impl FullName {
         } else {
             (stem, common)
         };
-        match self.extra.filter(|_| show_extra) {
+        match show_extra.then(|| self.extra()).flatten() {
             Some(Extra::Particle) => {
                 if let Some((word, joint)) = self.culture.particle {
                     family = format!("{word}{joint}{family}");
@@ -165,7 +164,7 @@ impl FullName {
     }
 
     /// Something that sorts strictly between the two tokens, so that it changes neither the first nor the last.
-    fn fitting_extra(&self, choice: u32) -> Option<Extra> {
+    fn extra(&self) -> Option<Extra> {
         if self.culture.common_is_family {
             return None;
         }
@@ -173,11 +172,14 @@ impl FullName {
         let stem = self.culture.stems.text(self.stem, Script::Plain).to_uppercase();
         // A machine-readable zone would cut a longer name.
         let room = 26_usize.saturating_sub(common.len() + stem.len());
+        let (first, last) = if common < stem {
+            (common, stem)
+        } else {
+            (stem, common)
+        };
         let between = |token: &str| {
             let token = token.to_uppercase();
-            token.len() <= room
-                && token > common.clone().min(stem.clone())
-                && token < common.clone().max(stem.clone())
+            token.len() <= room && token > first && token < last
         };
         let particle = self
             .culture
@@ -190,7 +192,7 @@ impl FullName {
             .filter(|index| between(self.culture.common[*index].plain))
             .map(Extra::Middle);
         let fitting: Vec<Extra> = particle.into_iter().chain(middles).collect();
-        (!fitting.is_empty()).then(|| fitting[choice as usize % fitting.len()])
+        (!fitting.is_empty()).then(|| fitting[self.choice as usize % fitting.len()])
     }
 }
 
