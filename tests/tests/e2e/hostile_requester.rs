@@ -1,0 +1,424 @@
+//! A partner with real credentials and bad intentions, against an honest owner's node.
+
+use concordat_oprf::{Blinded, Client, PublicKey};
+use concordat_tests::{Agency, LEGAL_BASIS, Offer, PURPOSE, Pair, Record, Terms, document, person};
+use concordat_wire::FaultView;
+use concordat_wire::v1::peer_service_client::PeerServiceClient;
+use concordat_wire::v1::{
+    EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest, FetchSegmentRequest,
+    GetManifestRequest, GetScopeKeyRequest, Scope, chunk_refused::Cause, evaluate_request, evaluate_response,
+};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+/// The asker, speaking for itself.
+pub(crate) struct Hostile {
+    pub(crate) pair: Pair,
+    pub(crate) peer: PeerServiceClient<Channel>,
+    pub(crate) scope: Scope,
+}
+
+pub(crate) fn listed() -> Vec<Record> {
+    vec![Record {
+        source_id: "w1".into(),
+        subject: Some(person(vec![], vec![], vec![document("ZX7741209", "NLD")])),
+    }]
+}
+
+impl Hostile {
+    pub(crate) async fn with(terms: Terms) -> Self {
+        let pair = Pair::with(terms, listed()).await;
+        let agreement = pair.asker.agreement(&pair.agreement).await.expect("known");
+        Self {
+            peer: pair.asker.impersonate(&pair.owner),
+            scope: Scope {
+                agreement_id: agreement.agreement_id,
+                agreement_digest: agreement.digest,
+                offer_id: "docs".into(),
+                epoch: 0,
+            },
+            pair,
+        }
+    }
+
+    async fn new() -> Self {
+        Self::with(Terms::default()).await
+    }
+
+    pub(crate) fn open(&self, request_id: u8) -> EvaluateOpen {
+        EvaluateOpen {
+            scope: Some(self.scope.clone()),
+            request_id: vec![request_id; 16],
+            purpose: PURPOSE.into(),
+            legal_basis: LEGAL_BASIS.into(),
+            padded_elements: 64,
+        }
+    }
+
+    /// One stream: everything at once, then the answers or the status it ended with.
+    pub(crate) async fn send(
+        &self,
+        open: EvaluateOpen,
+        chunks: Vec<EvaluateChunk>,
+    ) -> Result<Vec<evaluate_response::Message>, Status> {
+        let chunks = chunks.into_iter().map(evaluate_request::Message::Chunk);
+        let messages = std::iter::once(evaluate_request::Message::Open(open)).chain(chunks);
+        self.send_raw(messages.collect()).await
+    }
+
+    async fn send_raw(
+        &self,
+        messages: Vec<evaluate_request::Message>,
+    ) -> Result<Vec<evaluate_response::Message>, Status> {
+        let messages = messages.into_iter().map(|message| EvaluateRequest {
+            message: Some(message),
+        });
+        let answers = self.peer.clone().evaluate(tokio_stream::iter(messages)).await?;
+        let mut answers = answers.into_inner();
+        let mut all = Vec::new();
+        while let Some(EvaluateResponse { message }) = answers.message().await? {
+            all.push(message.expect("a message"));
+        }
+        Ok(all)
+    }
+
+    /// The one answer to one chunk.
+    pub(crate) async fn one(&self, request_id: u8, chunk: EvaluateChunk) -> evaluate_response::Message {
+        let mut answers = self.send(self.open(request_id), vec![chunk]).await.expect("answered");
+        assert_eq!(answers.len(), 1);
+        answers.remove(0)
+    }
+
+    pub(crate) async fn pinned(&self) -> PublicKey {
+        let request = GetScopeKeyRequest {
+            scope: Some(self.scope.clone()),
+        };
+        let note = self.peer.clone().get_scope_key(request).await.expect("a key").into_inner().note;
+        let key = note.lines().find_map(|line| line.strip_prefix("public-key ")).expect("a key line");
+        let bytes = hex::decode(key).expect("hex");
+        PublicKey::from_bytes(&bytes.try_into().expect("32 bytes")).expect("a key")
+    }
+
+    pub(crate) async fn blind(&self, count: usize) -> Blinded {
+        let inputs: Vec<Vec<u8>> = (0..count).map(|number| format!("input {number}").into_bytes()).collect();
+        let client = Client::new(self.pinned().await);
+        client.blind(&inputs, &mut rand::rng()).expect("blinded")
+    }
+
+    async fn charged(&self) -> u64 {
+        self.pair.charged("docs").await
+    }
+}
+
+pub(crate) fn chunk(index: u32, elements: &[u8]) -> EvaluateChunk {
+    EvaluateChunk {
+        index,
+        elements: elements.to_vec().into(),
+    }
+}
+
+fn view(status: Status) -> FaultView {
+    FaultView::from(&status)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conforming_client_is_served() {
+    let hostile = Hostile::new().await;
+    let blinded = hostile.blind(16).await;
+    let evaluate_response::Message::Chunk(answer) = hostile.one(1, chunk(0, blinded.elements())).await else {
+        panic!("refused");
+    };
+    let proof = answer.proof.as_slice().try_into().expect("64 bytes");
+    assert!(blinded.verify(&answer.elements, proof).is_ok());
+    assert_eq!(hostile.charged().await, 16);
+}
+
+/// Non-canonical, identity and short elements are refused, per element, with the index named.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bad_elements_are_refused_with_their_index() {
+    let hostile = Hostile::new().await;
+    let good = hostile.blind(16).await.elements().to_vec();
+    // RFC 9496 appendix A.3: a field element that is not reduced, a negative one, one not on the curve; and the identity.
+    let mut unreduced = [0xff; 32];
+    unreduced[0] = 0xed;
+    unreduced[31] = 0x7f;
+    let mut negative = [0; 32];
+    negative[0] = 1;
+    let bad: [[u8; 32]; 4] = [unreduced, negative, [0xff; 32], [0; 32]];
+    for (number, element) in bad.iter().enumerate() {
+        for at in [0, 7, 15] {
+            let mut elements = good.clone();
+            elements[at * 32..at * 32 + 32].copy_from_slice(element);
+            let id = u8::try_from(number * 16 + at).expect("small");
+            let answer = hostile.one(id, chunk(0, &elements)).await;
+            let evaluate_response::Message::Refused(refused) = answer else {
+                panic!("bad element {number} at {at} was evaluated");
+            };
+            assert_eq!((refused.cause(), refused.rule.as_str()), (Cause::InvalidElement, "PEER-007"));
+            assert_eq!(refused.element as usize, at, "{}", refused.detail);
+        }
+    }
+    for short in [0, 1, 31, 33, 16 * 32 - 1] {
+        let elements: Vec<u8> = good.iter().copied().cycle().take(short).collect();
+        let refused = hostile.send(hostile.open(99), vec![chunk(3, &elements)]).await.expect_err("short");
+        let refused = view(refused);
+        assert_eq!((refused.code, refused.rule.as_str()), (Code::InvalidArgument, "PEER-004"));
+        assert!(refused.message.contains("chunk 3"), "{}", refused.message);
+    }
+}
+
+/// Replays of a chunk do not charge the quota twice nor give a second answer under another key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chunk_sent_again_is_charged_once_and_answered_under_the_same_key() {
+    let mut hostile = Hostile::new().await;
+    let blinded = hostile.blind(16).await;
+    let elements = |answer: evaluate_response::Message| match answer {
+        evaluate_response::Message::Chunk(chunk) => chunk.elements,
+        evaluate_response::Message::Refused(refused) => panic!("{refused:?}"),
+    };
+    let first = elements(hostile.one(1, chunk(0, blinded.elements())).await);
+    let again = elements(hostile.one(1, chunk(0, blinded.elements())).await);
+    assert_eq!(first, again, "the same key gives the same answer");
+    assert_eq!(hostile.charged().await, 16, "charged once");
+
+    // The same place with other elements is neither charged nor answered.
+    let other = hostile.blind(16).await;
+    let evaluate_response::Message::Refused(refused) = hostile.one(1, chunk(0, other.elements())).await else {
+        panic!("answered");
+    };
+    assert_eq!((refused.cause(), refused.rule.as_str()), (Cause::ReplayMismatch, "PEER-006"));
+    assert_eq!(hostile.charged().await, 16);
+
+    // A restart forgets nothing.
+    hostile.pair.owner.stop().await;
+    hostile.pair.owner.start().await;
+    hostile.peer = hostile.pair.asker.impersonate(&hostile.pair.owner);
+    assert_eq!(elements(hostile.one(1, chunk(0, blinded.elements())).await), first);
+    assert_eq!(hostile.charged().await, 16);
+
+    // When the epoch and its grace are over, the replay is refused: no answer under the new key, nor the old one.
+    hostile.pair.advance(8 * 86_400);
+    let refused = hostile.send(hostile.open(1), vec![chunk(0, blinded.elements())]).await.expect_err("over");
+    let refused = view(refused);
+    assert_eq!((refused.rule.as_str(), refused.field.as_deref()), ("AGR-114", Some("scope.epoch")));
+    // Under the new epoch's name it is another request, under another key, and charged there.
+    hostile.scope.epoch = 1;
+    let answer = elements(hostile.one(1, chunk(0, blinded.elements())).await);
+    assert_ne!(answer, first);
+    assert_eq!(hostile.charged().await, 16, "of the new epoch");
+}
+
+/// A peer can neither choose the key, the suite nor the normalisation profile outside the agreement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_cannot_choose_another_scope() {
+    let mut terms = Terms::default();
+    terms.offers.push(Offer {
+        owner: "aa-border".into(),
+        requester: "bb-register".into(),
+        ..Offer::new("back", "travel_document")
+    });
+    let hostile = Hostile::with(terms).await;
+    let change = |change: &dyn Fn(&mut Scope)| {
+        let mut scope = hostile.scope.clone();
+        change(&mut scope);
+        scope
+    };
+    let cases: [(Scope, &str, &str); 7] = [
+        (change(&|scope| scope.agreement_id = "other".into()), "AGR-110", "scope.agreement_id"),
+        (change(&|scope| scope.agreement_digest = vec![0; 32]), "AGR-111", "scope.agreement_digest"),
+        (change(&|scope| scope.agreement_digest = vec![]), "AGR-111", "scope.agreement_digest"),
+        (change(&|scope| scope.offer_id = "none".into()), "AGR-113", "scope.offer_id"),
+        (change(&|scope| scope.offer_id = "back".into()), "AGR-113", "scope.offer_id"),
+        (change(&|scope| scope.epoch = 1), "AGR-114", "scope.epoch"),
+        (change(&|scope| scope.epoch = u32::MAX), "AGR-114", "scope.epoch"),
+    ];
+    let blinded = hostile.blind(16).await;
+    for (scope, rule, field) in cases {
+        let mut peer = hostile.peer.clone();
+        let scope = Some(scope);
+        let open = EvaluateOpen {
+            scope: scope.clone(),
+            ..hostile.open(1)
+        };
+        let refused = [
+            peer.get_scope_key(GetScopeKeyRequest { scope: scope.clone() }).await.expect_err(rule),
+            peer.get_manifest(GetManifestRequest { scope: scope.clone() }).await.expect_err(rule),
+            peer.fetch_segment(FetchSegmentRequest {
+                scope,
+                sha256: vec![0; 32],
+                offset: 0,
+            })
+            .await
+            .expect_err(rule),
+            hostile.send(open, vec![chunk(0, blinded.elements())]).await.expect_err(rule),
+        ];
+        for status in refused {
+            let refused = view(status);
+            assert_eq!((refused.rule.as_str(), refused.field.as_deref()), (rule, Some(field)));
+        }
+    }
+    let mut peer = hostile.peer.clone();
+    let missing = peer.get_scope_key(GetScopeKeyRequest { scope: None }).await.expect_err("no scope");
+    assert_eq!(view(missing).rule, "PEER-001");
+
+    // Another suite or profile is another text, which no exchange of signatures can slip in.
+    let note = hostile.pair.asker.agreement("aa-bb-2026").await.expect("known").note;
+    for (from, to, rule) in [
+        ("ristretto255-SHA512", "P256-SHA256", "AGR-004"),
+        (concordat_identifiers::PROFILE, "own-norm-9", "AGR-003"),
+        ("quota_per_day = 1000000", "quota_per_day = 2000000", "AGR-026"),
+    ] {
+        assert!(note.contains(from));
+        let request = ExchangeAgreementRequest {
+            note: note.replacen(from, to, 1),
+        };
+        let refused = view(peer.exchange_agreement(request).await.expect_err(to));
+        assert_eq!(refused.rule, rule, "{}", refused.message);
+    }
+    assert_eq!(hostile.charged().await, 0, "nothing of this was charged");
+}
+
+/// Purpose and legal basis are checked by the owner too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_outside_the_agreement_is_refused_by_the_owner() {
+    let hostile = Hostile::new().await;
+    let blinded = hostile.blind(16).await;
+    let mut purpose = hostile.open(1);
+    purpose.purpose = concordat_wire::v1::Purpose::FinancialIntel.into();
+    let mut unknown = hostile.open(1);
+    unknown.purpose = 9_999;
+    let mut basis = hostile.open(1);
+    basis.legal_basis = "because".into();
+    let mut id = hostile.open(1);
+    id.request_id = vec![1; 15];
+    for (open, rule) in [(purpose, "AGR-102"), (unknown, "AGR-102"), (basis, "AGR-103"), (id, "PEER-003")] {
+        let refused = hostile.send(open, vec![chunk(0, blinded.elements())]).await.expect_err(rule);
+        assert_eq!(view(refused).rule, rule);
+    }
+    let first_a_chunk = vec![evaluate_request::Message::Chunk(chunk(0, blinded.elements()))];
+    assert_eq!(view(hostile.send_raw(first_a_chunk).await.expect_err("no opening")).rule, "PEER-002");
+    let twice = vec![evaluate_request::Message::Open(hostile.open(1)); 2];
+    assert_eq!(view(hostile.send_raw(twice).await.expect_err("opened twice")).rule, "PEER-002");
+    assert_eq!(hostile.charged().await, 0);
+}
+
+/// Sizes and counts are bounded before memory is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sizes_and_counts_are_bounded() {
+    let hostile = Hostile::new().await;
+    let most = concordat_wire::MAX_CHUNK_ELEMENTS as usize;
+    // One element too many: refused for its size, before a single element is looked at or charged.
+    let refused = hostile.send(hostile.open(1), vec![chunk(0, &vec![0; (most + 1) * 32])]).await;
+    assert_eq!(view(refused.expect_err("too many")).rule, "PEER-004");
+    // A message above the limit is not read to its end.
+    let refused = hostile.send(hostile.open(1), vec![chunk(0, &vec![0; 8 << 20])]).await.expect_err("too large");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    // Many more elements than announced end the stream.
+    let element = hostile.blind(16).await.elements().to_vec();
+    let chunks = (0..64).map(|index| chunk(index, &element)).collect();
+    assert_eq!(view(hostile.send(hostile.open(2), chunks).await.expect_err("endless")).rule, "PEER-005");
+    assert!(hostile.charged().await <= 64 * 8, "no more than eight times what was announced");
+    // A segment's name of the wrong length, and an offset past its end.
+    let scope = Some(hostile.scope.clone());
+    let mut peer = hostile.peer.clone();
+    let request = FetchSegmentRequest {
+        scope: scope.clone(),
+        sha256: vec![0; 33],
+        offset: 0,
+    };
+    assert_eq!(view(peer.fetch_segment(request).await.expect_err("33 bytes")).rule, "PEER-009");
+    let request = GetManifestRequest { scope: scope.clone() };
+    let manifest = peer.get_manifest(request).await.expect("a manifest").into_inner().note;
+    let digest = manifest.lines().find_map(|line| line.strip_prefix("segment ")).expect("a segment");
+    let sha256 = hex::decode(digest.split(' ').next().expect("a digest")).expect("hex");
+    for (sha256, offset) in [(sha256, u64::MAX), (vec![7; 32], 0)] {
+        let request = FetchSegmentRequest {
+            scope: scope.clone(),
+            sha256,
+            offset,
+        };
+        let mut pieces = peer.fetch_segment(request).await.expect("a stream").into_inner();
+        assert_eq!(view(pieces.message().await.expect_err("no such range")).rule, "SNAP-004");
+    }
+    // An agreement larger than any.
+    let request = ExchangeAgreementRequest {
+        note: "x".repeat(900 << 10),
+    };
+    assert_eq!(view(peer.exchange_agreement(request).await.expect_err("too long")).rule, "AGR-010");
+}
+
+/// Errors tell the peer nothing about the list: elements of listed and unlisted identifiers get answers of one shape.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_look_the_same_for_listed_and_unlisted() {
+    let terms = Terms::default().quota(64, 64);
+    let hostile = Hostile::with(terms).await;
+    let today = jiff::civil::date(2026, 3, 2);
+    let blinded = async |passport: &str| {
+        let subject = person(vec![], vec![], vec![document(passport, "NLD")]);
+        let subject = concordat_wire::subject_from_proto(&subject).expect("a subject");
+        let input = concordat_identifiers::derive(&subject, today).identifiers[0].oprf_input();
+        let client = Client::new(hostile.pinned().await);
+        client.blind(&vec![input.as_slice(); 16], &mut rand::rng()).expect("blinded")
+    };
+    let (listed, unlisted) = (blinded("ZX7741209").await, blinded("QQ0000017").await);
+    let shape = |message: evaluate_response::Message| match message {
+        evaluate_response::Message::Chunk(chunk) => (chunk.index, chunk.elements.len(), chunk.proof.len(), String::new()),
+        evaluate_response::Message::Refused(refused) => {
+            (refused.index, 0, 0, format!("{:?} {} {}", refused.cause(), refused.rule, refused.detail))
+        }
+    };
+    // Evaluated; replayed with other elements; broken in one place; beyond the quota.
+    let mut shapes = [Vec::new(), Vec::new()];
+    for (which, id, blinded) in [(0, 1, &listed), (1, 2, &unlisted)] {
+        let mut broken = blinded.elements().to_vec();
+        broken[32..64].fill(0);
+        shapes[which].push(shape(hostile.one(id, chunk(0, blinded.elements())).await));
+        shapes[which].push(shape(hostile.one(id, chunk(0, &broken)).await));
+        shapes[which].push(shape(hostile.one(id, chunk(1, &broken)).await));
+    }
+    for (which, id, blinded) in [(0, 3, &listed), (1, 4, &unlisted)] {
+        shapes[which].push(shape(hostile.one(id, chunk(0, blinded.elements())).await));
+    }
+    assert_eq!(shapes[0], shapes[1]);
+    assert!(shapes[0][3].3.contains("AGR-120"), "{:?}", shapes[0]);
+}
+
+/// A partner learns nothing of agreements that are not its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_agreement_looks_like_none_at_all() {
+    let hostile = Hostile::new().await;
+    let third = Agency::new("cc-customs").await;
+    let terms = Terms {
+        id: "bb-cc-2026".into(),
+        offers: vec![Offer {
+            requester: "cc-customs".into(),
+            ..Offer::new("docs", "travel_document")
+        }],
+        ..Terms::default()
+    };
+    let foreign = terms.draft([&third.party().await, &hostile.pair.owner.party().await]);
+    let foreign = third.propose(&foreign).await.expect("proposed");
+    hostile.pair.owner.sign(&foreign.note).await.expect("signed");
+
+    let mut peer = hostile.peer.clone();
+    let mut answers = Vec::new();
+    for (id, digest) in [("bb-cc-2026", foreign.digest.clone()), ("never-was", vec![1; 32])] {
+        let scope = Scope {
+            agreement_id: id.into(),
+            agreement_digest: digest,
+            ..hostile.scope.clone()
+        };
+        let status = peer.get_scope_key(GetScopeKeyRequest { scope: Some(scope) }).await.expect_err(id);
+        answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
+    }
+    assert_eq!(answers[0], answers[1], "the same words for foreign and for none");
+    // Nor by sending the document itself, which a partner may have found somewhere.
+    let known = peer.exchange_agreement(ExchangeAgreementRequest { note: foreign.note.clone() }).await;
+    let unknown = ExchangeAgreementRequest {
+        note: hostile.pair.asker.agreement("aa-bb-2026").await.expect("known").note.replacen("aa-bb-2026", "never-was", 1),
+    };
+    let unknown = peer.exchange_agreement(unknown).await;
+    let (known, unknown) = (known.expect_err("foreign"), unknown.expect_err("none"));
+    assert_eq!((known.code(), known.message()), (unknown.code(), unknown.message()));
+    assert_eq!(known.details(), unknown.details());
+}

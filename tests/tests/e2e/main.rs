@@ -1,0 +1,12 @@
+//! Two real nodes over real mTLS: what they must find, and what must hold against a hostile or failing partner.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test stops at the first surprise"
+)]
+
+mod hostile_owner;
+mod hostile_requester;
+mod matching;
+mod quota;
