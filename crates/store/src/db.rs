@@ -31,9 +31,10 @@ pub struct StoreOptions {
     pub path: PathBuf,
     /// Opens the sealed data key, or seals a fresh one in a new database.
     pub master_key: MasterKey,
-    /// Draws the data key and the nonces of sealed values.
+    /// Draws the data key and the nonces of sealed values. It must never repeat itself, not after a restart either.
     pub rng: Box<dyn CryptoRng + Send>,
-    /// Read connections, at least two. Each running [`Publication`](crate::Publication) holds one.
+    /// Read connections: how many long reads can run beside each other. At least one; a
+    /// [`Publication`](crate::Publication) opens one more of its own.
     pub readers: u32,
 }
 
@@ -95,7 +96,7 @@ impl Store {
         let writer = pool(1, connect_options(&path, 32 << 10));
         migrate::run(&writer, &path).await?;
         let data_key = load_data_key(&writer, &master_key, rng.as_mut()).await?;
-        let reader = pool(readers.max(2), connect_options(&path, 8 << 10).read_only(true));
+        let reader = pool(readers.max(1), connect_options(&path, 8 << 10).read_only(true));
         let store = Self {
             inner: Arc::new(Inner {
                 writer,
@@ -221,6 +222,8 @@ fn connect_options(path: &Path, cache_kib: u32) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "4096")
         .pragma("journal_size_limit", "67108864")
         .statement_cache_capacity(256)
+        // Pages have thousands of rows: do not wake the reader for each fifty.
+        .row_buffer_size(1_024)
         .disable_statement_logging()
 }
 

@@ -9,8 +9,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use sqlx::Transaction;
-use sqlx::sqlite::{Sqlite, SqliteConnection};
+use sqlx::ConnectOptions;
+use sqlx::sqlite::SqliteConnection;
 
 use crate::claims::Claim;
 use crate::records::{IndexedIdentifier, Selection, open_identifier};
@@ -27,8 +27,8 @@ pub struct Publication {
     scope: ScopeId,
     selection: Selection,
     version: u64,
-    /// The lists and tags as they were at the beginning.
-    view: Transaction<'static, Sqlite>,
+    /// The lists and tags as they were at the beginning: a connection of its own, in one read transaction.
+    view: SqliteConnection,
     cursor: Option<BlindIndex>,
     /// Padding up to here was removed.
     padding_cursor: Option<BlindIndex>,
@@ -74,12 +74,13 @@ impl Store {
                 .fetch_one(&self.inner.reader)
                 .await?;
         self.settle_padding(scope, latest).await?;
-        let mut view = self.inner.reader.begin().await?;
+        let mut view = self.inner.reader.connect_options().connect().await?;
+        sqlx::raw_sql("BEGIN").execute(&mut view).await?;
         let padding: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM own_tag INDEXED BY own_tag_padding WHERE scope_id = ? AND is_padding = 1",
         )
         .bind(scope.0)
-        .fetch_one(&mut *view)
+        .fetch_one(&mut view)
         .await?;
         let corrupt = |_| StoreError::Corrupt {
             what: "snapshot_served.version",
@@ -206,8 +207,8 @@ impl Publication {
             let limit = (count - removed.len() as u64).min(TAG_BATCH as u64);
             let mut tx = self.store.begin("own_tag.remove_padding").await?;
             let rows = sqlx::query(
-                "UPDATE own_tag SET removed_in = ?2 WHERE (scope_id, blind_index) IN (
-                     SELECT scope_id, blind_index FROM own_tag INDEXED BY own_tag_padding
+                "UPDATE own_tag SET removed_in = ?2 WHERE scope_id = ?1 AND blind_index IN (
+                     SELECT blind_index FROM own_tag INDEXED BY own_tag_padding
                      WHERE scope_id = ?1 AND is_padding = 1 AND blind_index > ?4 AND added_in < ?2
                        AND removed_in IS NULL ORDER BY blind_index LIMIT ?3)
                  RETURNING tag",
@@ -301,7 +302,7 @@ impl Publication {
         .bind(self.selection.variants)
         .bind(self.selection.lists_json())
         .bind(limit)
-        .fetch_all(&mut *self.view)
+        .fetch_all(&mut self.view)
         .await?;
         rows.iter()
             .map(|row| row.bytes("blind_index").map(BlindIndex))
@@ -321,7 +322,7 @@ impl Publication {
         .bind(after(self.cursor))
         .bind(latest)
         .bind(limit)
-        .fetch_all(&mut *self.view)
+        .fetch_all(&mut self.view)
         .await?;
         let known = |row: &sqlx::sqlite::SqliteRow| {
             Ok(Known {
@@ -349,7 +350,7 @@ impl Publication {
         .bind(self.selection.kind)
         .bind(self.selection.variants)
         .bind(self.selection.lists_json())
-        .fetch_all(&mut *self.view)
+        .fetch_all(&mut self.view)
         .await?;
         let sealer = &self.store.inner.sealer;
         rows.iter().map(|row| open_identifier(sealer, row)).collect()

@@ -8,7 +8,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::import::INDEX_BATCH;
 use crate::record_rows::IndexEntry;
-use crate::sql::{insert_many, json_ids};
+use crate::sql::{json_blind_indexes, json_ids};
 use crate::types::{BlindIndex, Columns};
 use crate::{Result, Store};
 
@@ -16,7 +16,7 @@ use crate::{Result, Store};
 const RUN: u32 = 100_000;
 /// Records deleted in one transaction.
 const RECORD_BATCH: usize = 500;
-/// Tags, charges, marks deleted in one transaction.
+/// Tags or charges deleted in one transaction.
 const ROW_BATCH: u32 = 4_096;
 
 /// What [`Store::purge_step`] did.
@@ -94,35 +94,34 @@ impl Store {
     /// Deletes index entries, and the kept tags of identifiers that no record has any more.
     async fn purge_index(&self, entries: &[IndexEntry]) -> Result<()> {
         let mut tx = self.begin("purge.index").await?;
-        sqlx::raw_sql(
-            "CREATE TEMP TABLE IF NOT EXISTS dead (kind INTEGER, blind_index BLOB, record_id INTEGER)",
-        )
-        .execute(&mut *tx)
-        .await?;
-        let columns = "INSERT INTO temp.dead (kind, blind_index, record_id)";
-        insert_many(&mut tx, columns, 3, "", entries, |query, entry| {
-            query
-                .bind(entry.kind)
-                .bind(entry.blind_index.0.as_slice())
-                .bind(entry.record)
-        })
-        .await?;
-        sqlx::query(
-            "DELETE FROM identifier_index
-             WHERE (kind, blind_index, record_id) IN (SELECT kind, blind_index, record_id FROM temp.dead)",
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query(
-            "DELETE FROM kept_tag
-             WHERE scope_id IN (SELECT id FROM scope WHERE role = 'requester' AND status <> 'destroyed')
-               AND blind_index IN (
-                   SELECT d.blind_index FROM temp.dead d WHERE NOT EXISTS (
-                       SELECT 1 FROM identifier_index x WHERE x.kind = d.kind AND x.blind_index = d.blind_index))",
-        )
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query("DELETE FROM temp.dead").execute(&mut *tx).await?;
+        for entries in entries.chunk_by(|a, b| a.kind == b.kind) {
+            let kind = entries.first().map(|entry| entry.kind);
+            let indexes = json_blind_indexes(entries.iter().map(|entry| &entry.blind_index));
+            // Any entry of a dead record may go, so the pairs need not be told apart. A row value `(a, b) IN (…)`
+            // would use the first column of the key only, and without the plus sign SQLite would try every
+            // combination of the two sets.
+            sqlx::query(
+                "DELETE FROM identifier_index
+                 WHERE kind = ?1 AND blind_index IN (SELECT unhex(value) FROM json_each(?2))
+                   AND +record_id IN (SELECT value FROM json_each(?3))",
+            )
+            .bind(kind)
+            .bind(indexes.as_str())
+            .bind(json_ids(entries.iter().map(|entry| entry.record)))
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query(
+                "DELETE FROM kept_tag
+                 WHERE scope_id IN (SELECT id FROM scope WHERE role = 'requester' AND status <> 'destroyed')
+                   AND blind_index IN (SELECT unhex(value) FROM json_each(?2))
+                   AND NOT EXISTS (SELECT 1 FROM identifier_index x
+                                   WHERE x.kind = ?1 AND x.blind_index = kept_tag.blind_index)",
+            )
+            .bind(kind)
+            .bind(indexes.as_str())
+            .execute(&mut *tx)
+            .await?;
+        }
         tx.commit().await
     }
 
@@ -144,39 +143,57 @@ impl Store {
 
     /// What is dead beside records; runs when no dead record is left.
     async fn purge_leftovers(&self) -> Result<Purged> {
+        let scope: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM scope s WHERE status = 'destroyed'
+             AND (EXISTS (SELECT 1 FROM own_tag WHERE scope_id = s.id)
+               OR EXISTS (SELECT 1 FROM kept_tag WHERE scope_id = s.id)
+               OR EXISTS (SELECT 1 FROM charge WHERE scope_id = s.id)) LIMIT 1",
+        )
+        .fetch_optional(&self.inner.reader)
+        .await?;
         let mut tx = self.begin("purge.leftovers").await?;
+        let mut gone = 0;
+        if let Some(scope) = scope {
+            // From the lower end of the key up to the n-th row, or to its upper end.
+            for statement in [
+                "DELETE FROM own_tag WHERE scope_id = ?1 AND blind_index <= coalesce(
+                     (SELECT blind_index FROM own_tag WHERE scope_id = ?1 ORDER BY blind_index LIMIT 1 OFFSET ?2),
+                     x'ffffffffffffffffffffffffffffffff')",
+                "DELETE FROM kept_tag WHERE scope_id = ?1 AND blind_index <= coalesce(
+                     (SELECT blind_index FROM kept_tag WHERE scope_id = ?1 ORDER BY blind_index LIMIT 1 OFFSET ?2),
+                     x'ffffffffffffffffffffffffffffffff')",
+                "DELETE FROM charge WHERE scope_id = ?1 AND request_id <= coalesce(
+                     (SELECT request_id FROM charge WHERE scope_id = ?1 ORDER BY request_id LIMIT 1 OFFSET ?2),
+                     x'ffffffffffffffffffffffffffffffff')",
+            ] {
+                let done = sqlx::query(statement).bind(scope).bind(ROW_BATCH).execute(&mut *tx).await?;
+                gone += done.rows_affected();
+            }
+        }
         for statement in [
             // Marks that aborted imports left on records which stay.
             "UPDATE record SET removed_by = NULL WHERE id IN (
                  SELECT r.id FROM record r CROSS JOIN import i ON i.id = r.removed_by
-                 WHERE r.removed_by IS NOT NULL AND i.state = 'aborted' LIMIT ?)",
-            "DELETE FROM own_tag WHERE (scope_id, blind_index) IN (
-                 SELECT t.scope_id, t.blind_index FROM scope s CROSS JOIN own_tag t ON t.scope_id = s.id
-                 WHERE s.status = 'destroyed' LIMIT ?)",
-            "DELETE FROM kept_tag WHERE (scope_id, blind_index) IN (
-                 SELECT t.scope_id, t.blind_index FROM scope s CROSS JOIN kept_tag t ON t.scope_id = s.id
-                 WHERE s.status = 'destroyed' LIMIT ?)",
-            "DELETE FROM charge WHERE (scope_id, request_id, chunk_index) IN (
-                 SELECT c.scope_id, c.request_id, c.chunk_index FROM scope s CROSS JOIN charge c ON c.scope_id = s.id
-                 WHERE s.status = 'destroyed' LIMIT ?)",
+                 WHERE r.removed_by IS NOT NULL AND i.state = 'aborted' LIMIT 4096)",
             // Deleted lists, once their records are gone.
-            "DELETE FROM import_reject WHERE (import_id, seq) IN (
-                 SELECT j.import_id, j.seq FROM list l CROSS JOIN import i ON i.list_id = l.id
-                 CROSS JOIN import_reject j ON j.import_id = i.id WHERE l.deleted_ms IS NOT NULL LIMIT ?)",
+            "DELETE FROM import_reject WHERE import_id IN (
+                 SELECT i.id FROM list l CROSS JOIN import i ON i.list_id = l.id
+                 WHERE l.deleted_ms IS NOT NULL AND EXISTS (SELECT 1 FROM import_reject WHERE import_id = i.id)
+                 LIMIT 1)",
             "DELETE FROM import WHERE id IN (
                  SELECT i.id FROM list l CROSS JOIN import i ON i.list_id = l.id WHERE l.deleted_ms IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM record r WHERE r.list_id = l.id) LIMIT ?)",
+                 AND NOT EXISTS (SELECT 1 FROM import_reject WHERE import_id = i.id)
+                 AND NOT EXISTS (SELECT 1 FROM record r WHERE r.list_id = l.id) LIMIT 4096)",
             "DELETE FROM list WHERE id IN (
                  SELECT l.id FROM list l WHERE l.deleted_ms IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM record r WHERE r.list_id = l.id) LIMIT ?)",
+                 AND NOT EXISTS (SELECT 1 FROM import WHERE list_id = l.id)
+                 AND NOT EXISTS (SELECT 1 FROM record r WHERE r.list_id = l.id) LIMIT 4096)",
         ] {
-            let done = sqlx::query(statement).bind(ROW_BATCH).execute(&mut *tx).await?;
-            if done.rows_affected() > 0 {
-                tx.commit().await?;
-                return Ok(Purged::Step);
-            }
+            let done = sqlx::query(statement).execute(&mut *tx).await?;
+            gone += done.rows_affected();
         }
-        Ok(Purged::Nothing)
+        tx.commit().await?;
+        Ok(if gone == 0 { Purged::Nothing } else { Purged::Step })
     }
 }
 

@@ -63,7 +63,7 @@ pub fn options(path: &Path, master_key: [u8; 32], seed: u64) -> StoreOptions {
         master_key: MasterKey::new(master_key),
         // A generator must never repeat itself between two openings: nonces come from it.
         rng: Box::new(ChaCha20Rng::seed_from_u64(seed)),
-        readers: 3,
+        readers: 1,
     }
 }
 

@@ -1,0 +1,306 @@
+//! Budgets: nothing is charged twice, nothing beyond the quota, nothing is forgotten.
+#![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::*;
+use concordat_store::*;
+use proptest::prelude::*;
+
+const QUOTA: Quota = Quota {
+    per_day: 100,
+    per_epoch: 150,
+};
+
+fn charge(scope: ScopeId, request: u8, chunk_index: u32, elements: u32) -> Charge {
+    Charge {
+        scope,
+        quota: QUOTA,
+        day: 20_000,
+        request_id: [request; 16],
+        chunk_index,
+        digest: [request ^ chunk_index as u8; 32],
+        elements,
+    }
+}
+
+#[tokio::test]
+async fn a_chunk_is_charged_once_whatever_happens() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let first = charge(scope, 1, 0, 60);
+    let outcome = store.charge(&[first], 1).await.unwrap();
+    assert_eq!(
+        outcome,
+        [ChargeOutcome::Charged {
+            left_day: 40,
+            left_epoch: 90
+        }]
+    );
+    assert_eq!(
+        store.charge(&[first, first], 2).await.unwrap(),
+        [ChargeOutcome::AlreadyCharged; 2]
+    );
+    let swapped = Charge {
+        digest: [9; 32],
+        ..first
+    };
+    assert_eq!(
+        store.charge(&[swapped], 3).await.unwrap(),
+        [ChargeOutcome::DigestMismatch]
+    );
+    assert_eq!(
+        store.usage(scope, 20_000).await.unwrap(),
+        Usage { day: 60, epoch: 60 }
+    );
+    drop(store);
+
+    let store = home.open().await;
+    assert_eq!(
+        store.charge(&[first], 4).await.unwrap(),
+        [ChargeOutcome::AlreadyCharged]
+    );
+    // On another day the same chunk is still the same chunk.
+    let later = Charge { day: 20_001, ..first };
+    assert_eq!(
+        store.charge(&[later], 5).await.unwrap(),
+        [ChargeOutcome::AlreadyCharged]
+    );
+    assert_eq!(
+        store.usage(scope, 20_001).await.unwrap(),
+        Usage { day: 0, epoch: 60 }
+    );
+}
+
+#[tokio::test]
+async fn both_limits_hold_to_the_element() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let outcomes = store
+        .charge(
+            &[
+                charge(scope, 1, 0, 99),
+                charge(scope, 1, 1, 2),
+                charge(scope, 1, 2, 1),
+                charge(scope, 1, 3, 1),
+            ],
+            1,
+        )
+        .await
+        .unwrap();
+    let day_full = |left| ChargeOutcome::QuotaExceeded {
+        which: Budget::Day,
+        left,
+        resets_at_ms: Some(20_001 * 86_400_000),
+    };
+    assert_eq!(
+        outcomes,
+        [
+            ChargeOutcome::Charged {
+                left_day: 1,
+                left_epoch: 51
+            },
+            day_full(1),
+            ChargeOutcome::Charged {
+                left_day: 0,
+                left_epoch: 50
+            },
+            day_full(0),
+        ]
+    );
+    // What was charged may still be sent again when nothing is left.
+    assert_eq!(
+        store.charge(&[charge(scope, 1, 0, 99)], 2).await.unwrap(),
+        [ChargeOutcome::AlreadyCharged]
+    );
+    // A new day brings a new day's quota, and no new epoch.
+    let tomorrow = |chunk, elements| Charge {
+        day: 20_001,
+        ..charge(scope, 2, chunk, elements)
+    };
+    let outcomes = store
+        .charge(&[tomorrow(0, 51), tomorrow(1, 50)], 3)
+        .await
+        .unwrap();
+    let epoch_full = ChargeOutcome::QuotaExceeded {
+        which: Budget::Epoch,
+        left: 50,
+        resets_at_ms: None,
+    };
+    assert_eq!(
+        outcomes,
+        [
+            epoch_full,
+            ChargeOutcome::Charged {
+                left_day: 50,
+                left_epoch: 0
+            }
+        ]
+    );
+    // A quota that was lowered refuses, and does not count below zero.
+    let lowered = Charge {
+        quota: Quota {
+            per_day: 10,
+            per_epoch: 10,
+        },
+        ..tomorrow(3, 1)
+    };
+    let outcomes = store.charge(&[lowered], 4).await.unwrap();
+    assert_eq!(
+        outcomes,
+        [ChargeOutcome::QuotaExceeded {
+            which: Budget::Epoch,
+            left: 0,
+            resets_at_ms: None
+        }]
+    );
+    let huge = Charge {
+        quota: Quota {
+            per_day: u64::MAX,
+            per_epoch: u64::MAX,
+        },
+        elements: u32::MAX,
+        ..tomorrow(4, 1)
+    };
+    assert!(matches!(
+        store.charge(&[huge], 5).await.unwrap()[0],
+        ChargeOutcome::Charged { .. }
+    ));
+
+    let unknown = charge(ScopeId(77), 1, 0, 1);
+    let before = store.usage(scope, 20_000).await.unwrap();
+    let refused = store.charge(&[charge(scope, 5, 0, 0), unknown], 6).await;
+    assert!(matches!(refused, Err(StoreError::NotFound { what: "scope" })));
+    assert_eq!(store.usage(scope, 20_000).await.unwrap(), before);
+    assert_eq!(
+        rows(&home, "charge WHERE elements = 0").await,
+        0,
+        "a refused call charges nothing"
+    );
+    let many = vec![charge(scope, 1, 0, 1); MAX_CHARGES + 1];
+    assert!(matches!(
+        store.charge(&many, 7).await,
+        Err(StoreError::TooMany { .. })
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once_never_exceed_the_quota() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for request in 0..40 {
+        let store = store.clone();
+        // 40 × 7 elements for a quota of 100: 14 fit.
+        tasks.spawn(async move { store.charge(&[charge(scope, request, 0, 7)], 1).await.unwrap()[0] });
+    }
+    let outcomes = tasks.join_all().await;
+    let charged = outcomes
+        .iter()
+        .filter(|outcome| matches!(outcome, ChargeOutcome::Charged { .. }))
+        .count();
+    assert_eq!(charged, 14);
+    assert_eq!(
+        store.usage(scope, 20_000).await.unwrap(),
+        Usage { day: 98, epoch: 98 }
+    );
+}
+
+/// A border check must never wait behind an import. Both are polled by one thread, so the order of events is fixed:
+/// transactions take turns, so each charge gets its turn between two of the import's forty.
+#[tokio::test]
+async fn charges_take_turns_with_an_import() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let list = store.create_list("wanted", 0).await.unwrap();
+    let mut import = store
+        .begin_import(list, ImportMode::Replace, "", 0)
+        .await
+        .unwrap();
+    let records = (0..20_000)
+        .map(|n| passports(&format!("r{n}"), &[&format!("N{n}")]))
+        .collect();
+    let charged = AtomicUsize::new(0);
+    let staging = async {
+        import.stage(records).await.unwrap();
+        charged.load(Ordering::SeqCst)
+    };
+    let charging = async {
+        for chunk in 0..20 {
+            let outcome = store.charge(&[charge(scope, 1, chunk, 1)], 1).await.unwrap();
+            assert!(matches!(outcome[0], ChargeOutcome::Charged { .. }));
+            charged.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let (charged_before_the_end, ()) = tokio::join!(staging, charging);
+    assert_eq!(
+        charged_before_the_end, 20,
+        "every charge was done before the import was"
+    );
+    assert_eq!(import.commit(1).await.unwrap().added, 20_000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #[test]
+    fn budgets_behave_like_sums(
+        calls in prop::collection::vec(prop::collection::vec((0_u8..3, 0_u32..4, 0_u8..2, 0_u32..40, 0_i32..2), 1..6), 1..6)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let home = Home::new();
+            let store = home.open().await;
+            let scope = owner_scope(&store).await;
+            let (mut charged, mut days, mut epoch) = (HashMap::new(), HashMap::new(), 0_u64);
+            for call in calls {
+                let charges: Vec<Charge> = call
+                    .iter()
+                    .map(|&(request, chunk, digest, elements, day)| Charge {
+                        digest: [digest; 32],
+                        day,
+                        ..charge(scope, request, chunk, elements)
+                    })
+                    .collect();
+                let outcomes = store.charge(&charges, 1).await.unwrap();
+                for (charge, outcome) in charges.iter().zip(outcomes) {
+                    let elements = u64::from(charge.elements);
+                    let day: &mut u64 = days.entry(charge.day).or_default();
+                    let expected = match charged.get(&(charge.request_id, charge.chunk_index)) {
+                        Some(digest) if *digest == charge.digest => ChargeOutcome::AlreadyCharged,
+                        Some(_) => ChargeOutcome::DigestMismatch,
+                        None if epoch + elements > QUOTA.per_epoch => ChargeOutcome::QuotaExceeded {
+                            which: Budget::Epoch,
+                            left: QUOTA.per_epoch - epoch,
+                            resets_at_ms: None,
+                        },
+                        None if *day + elements > QUOTA.per_day => ChargeOutcome::QuotaExceeded {
+                            which: Budget::Day,
+                            left: QUOTA.per_day - *day,
+                            resets_at_ms: Some((i64::from(charge.day) + 1) * 86_400_000),
+                        },
+                        None => {
+                            *day += elements;
+                            epoch += elements;
+                            charged.insert((charge.request_id, charge.chunk_index), charge.digest);
+                            ChargeOutcome::Charged {
+                                left_day: QUOTA.per_day - *day,
+                                left_epoch: QUOTA.per_epoch - epoch,
+                            }
+                        }
+                    };
+                    assert_eq!(outcome, expected);
+                }
+            }
+            for (day, used) in days {
+                assert_eq!(store.usage(scope, day).await.unwrap(), Usage { day: used, epoch });
+            }
+        });
+    }
+}
