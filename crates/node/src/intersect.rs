@@ -364,26 +364,28 @@ impl OfferRun {
         });
         tokio::pin!(run);
         let mut failed: Option<Failure> = None;
-        let mut stats: Option<Stats> = None;
-        loop {
-            tokio::select! {
+        while failed.is_none() {
+            let done = tokio::select! {
+                biased;
                 () = cancel.cancelled() => {
                     return Ok(Some(if state.stop.is_cancelled() { End::Stopping } else { End::Cancelled }));
                 }
-                Some(done) = receiver.recv() => {
-                    if let Some(failure) = self.complete(done, &plans).await? {
-                        state.report(&self.partner, exchange_id, &failure).await;
-                        failed = Some(failure);
-                        // What is still on the way is sent again by the next run; it costs nothing.
-                        break;
-                    }
+                Some(done) = receiver.recv() => done,
+                stats = &mut run => {
+                    self.add(&stats);
+                    break;
                 }
-                finished = &mut run, if stats.is_none() => stats = Some(finished),
-                else => break,
-            }
+            };
+            failed = self.complete(done, &plans).await?;
         }
-        if let Some(stats) = stats {
-            self.add(&stats);
+        // After a failure, what is still on the way is sent again by the next run; it costs nothing.
+        while failed.is_none()
+            && let Ok(done) = receiver.try_recv()
+        {
+            failed = self.complete(done, &plans).await?;
+        }
+        if let Some(failure) = &failed {
+            state.report(&self.partner, exchange_id, failure).await;
         }
         if let Some(fault) = trouble.lock().await.take() {
             return Err(fault);
