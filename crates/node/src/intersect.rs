@@ -15,10 +15,10 @@ use concordat_store::{
 };
 use concordat_wire::v1::{OfferSummary, Purpose, UnknownReason};
 use concordat_wire::{Fault, kind_to_proto};
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use zeroize::Zeroizing;
 
 use crate::agreement::{Offer, purpose_from_name, purpose_name};
@@ -296,28 +296,13 @@ impl OfferRun {
                 .planned_chunks(job, scope.scope)
                 .await
                 .map_err(|error| store_fault(&error))?,
-            trouble: Arc::default(),
             left: CHUNKS_PER_STREAM,
             plans: Arc::default(),
         };
-        let first = planner.next().await?;
-        let Some((first, planner)) = first else {
+        let Some((first, planner)) = planner.next().await? else {
             return Ok(Some(End::Succeeded));
         };
-        let (trouble, plans) = (Arc::clone(&planner.trouble), Arc::clone(&planner.plans));
-        let rest = futures_util::stream::unfold(Some(planner), |planner| async move {
-            let planner = planner?;
-            let trouble = Arc::clone(&planner.trouble);
-            match planner.next().await {
-                Ok(Some((chunk, planner))) => Some((chunk, Some(planner))),
-                Ok(None) => None,
-                Err(fault) => {
-                    *trouble.lock().await = Some(fault);
-                    None
-                }
-            }
-        });
-        let chunks = futures_util::stream::once(async { first }).chain(rest);
+        let plans = Arc::clone(&planner.plans);
         // A chunk may be sent again after the snapshot has grown a layer: its dummies must stay the same.
         let canaries = canaries.oldest_only();
         let chunk_size = state.config.matching.job_chunk_elements;
@@ -356,41 +341,62 @@ impl OfferRun {
             deadline: Instant::now() + STREAM_TIME,
             window: WINDOW,
         };
+        // The planner writes to the database while the exchange and the outcomes do: it has a task of its own, so
+        // that none of them can hold the connection that another one waits for.
+        let (planned, chunks) = mpsc::channel(2);
+        let planning = tokio::spawn(planner.run(first, planned));
+        let outcome = self.exchange(exchange, chunks, &plans, exchange_id).await;
+        // Its channel is closed now: it ends, and the next stream's planner begins where it stopped.
+        let planning = planning.await.map_err(|_| Fault::internal("planning chunks"))?;
+        let end = outcome?;
+        planning?;
+        Ok(end)
+    }
+
+    /// Runs an exchange and writes its outcomes down as they come.
+    async fn exchange(
+        &mut self,
+        exchange: Exchange,
+        chunks: mpsc::Receiver<ChunkInput>,
+        plans: &Plans,
+        exchange_id: uuid::Uuid,
+    ) -> Result<Option<End>, Fault> {
         let (sender, mut receiver) = mpsc::unbounded_channel::<ChunkDone>();
-        let cancel = self.job.cancel.clone();
-        let run = exchange.run(chunks, move |done| {
-            // The receiver lives as long as this runs.
+        let mut run = tokio::spawn(exchange.run(ReceiverStream::new(chunks), move |done| {
+            // The receiver is gone only after a failure: then the chunk is sent again by the next run.
             let _ = sender.send(done);
-        });
-        tokio::pin!(run);
+        }));
+        let cancel = self.job.cancel.clone();
         let mut failed: Option<Failure> = None;
         while failed.is_none() {
             let done = tokio::select! {
                 biased;
                 () = cancel.cancelled() => {
-                    return Ok(Some(if state.stop.is_cancelled() { End::Stopping } else { End::Cancelled }));
+                    run.abort();
+                    return Ok(Some(if self.state.stop.is_cancelled() { End::Stopping } else { End::Cancelled }));
                 }
-                Some(done) = receiver.recv() => done,
-                stats = &mut run => {
-                    self.add(&stats);
-                    break;
-                }
+                done = receiver.recv() => done,
             };
-            failed = self.complete(done, &plans).await?;
+            match done {
+                Some(done) => failed = self.complete(done, plans).await?,
+                None => break,
+            }
         }
-        // After a failure, what is still on the way is sent again by the next run; it costs nothing.
-        while failed.is_none()
-            && let Ok(done) = receiver.try_recv()
-        {
-            failed = self.complete(done, &plans).await?;
+        match failed {
+            Some(failure) => {
+                // What is still on the way is sent again by the next run; it costs nothing.
+                run.abort();
+                self.state.report(&self.partner, exchange_id, &failure).await;
+                Ok(Some(end_of(&failure)))
+            }
+            None => {
+                let stats = (&mut run)
+                    .await
+                    .map_err(|_| Fault::internal("running an exchange"))?;
+                self.add(&stats);
+                Ok(None)
+            }
         }
-        if let Some(failure) = &failed {
-            state.report(&self.partner, exchange_id, failure).await;
-        }
-        if let Some(fault) = trouble.lock().await.take() {
-            return Err(fault);
-        }
-        Ok(failed.map(|failure| end_of(&failure)))
     }
 
     /// Writes down what became of a chunk; returns its failure.
@@ -457,12 +463,23 @@ struct Planner {
     selection: Selection,
     offer: Offer,
     again: Vec<ChunkPlan>,
-    trouble: Arc<tokio::sync::Mutex<Option<Fault>>>,
     left: usize,
     plans: Plans,
 }
 
 impl Planner {
+    /// Makes chunks until there are no more, or nobody takes them.
+    async fn run(self, first: ChunkInput, planned: mpsc::Sender<ChunkInput>) -> Result<(), Fault> {
+        let (mut chunk, mut planner) = (first, self);
+        while planned.send(chunk).await.is_ok() {
+            match planner.next().await? {
+                Some(next) => (chunk, planner) = next,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
     /// The next chunk; `None` when there is nothing more to ask in this stream.
     async fn next(mut self) -> Result<Option<(ChunkInput, Self)>, Fault> {
         if self.left == 0 {
