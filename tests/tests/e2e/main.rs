@@ -9,4 +9,6 @@
 mod hostile_owner;
 mod hostile_requester;
 mod matching;
+mod never_false;
 mod quota;
+mod tls;

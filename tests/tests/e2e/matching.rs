@@ -11,8 +11,8 @@ use concordat_wire::v1::{
 };
 use concordat_wire::{kind_to_proto, subject_to_proto};
 
-/// The specimen of ICAO Doc 9303.
-const MRZ: &str = "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10";
+/// The specimen of ICAO Doc 9303, with a real issuer.
+const MRZ: &str = "P<NLDERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36NLD7408122F2804154ZE184226B<<<<<18";
 
 fn record(id: &str, subject: Subject) -> Record {
     Record {
@@ -29,7 +29,7 @@ fn wanted() -> Vec<Record> {
             person(
                 vec![name("ERIKSSON", "ANNA MARIA")],
                 vec![born(1974, 8, 12)],
-                vec![document("L898902C3", "UTO")],
+                vec![document("L898902C3", "NLD")],
             ),
         ),
         record(
