@@ -30,6 +30,9 @@ async fn every_table_and_column_is_described() {
             .find_map(|name| document.find(&name))
             .unwrap_or_else(|| panic!("docs/data-model.md does not describe {table}"));
         let listed = document[start..].split(')').next().unwrap();
-        assert!(listed.contains(&format!("`{column}`")), "docs/data-model.md does not name {table}.{column}");
+        assert!(
+            listed.contains(&format!("`{column}`")),
+            "docs/data-model.md does not name {table}.{column}"
+        );
     }
 }

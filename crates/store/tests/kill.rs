@@ -3,7 +3,13 @@
 //! The test starts its own binary again as a child that works on a database and says after each step, once the
 //! store has acknowledged it, what it has done. The parent kills it in the middle and looks.
 #![cfg(unix)]
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod common;
 

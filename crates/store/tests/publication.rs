@@ -306,6 +306,47 @@ async fn padding_is_kept_taken_back_and_never_mistaken_for_a_record() {
     );
 }
 
+/// A publication marks what it removes; if it never ends and the record comes back, the mark must go.
+#[tokio::test]
+async fn marks_of_a_publication_that_never_ended_are_put_right() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let list = store.create_list("wanted", 0).await.unwrap();
+    let offer = selection(&[list], PASSPORT);
+    let both = vec![passports("stays", &["S"]), passports("comes back", &["B"])];
+    store.upsert_records(list, both.clone()).await.unwrap();
+    publish(&store, scope, &offer).await;
+    let before = served(&store, scope).await.0;
+
+    store
+        .delete_records(list, &["comes back".to_owned()])
+        .await
+        .unwrap();
+    store
+        .upsert_records(list, vec![passports("goes again", &["G"])])
+        .await
+        .unwrap();
+    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
+    let change = walk(&mut publication, 10).await;
+    assert_eq!((change.adds.len(), change.removes.len()), (1, 1));
+    drop(publication);
+    assert_eq!(served(&store, scope).await.0, before);
+
+    store
+        .delete_records(list, &["goes again".to_owned()])
+        .await
+        .unwrap();
+    store.upsert_records(list, both).await.unwrap();
+    assert_eq!(publish(&store, scope, &offer).await, Change::default());
+    assert_eq!(served(&store, scope).await.0, before);
+    assert_eq!(
+        rows(&home, "own_tag").await,
+        2,
+        "the tag that was never published is gone"
+    );
+}
+
 #[tokio::test]
 async fn an_incomplete_publication_is_refused() {
     let home = Home::new();

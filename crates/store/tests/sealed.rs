@@ -252,36 +252,59 @@ async fn values_moved_between_rows_do_not_open() {
     ));
 }
 
+/// One column of one row, as it lies in the database.
+async fn column(home: &Home, query: &'static str) -> Vec<u8> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(home.path())
+        .read_only(true);
+    let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    sqlx::query_scalar(query).fetch_one(&mut conn).await.unwrap()
+}
+
+fn no_part_is_left(home: &Home, sealed: &[u8]) {
+    let bytes = home.bytes_on_disk();
+    for part in sealed.chunks_exact(8) {
+        assert!(!contains(&bytes, part));
+    }
+}
+
 #[tokio::test]
 async fn a_destroyed_key_is_gone_from_the_files() {
     let home = Home::new();
     let store = home.open().await;
     let (_, scope, _) = fill(&store).await;
-    let sealed: Vec<u8> = {
-        let options = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(home.path())
-            .read_only(true);
-        let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
-        sqlx::query_scalar("SELECT seed_sealed FROM scope")
-            .fetch_one(&mut conn)
-            .await
-            .unwrap()
-    };
+    // Neighbours on the same page, so that what is freed is not overwritten by chance.
+    for epoch in 2..12 {
+        let role = NewScopeRole::Owner {
+            seed: Zeroizing::new([epoch as u8; 32]),
+        };
+        store.create_scope(&new_scope(epoch, role), 0).await.unwrap();
+    }
+    let sealed = column(&home, "SELECT seed_sealed FROM scope WHERE epoch = 1").await;
     let _ = store.checkpoint().await.unwrap();
     assert!(
         contains(&home.bytes_on_disk(), &sealed),
         "the sealed seed is in the file while the key lives"
     );
     assert_eq!(store.destroy_key(scope, 9).await.unwrap(), Erasure::Complete);
-    for part in sealed.chunks_exact(24) {
-        assert!(
-            !contains(&home.bytes_on_disk(), part),
-            "no part of the sealed seed is left"
-        );
-    }
+    no_part_is_left(&home, &sealed);
     let destroyed = store.scope_seed(scope).await;
     assert!(
         matches!(destroyed, Err(StoreError::NoKey { destroyed: true, .. })),
         "{destroyed:?}"
     );
+}
+
+#[tokio::test]
+async fn a_deleted_record_is_gone_from_the_files_once_purged() {
+    let home = Home::new();
+    let store = home.open().await;
+    let (list, ..) = fill(&store).await;
+    let payload = column(&home, "SELECT sealed FROM record_payload ORDER BY record_id").await;
+    let identifier = column(&home, "SELECT sealed FROM identifier ORDER BY record_id").await;
+    store.delete_records(list, &["r1".to_owned()]).await.unwrap();
+    purge(&store).await;
+    assert_eq!(store.checkpoint().await.unwrap(), Erasure::Complete);
+    no_part_is_left(&home, &payload);
+    no_part_is_left(&home, &identifier);
 }
