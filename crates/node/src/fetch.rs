@@ -70,7 +70,7 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
         .await?
     };
     for segment in &missing {
-        received += fetch_segment(entry, (agreement, offer, epoch), &scope, segment).await?;
+        received += fetch_segment(state, entry, (agreement, offer, epoch), &scope, segment).await?;
     }
     let installed = {
         let (folder, signed) = (scope.folder.clone(), signed.clone());
@@ -161,6 +161,7 @@ async fn pinned_scope(
 
 /// Fetches one segment, from where an earlier attempt stopped.
 async fn fetch_segment(
+    state: &State,
     entry: &Entry,
     (agreement, offer, epoch): (&Agreement, &Offer, u32),
     scope: &HeldScope,
@@ -185,15 +186,25 @@ async fn fetch_segment(
         while let Some(piece) = pieces.message().await.map_err(|status| from_partner(&status))? {
             received += piece.data.len() as u64;
             let offset = writer.offset();
-            writer = blocking(move || {
-                writer.append(offset, &piece.data).map_err(tagset)?;
-                Ok(writer)
+            let (appended, taken) = blocking(move || {
+                let appended = writer.append(offset, &piece.data);
+                Ok((appended, writer))
             })
             .await?;
+            writer = taken;
+            match appended {
+                Ok(()) => {}
+                Err(error @ TagsetError::TooLong { .. }) => return Err(refused(state, entry, &error).await),
+                Err(error) => return Err(tagset(error)),
+            }
         }
     }
-    blocking(move || writer.finish().map_err(tagset)).await?;
-    Ok(received)
+    match blocking(move || Ok(writer.finish())).await? {
+        Ok(()) => Ok(received),
+        // The owner signed nonsense: no transport and no disk of ours did that.
+        Err(error @ TagsetError::Malformed { .. }) => Err(refused(state, entry, &error).await),
+        Err(error) => Err(tagset(error)),
+    }
 }
 
 async fn blocking<T: Send + 'static>(
