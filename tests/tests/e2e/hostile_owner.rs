@@ -422,6 +422,7 @@ async fn refusals_are_unknown() {
                     index,
                     cause: cause.into(),
                     rule: "X".into(),
+                    retry_after_ms: 1_500,
                     ..ChunkRefused::default()
                 })
             })),

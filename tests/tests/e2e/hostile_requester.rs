@@ -27,7 +27,10 @@ pub(crate) fn listed() -> Vec<Record> {
 
 impl Hostile {
     pub(crate) async fn with(terms: Terms) -> Self {
-        let pair = Pair::with(terms, listed()).await;
+        Self::of(Pair::with(terms, listed()).await).await
+    }
+
+    pub(crate) async fn of(pair: Pair) -> Self {
         let agreement = pair.asker.agreement(&pair.agreement).await.expect("known");
         Self {
             peer: pair.asker.impersonate(&pair.owner),

@@ -6,9 +6,11 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod crash;
 mod hostile_owner;
 mod hostile_requester;
 mod matching;
 mod never_false;
 mod quota;
+mod rules;
 mod tls;
