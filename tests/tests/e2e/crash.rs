@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use concordat_synthetic::{Spec, World};
 use concordat_tests::{Agency, OWNER, Pair, Run, Terms, document, item, person, wait_for};
 use concordat_wire::v1::{
-    ImportFile, ImportOpen, ImportRequest, Kind, ListListsRequest, PublishRequest, Verdict, evaluate_response,
+    ImportFile, ImportOpen, ImportRequest, Kind, ListListsRequest, PublishRequest, SnapshotStatusRequest, Verdict, evaluate_response,
     import_request, import_response, job,
 };
 
@@ -102,7 +102,7 @@ async fn killed_during_a_publication() {
     pair.owner.kill().await;
     assert_eq!(verdict(&pair, "ZX7741209").await, Verdict::Unknown, "the owner is down");
     pair.owner.start().await;
-    let served = pair.owner.snapshots().status(Default::default()).await.expect("status").into_inner();
+    let served = pair.owner.snapshots().status(SnapshotStatusRequest {}).await.expect("status").into_inner();
     assert!(served.snapshots.iter().all(|snapshot| snapshot.version >= 1), "what was served is served");
 
     // The job goes on by itself.
