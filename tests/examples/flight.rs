@@ -28,7 +28,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let world = World::new(spec)?;
     let flight = world.flight(300, 6)?;
-    let settings = [("threads", "0"), ("query_chunk_elements", "256"), ("partner_deadline_ms", "30000")];
+    let settings = [
+        ("threads", "0"),
+        ("query_chunk_elements", "256"),
+        ("partner_deadline_ms", "30000"),
+    ];
     let asker = Agency::configured("aa-border", Run::Here, &settings).await;
     let owner = Agency::configured(OWNER, Run::Here, &settings).await;
     // Quota for every run: 3,072 padded elements each.
@@ -39,12 +43,27 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut bytes = Vec::new();
     concordat_synthetic::write_jsonl(&mut bytes, world.right())?;
     let summary = pair.owner.import_jsonl("wanted", bytes).await?;
-    println!("imported {} records, {} identifiers in {:.0?}", summary.records, summary.identifiers, start.elapsed());
+    println!(
+        "imported {} records, {} identifiers in {:.0?}",
+        summary.records,
+        summary.identifiers,
+        start.elapsed()
+    );
     let start = Instant::now();
     pair.refresh().await;
     println!("published and fetched in {:.0?}", start.elapsed());
-    for snapshot in pair.asker.snapshots().status(SnapshotStatusRequest {}).await?.into_inner().snapshots {
-        println!("  {}: {} tags, {} bytes", snapshot.offer_id, snapshot.size_class, snapshot.bytes);
+    for snapshot in pair
+        .asker
+        .snapshots()
+        .status(SnapshotStatusRequest {})
+        .await?
+        .into_inner()
+        .snapshots
+    {
+        println!(
+            "  {}: {} tags, {} bytes",
+            snapshot.offer_id, snapshot.size_class, snapshot.bytes
+        );
     }
 
     let items: Vec<MatchItem> = flight
@@ -52,36 +71,64 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .iter()
         .map(|passenger| MatchItem {
             item_id: passenger.record.source_id.clone(),
-            what: Some(match_item::What::Subject(concordat_wire::subject_to_proto(&passenger.record.subject))),
+            what: Some(match_item::What::Subject(concordat_wire::subject_to_proto(
+                &passenger.record.subject,
+            ))),
         })
         .collect();
     let mut client = pair.asker.matching();
     let (mut walls, mut group) = (Vec::with_capacity(runs), Duration::ZERO);
     for run in 0..=runs {
-        let request =
-            MatchRequest { context: Some(pair.asker.context()), items: items.clone(), ..MatchRequest::default() };
+        let request = MatchRequest {
+            context: Some(pair.asker.context()),
+            items: items.clone(),
+            ..MatchRequest::default()
+        };
         let start = Instant::now();
         let response = client.r#match(request).await?.into_inner();
         let wall = start.elapsed();
-        let hits = response.results.iter().filter(|result| result.verdict() == Verdict::Hit).count();
-        let unknown = response.results.iter().filter(|result| result.verdict() == Verdict::Unknown).count();
+        let hits = response
+            .results
+            .iter()
+            .filter(|result| result.verdict() == Verdict::Hit)
+            .count();
+        let unknown = response
+            .results
+            .iter()
+            .filter(|result| result.verdict() == Verdict::Unknown)
+            .count();
         assert!(hits >= 6 && unknown == 0, "{hits} hits, {unknown} unknown");
         if run == 0 {
             let offers = response.partners.iter().flat_map(|partner| &partner.offers);
             let elements: u64 = offers.map(|offer| offer.padded_elements).sum();
-            println!("{} passengers, {elements} padded elements, {hits} hits", items.len());
+            println!(
+                "{} passengers, {elements} padded elements, {hits} hits",
+                items.len()
+            );
             continue; // The first run opens the connection.
         }
         walls.push(wall);
-        for timings in response.partners.iter().flat_map(|partner| &partner.offers).filter_map(|offer| offer.timings) {
+        for timings in response
+            .partners
+            .iter()
+            .flat_map(|partner| &partner.offers)
+            .filter_map(|offer| offer.timings)
+        {
             let spent = timings.blind_us + timings.verify_finalize_us + timings.partner_evaluate_us;
             group += Duration::from_micros(spent);
         }
     }
     walls.sort_unstable();
     let total: Duration = walls.iter().sum();
-    println!("p50 {:.0?}, p99 {:.0?} of {runs} runs", walls[runs / 2], walls[(runs * 99 / 100).min(runs - 1)]);
+    println!(
+        "p50 {:.0?}, p99 {:.0?} of {runs} runs",
+        walls[runs / 2],
+        walls[(runs * 99 / 100).min(runs - 1)]
+    );
     let share = group.as_secs_f64() / (total.as_secs_f64() * cores as f64);
-    println!("group operations: {:.0} % of the time of {cores} cores", share * 100.0);
+    println!(
+        "group operations: {:.0} % of the time of {cores} cores",
+        share * 100.0
+    );
     Ok(())
 }

@@ -21,9 +21,9 @@ use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
 use concordat_wire::v1::{
     Agreement, CreateListRequest, DeleteRecordsRequest, FetchRequest, FetchResponse, GetAgreementRequest,
     GetJobRequest, ImportFile, ImportOpen, ImportRequest, ImportSummary, InfoRequest, IntersectRequest, Job,
-    JobMatch, ListMatchesRequest, MatchItem, MatchRequest, MatchResponse, OfferUsage, ProposeRequest, PublishRequest,
-    QueryContext, Record, ResumeRequest, SignRequest, SuspendRequest, UpsertRequest, UpsertResponse,
-    import_request, import_response, job,
+    JobMatch, ListMatchesRequest, MatchItem, MatchRequest, MatchResponse, OfferUsage, ProposeRequest,
+    PublishRequest, QueryContext, Record, ResumeRequest, SignRequest, SuspendRequest, UpsertRequest,
+    UpsertResponse, import_request, import_response, job,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -165,14 +165,18 @@ impl Agency {
                 let mut lines = BufReader::new(child.stdout.take().ok_or("no output")?).lines();
                 let line = lines.next_line().await.map_err(|error| error.to_string())?;
                 let Some(line) = line else {
-                    let output = child.wait_with_output().await.map_err(|error| error.to_string())?;
+                    let output = child
+                        .wait_with_output()
+                        .await
+                        .map_err(|error| error.to_string())?;
                     return Err(String::from_utf8_lossy(&output.stderr).into_owned());
                 };
                 self.running = Some(Running::Child(Box::new(child)));
                 line.parse::<SocketAddr>().map_err(|error| error.to_string())?
             }
         };
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
+        let endpoint =
+            Endpoint::from_shared(format!("http://{address}")).map_err(|error| error.to_string())?;
         self.channel = endpoint.connect_lazy();
         Ok(())
     }
@@ -260,7 +264,9 @@ impl Agency {
 
     /// The node's block for an agreement.
     pub async fn party(&self) -> String {
-        let info = NodeServiceClient::new(self.channel.clone()).info(InfoRequest {}).await;
+        let info = NodeServiceClient::new(self.channel.clone())
+            .info(InfoRequest {})
+            .await;
         info.expect("info").into_inner().party_toml
     }
 
@@ -280,7 +286,9 @@ impl Agency {
     /// # Errors
     /// As the node answers.
     pub async fn sign(&self, note: &str) -> Result<Agreement, Status> {
-        let request = SignRequest { note: note.to_owned() };
+        let request = SignRequest {
+            note: note.to_owned(),
+        };
         Ok(self.agreements().sign(request).await?.into_inner())
     }
 
@@ -379,7 +387,11 @@ impl Agency {
             list: list.into(),
             records,
         };
-        self.watchlists().upsert(request).await.expect("kept").into_inner()
+        self.watchlists()
+            .upsert(request)
+            .await
+            .expect("kept")
+            .into_inner()
     }
 
     /// Removes records.
@@ -404,7 +416,11 @@ impl Agency {
     /// # Errors
     /// The first that failed.
     pub async fn fetch(&self) -> Result<FetchResponse, Status> {
-        Ok(self.snapshots().fetch(FetchRequest::default()).await?.into_inner())
+        Ok(self
+            .snapshots()
+            .fetch(FetchRequest::default())
+            .await?
+            .into_inner())
     }
 
     /// Who asks, and why, in every question of a test.
@@ -443,7 +459,11 @@ impl Agency {
             partner_id: partner.to_owned(),
             ..IntersectRequest::default()
         };
-        self.matching().intersect(request).await.expect("a job").into_inner()
+        self.matching()
+            .intersect(request)
+            .await
+            .expect("a job")
+            .into_inner()
     }
 
     /// A job now.
@@ -451,7 +471,9 @@ impl Agency {
     /// # Errors
     /// As the node answers.
     pub async fn job(&self, id: &str) -> Result<Job, Status> {
-        let request = GetJobRequest { job_id: id.to_owned() };
+        let request = GetJobRequest {
+            job_id: id.to_owned(),
+        };
         Ok(self.matching().get_job(request).await?.into_inner())
     }
 
@@ -479,8 +501,15 @@ impl Agency {
 
     /// What a job found: own record, kind, rule; sorted.
     pub async fn found(&self, job: &str) -> Vec<JobMatch> {
-        let request = ListMatchesRequest { job_id: job.to_owned() };
-        let mut stream = self.matching().list_matches(request).await.expect("matches").into_inner();
+        let request = ListMatchesRequest {
+            job_id: job.to_owned(),
+        };
+        let mut stream = self
+            .matching()
+            .list_matches(request)
+            .await
+            .expect("matches")
+            .into_inner();
         let mut found = Vec::new();
         while let Some(one) = stream.message().await.expect("a match") {
             found.push(one);

@@ -12,8 +12,8 @@ use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::peer_service_server::{PeerService, PeerServiceServer};
 use concordat_wire::v1::{
     CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
-    ExchangeAgreementResponse, FetchSegmentRequest, FetchSegmentResponse, GetManifestRequest, GetManifestResponse,
-    GetScopeKeyRequest, GetScopeKeyResponse, evaluate_response,
+    ExchangeAgreementResponse, FetchSegmentRequest, FetchSegmentResponse, GetManifestRequest,
+    GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse, evaluate_response,
 };
 use futures_util::{Stream, StreamExt};
 use prost::Message;
@@ -26,6 +26,9 @@ use crate::agency::Agency;
 
 type Change<T> = Option<Arc<dyn Fn(T) -> T + Send + Sync>>;
 
+/// Pieces of a segment by its name; `None` for the honest ones.
+type Pieces = Arc<dyn Fn(&[u8]) -> Option<Vec<Bytes>> + Send + Sync>;
+
 /// What a relay changes on the way out. `None`: the honest node's own answer.
 #[derive(Clone, Default)]
 pub struct Lies {
@@ -34,7 +37,7 @@ pub struct Lies {
     /// Manifests.
     pub manifest: Change<String>,
     /// A segment's pieces, given its name. The stream may be endless.
-    pub segment: Option<Arc<dyn Fn(&[u8]) -> Option<Vec<Bytes>> + Send + Sync>>,
+    pub segment: Option<Pieces>,
     /// A segment that never ends.
     pub endless_segment: bool,
     /// Answers to chunks.
@@ -65,7 +68,9 @@ impl Relay {
         let pin = asker.identity().peer.pin().expect("a pin");
         pins.replace([(pin, asker.id.clone())].into());
         let config = tls::peer_server(&owner.identity().peer, pins).expect("TLS");
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.expect("a port");
+        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .expect("a port");
         let stop = CancellationToken::new();
         let caller = asker.id.clone();
         let identify = move |_| {
@@ -73,7 +78,8 @@ impl Relay {
             async move { Some(Caller::Partner(caller)) }
         };
         let connections = listen::accept_tls(listener, config, identify, stop.clone());
-        let partner = Partner::new(&owner.party_at(owner.peer_port), &asker.identity().peer).expect("credentials");
+        let partner =
+            Partner::new(&owner.party_at(owner.peer_port), &asker.identity().peer).expect("credentials");
         let door = Door {
             lies: Arc::clone(&lies),
             heard: Arc::clone(&heard),
@@ -82,7 +88,8 @@ impl Relay {
         let end = stop.clone();
         tokio::spawn(async move {
             let router = Server::builder().add_service(PeerServiceServer::new(door));
-            let served = router.serve_with_incoming_shutdown(ReceiverStream::new(connections), end.cancelled());
+            let served =
+                router.serve_with_incoming_shutdown(ReceiverStream::new(connections), end.cancelled());
             let _ = served.await;
         });
         Self {
@@ -138,7 +145,13 @@ impl PeerService for Door {
         request: Request<GetScopeKeyRequest>,
     ) -> Result<Response<GetScopeKeyResponse>, Status> {
         self.hear(request.get_ref());
-        let note = self.node.clone().get_scope_key(request.into_inner()).await?.into_inner().note;
+        let note = self
+            .node
+            .clone()
+            .get_scope_key(request.into_inner())
+            .await?
+            .into_inner()
+            .note;
         let note = match self.lies().key {
             Some(lie) => lie(note),
             None => note,
@@ -166,7 +179,12 @@ impl PeerService for Door {
         if silent {
             return Ok(Response::new(Box::pin(futures_util::stream::pending())));
         }
-        let answers = self.node.clone().evaluate(ReceiverStream::new(receiver)).await?.into_inner();
+        let answers = self
+            .node
+            .clone()
+            .evaluate(ReceiverStream::new(receiver))
+            .await?
+            .into_inner();
         let door = self.clone();
         let answers = answers.map(move |answer| {
             let mut answer = answer?;
@@ -183,7 +201,13 @@ impl PeerService for Door {
         request: Request<GetManifestRequest>,
     ) -> Result<Response<GetManifestResponse>, Status> {
         self.hear(request.get_ref());
-        let note = self.node.clone().get_manifest(request.into_inner()).await?.into_inner().note;
+        let note = self
+            .node
+            .clone()
+            .get_manifest(request.into_inner())
+            .await?
+            .into_inner()
+            .note;
         let note = match self.lies().manifest {
             Some(lie) => lie(note),
             None => note,
@@ -201,7 +225,8 @@ impl PeerService for Door {
         let lies = self.lies();
         if lies.endless_segment {
             let piece = Bytes::from(vec![0; 64 << 10]);
-            let pieces = futures_util::stream::repeat_with(move || Ok(FetchSegmentResponse { data: piece.clone() }));
+            let pieces =
+                futures_util::stream::repeat_with(move || Ok(FetchSegmentResponse { data: piece.clone() }));
             return Ok(Response::new(Box::pin(pieces)));
         }
         if let Some(pieces) = lies.segment.and_then(|lie| lie(&request.get_ref().sha256)) {

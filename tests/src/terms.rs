@@ -63,7 +63,10 @@ impl Default for Terms {
         Self {
             id: "aa-bb-2026".into(),
             epoch_days: 7,
-            offers: vec![Offer::new("docs", "travel_document"), Offer::new("people", "person")],
+            offers: vec![
+                Offer::new("docs", "travel_document"),
+                Offer::new("people", "person"),
+            ],
         }
     }
 }

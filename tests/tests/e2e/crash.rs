@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use concordat_synthetic::{Spec, World};
 use concordat_tests::{Agency, OWNER, Pair, Run, Terms, document, item, person, wait_for};
 use concordat_wire::v1::{
-    ImportFile, ImportOpen, ImportRequest, Kind, ListListsRequest, PublishRequest, SnapshotStatusRequest, Verdict, evaluate_response,
-    import_request, import_response, job,
+    ImportFile, ImportOpen, ImportRequest, Kind, ListListsRequest, PublishRequest, SnapshotStatusRequest,
+    Verdict, evaluate_response, import_request, import_response, job,
 };
 
 use crate::hostile_requester::{Hostile, chunk, listed};
@@ -56,13 +56,18 @@ async fn killed_during_an_import() {
         name: "list.jsonl".into(),
     };
     let send = async |message| {
-        let request = ImportRequest { message: Some(message) };
+        let request = ImportRequest {
+            message: Some(message),
+        };
         sender.send(request).await.expect("taken");
     };
     send(import_request::Message::Open(open)).await;
     send(import_request::Message::File(file)).await;
     let mut answers = {
-        let import = agency.watchlists().import(tokio_stream::wrappers::ReceiverStream::new(receiver)).await;
+        let import = agency
+            .watchlists()
+            .import(tokio_stream::wrappers::ReceiverStream::new(receiver))
+            .await;
         import.expect("begun").into_inner()
     };
     let line = |number: u32| format!("{{\"source_id\":\"n{number}\",\"subject\":{{\"names\":[]}}}}\n");
@@ -71,7 +76,12 @@ async fn killed_during_an_import() {
         send(import_request::Message::Data(piece.to_vec().into())).await;
     }
     loop {
-        let answer = answers.message().await.expect("an answer").expect("not the end").message;
+        let answer = answers
+            .message()
+            .await
+            .expect("an answer")
+            .expect("not the end")
+            .message;
         if matches!(answer, Some(import_response::Message::Progress(progress)) if progress.records >= 1_000) {
             break;
         }
@@ -79,8 +89,18 @@ async fn killed_during_an_import() {
     agency.kill().await;
     agency.start().await;
 
-    let lists = agency.watchlists().list_lists(ListListsRequest {}).await.expect("lists").into_inner().lists;
-    assert_eq!((lists.len(), lists[0].records), (1, 1), "what was acknowledged, and nothing of the rest");
+    let lists = agency
+        .watchlists()
+        .list_lists(ListListsRequest {})
+        .await
+        .expect("lists")
+        .into_inner()
+        .lists;
+    assert_eq!(
+        (lists.len(), lists[0].records),
+        (1, 1),
+        "what was acknowledged, and nothing of the rest"
+    );
     let again = agency.replace_list("wanted", &listed()).await;
     assert_eq!(again.unchanged, 1, "another import may begin at once");
 }
@@ -96,14 +116,35 @@ async fn killed_during_a_publication() {
     let mut more = records(world.right());
     more.extend(listed());
     pair.owner.replace_list("wanted", &more).await;
-    let publish = pair.owner.snapshots().publish(PublishRequest::default()).await.expect("a job").into_inner();
+    let publish = pair
+        .owner
+        .snapshots()
+        .publish(PublishRequest::default())
+        .await
+        .expect("a job")
+        .into_inner();
     // Whatever it was doing: before, in the middle or after.
-    pair.owner.job_when(&publish.job_id, |job| job.state() != job::State::Queued).await;
+    pair.owner
+        .job_when(&publish.job_id, |job| job.state() != job::State::Queued)
+        .await;
     pair.owner.kill().await;
-    assert_eq!(verdict(&pair, "ZX7741209").await, Verdict::Unknown, "the owner is down");
+    assert_eq!(
+        verdict(&pair, "ZX7741209").await,
+        Verdict::Unknown,
+        "the owner is down"
+    );
     pair.owner.start().await;
-    let served = pair.owner.snapshots().status(SnapshotStatusRequest {}).await.expect("status").into_inner();
-    assert!(served.snapshots.iter().all(|snapshot| snapshot.version >= 1), "what was served is served");
+    let served = pair
+        .owner
+        .snapshots()
+        .status(SnapshotStatusRequest {})
+        .await
+        .expect("status")
+        .into_inner();
+    assert!(
+        served.snapshots.iter().all(|snapshot| snapshot.version >= 1),
+        "what was served is served"
+    );
 
     // The job goes on by itself.
     let over = pair.owner.finished(&publish.job_id).await;
@@ -127,12 +168,20 @@ async fn killed_between_a_charge_and_its_answer() {
         let open = hostile.open(1);
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         let send = |message| {
-            let request = concordat_wire::v1::EvaluateRequest { message: Some(message) };
+            let request = concordat_wire::v1::EvaluateRequest {
+                message: Some(message),
+            };
             sender.try_send(request).expect("room");
         };
         send(concordat_wire::v1::evaluate_request::Message::Open(open));
-        send(concordat_wire::v1::evaluate_request::Message::Chunk(chunk(0, blinded.elements())));
-        let answers = hostile.peer.evaluate(tokio_stream::wrappers::ReceiverStream::new(receiver)).await;
+        send(concordat_wire::v1::evaluate_request::Message::Chunk(chunk(
+            0,
+            blinded.elements(),
+        )));
+        let answers = hostile
+            .peer
+            .evaluate(tokio_stream::wrappers::ReceiverStream::new(receiver))
+            .await;
         let answers = answers.expect("opened");
         hostile.pair.owner.kill().await;
         drop(answers);
@@ -146,14 +195,21 @@ async fn killed_between_a_charge_and_its_answer() {
         panic!("refused: {answer:?}");
     };
     let proof = answer.proof.as_slice().try_into().expect("64 bytes");
-    assert!(blinded.verify(&answer.elements, proof).is_ok(), "under the same key as before");
+    assert!(
+        blinded.verify(&answer.elements, proof).is_ok(),
+        "under the same key as before"
+    );
     assert_eq!(hostile.pair.charged("docs").await, 64, "once");
 }
 
 /// Padded elements of a job over `count` identifiers in chunks of 64, two of which are dummies.
 fn planned(count: u64) -> u64 {
     let rest = count % 62;
-    let last = if rest == 0 { 0 } else { (rest + 2).next_power_of_two().clamp(16, 64) };
+    let last = if rest == 0 {
+        0
+    } else {
+        (rest + 2).next_power_of_two().clamp(16, 64)
+    };
     count / 62 * 64 + last
 }
 
@@ -164,12 +220,27 @@ async fn intersect_with_kills(kill_asker: bool) {
     pair.owner.replace_list("wanted", &records(world.right())).await;
     pair.asker.replace_list("ours", &records(world.left())).await;
     pair.refresh().await;
-    let lists = pair.asker.watchlists().list_lists(ListListsRequest {}).await.expect("lists").into_inner().lists;
+    let lists = pair
+        .asker
+        .watchlists()
+        .list_lists(ListListsRequest {})
+        .await
+        .expect("lists")
+        .into_inner()
+        .lists;
 
     let job = pair.asker.intersect("ours", OWNER).await.job_id;
     for done in [1, 200, 500] {
-        pair.asker.job_when(&job, |job| job.done >= done || job.state() == job::State::Succeeded).await;
-        let victim = if kill_asker { &mut pair.asker } else { &mut pair.owner };
+        pair.asker
+            .job_when(&job, |job| {
+                job.done >= done || job.state() == job::State::Succeeded
+            })
+            .await;
+        let victim = if kill_asker {
+            &mut pair.asker
+        } else {
+            &mut pair.owner
+        };
         victim.kill().await;
         victim.start().await;
         let after = pair.asker.job(&job).await.expect("the job is known");
@@ -189,7 +260,11 @@ async fn intersect_with_kills(kill_asker: bool) {
                 !identifier.is_variant() && concordat_wire::kind_to_proto(identifier.kind()) == kind
             }));
         }
-        assert_eq!(pair.charged(offer).await, planned(identifiers.len() as u64), "{offer}: once each");
+        assert_eq!(
+            pair.charged(offer).await,
+            planned(identifiers.len() as u64),
+            "{offer}: once each"
+        );
     }
     assert_eq!(lists[0].records, 400);
 }
@@ -214,7 +289,10 @@ async fn an_intersection_waits_for_a_partner_that_is_down() {
     pair.owner.kill().await;
     let job = pair.asker.intersect("ours", OWNER).await.job_id;
     wait_for("the job waits", async || {
-        pair.asker.job(&job).await.is_ok_and(|job| job.state() == job::State::Paused)
+        pair.asker
+            .job(&job)
+            .await
+            .is_ok_and(|job| job.state() == job::State::Paused)
     })
     .await;
     pair.owner.start().await;

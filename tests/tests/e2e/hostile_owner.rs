@@ -26,7 +26,10 @@ pub(crate) async fn behind_a_door(settings: &[(&str, &str)]) -> (Pair, Relay) {
 /// Verdict and reason on the listed passport and on another one.
 pub(crate) async fn verdicts(pair: &Pair) -> [(Verdict, UnknownReason); 2] {
     let subject = |number| person(vec![], vec![], vec![document(number, "NLD")]);
-    let items = vec![item("listed", subject("ZX7741209")), item("other", subject("QQ0000017"))];
+    let items = vec![
+        item("listed", subject("ZX7741209")),
+        item("other", subject("QQ0000017")),
+    ];
     let response = pair.asker.ask(items).await;
     let of = |index: usize| {
         let result = &response.results[index];
@@ -45,7 +48,9 @@ fn unknown(reason: UnknownReason) -> [(Verdict, UnknownReason); 2] {
     [(Verdict::Unknown, reason); 2]
 }
 
-fn changed(change: impl Fn(String) -> String + Send + Sync + 'static) -> Option<Arc<dyn Fn(String) -> String + Send + Sync>> {
+type Change = Arc<dyn Fn(String) -> String + Send + Sync>;
+
+fn changed(change: impl Fn(String) -> String + Send + Sync + 'static) -> Option<Change> {
     Some(Arc::new(change))
 }
 
@@ -71,7 +76,9 @@ async fn a_failed_proof_is_unknown_and_recorded() {
         ("a flipped bit of the proof", |chunk| chunk.proof[40] ^= 1),
         ("a short proof", |chunk| chunk.proof.truncate(63)),
         ("a proof of nothing", |chunk| chunk.proof = vec![0; 64]),
-        ("an element too few", |chunk| chunk.elements = chunk.elements.slice(32..)),
+        ("an element too few", |chunk| {
+            chunk.elements = chunk.elements.slice(32..)
+        }),
         ("another element", |chunk| {
             let mut elements = chunk.elements.to_vec();
             elements.copy_within(0..32, 32);
@@ -99,12 +106,22 @@ async fn a_failed_proof_is_unknown_and_recorded() {
             })),
             ..Lies::default()
         });
-        assert_eq!(verdicts(&pair).await, unknown(UnknownReason::ProofFailed), "{name}");
+        assert_eq!(
+            verdicts(&pair).await,
+            unknown(UnknownReason::ProofFailed),
+            "{name}"
+        );
         let incidents = incidents(&pair).await;
         assert_eq!(incidents.len(), number + 1, "{name}");
         for incident in incidents {
-            assert_eq!((incident.kind.as_str(), incident.partner.as_str()), ("proof_failed", OWNER));
-            assert!(incident.transcript_digest.is_some_and(|digest| digest != [0; 32]), "{name}");
+            assert_eq!(
+                (incident.kind.as_str(), incident.partner.as_str()),
+                ("proof_failed", OWNER)
+            );
+            assert!(
+                incident.transcript_digest.is_some_and(|digest| digest != [0; 32]),
+                "{name}"
+            );
             assert!(incident.exchange.is_some());
         }
     }
@@ -126,11 +143,16 @@ async fn a_snapshot_under_another_key_is_unknown() {
             if !note.contains("\noffer docs\n") {
                 return note;
             }
-            let forged = forge(&note, &owner, |tags| {
-                for tag in tags.iter_mut() {
-                    tag[15] ^= 1;
-                }
-            }, &folder);
+            let forged = forge(
+                &note,
+                &owner,
+                |tags| {
+                    for tag in tags.iter_mut() {
+                        tag[15] ^= 1;
+                    }
+                },
+                &folder,
+            );
             *kept.lock().expect("unpoisoned") = Some((forged.1, forged.2));
             forged.0
         }),
@@ -159,19 +181,38 @@ fn forge(
     folder: &std::path::Path,
 ) -> (String, Vec<u8>, Vec<u8>) {
     const HEADER: usize = 32;
-    let line = note.lines().find(|line| line.starts_with("segment ")).expect("a segment");
+    let line = note
+        .lines()
+        .find(|line| line.starts_with("segment "))
+        .expect("a segment");
     let digest = line.split(' ').nth(1).expect("a digest");
-    let path = std::fs::read_dir(folder).expect("segments").map(|file| file.expect("a file").path()).find(|path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().contains(digest))
-    });
+    let path = std::fs::read_dir(folder)
+        .expect("segments")
+        .map(|file| file.expect("a file").path())
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().contains(digest))
+        });
     let mut bytes = std::fs::read(path.expect("the segment")).expect("read");
-    let mut tags: Vec<Tag> = bytes[HEADER..].chunks_exact(16).map(|tag| tag.try_into().expect("16")).collect();
+    let mut tags: Vec<Tag> = bytes[HEADER..]
+        .chunks_exact(16)
+        .map(|tag| tag.try_into().expect("16"))
+        .collect();
     change(&mut tags);
     bytes.truncate(HEADER);
     bytes.extend(tags.concat());
     let forged = Sha256::digest(&bytes).to_vec();
-    let text = note.split("\n\n").next().expect("a text").replace(digest, &hex::encode(&forged)) + "\n";
-    (Note::sign(&text, &[owner]).expect("signed").to_string(), forged, bytes)
+    let text = note
+        .split("\n\n")
+        .next()
+        .expect("a text")
+        .replace(digest, &hex::encode(&forged))
+        + "\n";
+    (
+        Note::sign(&text, &[owner]).expect("signed").to_string(),
+        forged,
+        bytes,
+    )
 }
 
 /// A manifest with a wrong signature, lower version, unsorted or duplicate tags is refused and the last good one kept.
@@ -205,7 +246,10 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
     };
     let back = old.lock().expect("unpoisoned").clone();
     let cases = [
-        ("a text changed after signing", changed(|note| note.replacen("version 2", "version 3", 1))),
+        (
+            "a text changed after signing",
+            changed(|note| note.replacen("version 2", "version 3", 1)),
+        ),
         (
             "signed by a stranger",
             changed(move |note| {
@@ -216,24 +260,58 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
         (
             "an older version",
             changed(move |note| {
-                let offer = note.lines().find(|line| line.starts_with("offer ")).expect("an offer").to_owned();
-                back.iter().find(|old| old.lines().any(|line| line == offer)).cloned().expect("heard")
+                let offer = note
+                    .lines()
+                    .find(|line| line.starts_with("offer "))
+                    .expect("an offer")
+                    .to_owned();
+                back.iter()
+                    .find(|old| old.lines().any(|line| line == offer))
+                    .cloned()
+                    .expect("heard")
             }),
         ),
-        ("version 1, freshly signed", resign(|text| text.replacen("version 2", "version 1", 1))),
-        ("another text of the same version", resign(|text| text.replacen("max-age 86400", "max-age 86399", 1))),
-        ("another agreement", resign(|text| text.replacen("agreement aa-bb-2026", "agreement aa-bb-2027", 1))),
-        ("another epoch", resign(|text| text.replacen("epoch 0", "epoch 1", 1))),
-        ("another profile", resign(|text| text.replacen("concordat-norm-1", "concordat-norm-0", 1))),
-        ("another requester", resign(|text| text.replacen("requester aa-border", "requester cc-customs", 1))),
+        (
+            "version 1, freshly signed",
+            resign(|text| text.replacen("version 2", "version 1", 1)),
+        ),
+        (
+            "another text of the same version",
+            resign(|text| text.replacen("max-age 86400", "max-age 86399", 1)),
+        ),
+        (
+            "another agreement",
+            resign(|text| text.replacen("agreement aa-bb-2026", "agreement aa-bb-2027", 1)),
+        ),
+        (
+            "another epoch",
+            resign(|text| text.replacen("epoch 0", "epoch 1", 1)),
+        ),
+        (
+            "another profile",
+            resign(|text| text.replacen("concordat-norm-1", "concordat-norm-0", 1)),
+        ),
+        (
+            "another requester",
+            resign(|text| text.replacen("requester aa-border", "requester cc-customs", 1)),
+        ),
         ("no manifest at all", changed(|_| "no".into())),
         ("a manifest larger than any", changed(|_| "x".repeat(900 << 10))),
-        ("segments beyond counting", resign(|text| {
-            text.replacen("version 2", "version 3", 1).lines().map(|line| match line.strip_prefix("segment ") {
-                Some(rest) => format!("segment {} 18446744073709551615\n", rest.split(' ').next().expect("a name")),
-                None => format!("{line}\n"),
-            }).collect()
-        })),
+        (
+            "segments beyond counting",
+            resign(|text| {
+                text.replacen("version 2", "version 3", 1)
+                    .lines()
+                    .map(|line| match line.strip_prefix("segment ") {
+                        Some(rest) => format!(
+                            "segment {} 18446744073709551615\n",
+                            rest.split(' ').next().expect("a name")
+                        ),
+                        None => format!("{line}\n"),
+                    })
+                    .collect()
+            }),
+        ),
     ];
     for (name, manifest) in cases {
         relay.lie(Lies {
@@ -269,7 +347,10 @@ fn another() -> concordat_tests::Record {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unsorted_and_duplicate_tags_are_refused() {
     for (name, change) in [
-        ("unsorted", (|tags: &mut Vec<Tag>| tags.swap(3, 4)) as fn(&mut Vec<Tag>)),
+        (
+            "unsorted",
+            (|tags: &mut Vec<Tag>| tags.swap(3, 4)) as fn(&mut Vec<Tag>),
+        ),
         ("duplicate", |tags| tags[4] = tags[3]),
     ] {
         let (pair, relay) = behind_a_door(&[]).await;
@@ -279,7 +360,11 @@ async fn unsorted_and_duplicate_tags_are_refused() {
         let folder = pair.owner.folder().join("segments/served/aa-bb-2026");
         relay.lie(Lies {
             manifest: changed(move |note| {
-                let offer = if note.contains("\noffer docs\n") { "docs/0" } else { "people/0" };
+                let offer = if note.contains("\noffer docs\n") {
+                    "docs/0"
+                } else {
+                    "people/0"
+                };
                 let (note, digest, bytes) = forge(&note, &owner, change, &folder.join(offer));
                 kept.lock().expect("unpoisoned").push((digest, bytes));
                 note
@@ -294,7 +379,11 @@ async fn unsorted_and_duplicate_tags_are_refused() {
         pair.owner.publish().await;
         let refused = FaultView::from(&pair.asker.fetch().await.expect_err(name));
         assert_eq!(refused.rule, "SNAP-002", "{name}: {}", refused.message);
-        assert_eq!(verdicts(&pair).await, unknown(UnknownReason::SnapshotMissing), "{name}");
+        assert_eq!(
+            verdicts(&pair).await,
+            unknown(UnknownReason::SnapshotMissing),
+            "{name}"
+        );
         // The honest one is fetched after it.
         relay.lie(Lies::default());
         pair.asker.fetch().await.expect("fetched");
@@ -319,12 +408,19 @@ async fn a_segment_is_bounded_by_what_was_announced() {
         ("nothing", segment(vec![])),
         ("garbage", segment(vec![Bytes::from(vec![7; 1_000])])),
         ("too long", segment(vec![Bytes::from(vec![0; 512 << 10]); 4])),
-        ("a message above the limit", segment(vec![Bytes::from(vec![0; 3 << 20])])),
+        (
+            "a message above the limit",
+            segment(vec![Bytes::from(vec![0; 3 << 20])]),
+        ),
         ("endless", endless),
     ] {
         relay.lie(lies);
         pair.asker.fetch().await.expect_err(name);
-        assert_eq!(verdicts(&pair).await, unknown(UnknownReason::SnapshotMissing), "{name}");
+        assert_eq!(
+            verdicts(&pair).await,
+            unknown(UnknownReason::SnapshotMissing),
+            "{name}"
+        );
     }
     let held = folder_bytes(&pair.asker.folder().join("segments"));
     assert!(held < 1 << 20, "{held} bytes of refused segments are on disk");
@@ -337,7 +433,9 @@ async fn a_segment_is_bounded_by_what_was_announced() {
 }
 
 fn folder_bytes(folder: &std::path::Path) -> u64 {
-    let Ok(files) = std::fs::read_dir(folder) else { return 0 };
+    let Ok(files) = std::fs::read_dir(folder) else {
+        return 0;
+    };
     let size = |file: std::fs::DirEntry| match file.metadata() {
         Ok(metadata) if metadata.is_dir() => folder_bytes(&file.path()),
         Ok(metadata) => metadata.len(),
@@ -366,17 +464,37 @@ async fn a_peer_cannot_slip_in_another_key() {
     };
     for (name, key) in [
         ("another key, unsigned", changed(flip)),
-        ("another suite", resign(|text| text.replacen("ristretto255-SHA512", "P256-SHA256", 1))),
-        ("another offer", resign(|text| text.replacen("offer docs", "offer cards", 1).replacen("offer people", "offer cards", 1))),
-        ("another epoch", resign(|text| text.replacen("epoch 0", "epoch 1", 1))),
-        ("a longer life", resign(|text| text.replacen("not-after 2026", "not-after 2036", 1))),
+        (
+            "another suite",
+            resign(|text| text.replacen("ristretto255-SHA512", "P256-SHA256", 1)),
+        ),
+        (
+            "another offer",
+            resign(|text| {
+                text.replacen("offer docs", "offer cards", 1)
+                    .replacen("offer people", "offer cards", 1)
+            }),
+        ),
+        (
+            "another epoch",
+            resign(|text| text.replacen("epoch 0", "epoch 1", 1)),
+        ),
+        (
+            "a longer life",
+            resign(|text| text.replacen("not-after 2026", "not-after 2036", 1)),
+        ),
         ("one line more", resign(|text| format!("{text}profile mine\n"))),
-        ("the identity as key", resign(|text| {
-            text.lines().map(|line| match line.strip_prefix("public-key ") {
-                Some(_) => format!("public-key {}\n", "0".repeat(64)),
-                None => format!("{line}\n"),
-            }).collect()
-        })),
+        (
+            "the identity as key",
+            resign(|text| {
+                text.lines()
+                    .map(|line| match line.strip_prefix("public-key ") {
+                        Some(_) => format!("public-key {}\n", "0".repeat(64)),
+                        None => format!("{line}\n"),
+                    })
+                    .collect()
+            }),
+        ),
     ] {
         relay.lie(Lies {
             key,
@@ -384,7 +502,11 @@ async fn a_peer_cannot_slip_in_another_key() {
         });
         let refused = FaultView::from(&pair.asker.fetch().await.expect_err(name));
         assert_eq!(refused.rule, "PEER-010", "{name}: {}", refused.message);
-        assert_eq!(verdicts(&pair).await, unknown(UnknownReason::SnapshotMissing), "{name}");
+        assert_eq!(
+            verdicts(&pair).await,
+            unknown(UnknownReason::SnapshotMissing),
+            "{name}"
+        );
     }
     relay.lie(Lies::default());
     pair.asker.fetch().await.expect("fetched");
@@ -442,5 +564,8 @@ async fn refusals_are_unknown() {
         ..Lies::default()
     });
     let [listed, other] = verdicts(&pair).await;
-    assert!(listed.0 == Verdict::Unknown && other.0 == Verdict::Unknown, "{listed:?} {other:?}");
+    assert!(
+        listed.0 == Verdict::Unknown && other.0 == Verdict::Unknown,
+        "{listed:?} {other:?}"
+    );
 }

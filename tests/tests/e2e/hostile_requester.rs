@@ -5,8 +5,9 @@ use concordat_tests::{Agency, LEGAL_BASIS, Offer, PURPOSE, Pair, Record, Terms, 
 use concordat_wire::FaultView;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::{
-    EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest, FetchSegmentRequest,
-    GetManifestRequest, GetScopeKeyRequest, Scope, chunk_refused::Cause, evaluate_request, evaluate_response,
+    EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
+    FetchSegmentRequest, GetManifestRequest, GetScopeKeyRequest, Scope, chunk_refused::Cause,
+    evaluate_request, evaluate_response,
 };
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -87,7 +88,10 @@ impl Hostile {
 
     /// The one answer to one chunk.
     pub(crate) async fn one(&self, request_id: u8, chunk: EvaluateChunk) -> evaluate_response::Message {
-        let mut answers = self.send(self.open(request_id), vec![chunk]).await.expect("answered");
+        let mut answers = self
+            .send(self.open(request_id), vec![chunk])
+            .await
+            .expect("answered");
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }
@@ -96,14 +100,26 @@ impl Hostile {
         let request = GetScopeKeyRequest {
             scope: Some(self.scope.clone()),
         };
-        let note = self.peer.clone().get_scope_key(request).await.expect("a key").into_inner().note;
-        let key = note.lines().find_map(|line| line.strip_prefix("public-key ")).expect("a key line");
+        let note = self
+            .peer
+            .clone()
+            .get_scope_key(request)
+            .await
+            .expect("a key")
+            .into_inner()
+            .note;
+        let key = note
+            .lines()
+            .find_map(|line| line.strip_prefix("public-key "))
+            .expect("a key line");
         let bytes = hex::decode(key).expect("hex");
         PublicKey::from_bytes(&bytes.try_into().expect("32 bytes")).expect("a key")
     }
 
     pub(crate) async fn blind(&self, count: usize) -> Blinded {
-        let inputs: Vec<Vec<u8>> = (0..count).map(|number| format!("input {number}").into_bytes()).collect();
+        let inputs: Vec<Vec<u8>> = (0..count)
+            .map(|number| format!("input {number}").into_bytes())
+            .collect();
         let client = Client::new(self.pinned().await);
         client.blind(&inputs, &mut rand::rng()).expect("blinded")
     }
@@ -157,15 +173,24 @@ async fn bad_elements_are_refused_with_their_index() {
             let evaluate_response::Message::Refused(refused) = answer else {
                 panic!("bad element {number} at {at} was evaluated");
             };
-            assert_eq!((refused.cause(), refused.rule.as_str()), (Cause::InvalidElement, "PEER-007"));
+            assert_eq!(
+                (refused.cause(), refused.rule.as_str()),
+                (Cause::InvalidElement, "PEER-007")
+            );
             assert_eq!(refused.element as usize, at, "{}", refused.detail);
         }
     }
     for short in [0, 1, 31, 33, 16 * 32 - 1] {
         let elements: Vec<u8> = good.iter().copied().cycle().take(short).collect();
-        let refused = hostile.send(hostile.open(99), vec![chunk(3, &elements)]).await.expect_err("short");
+        let refused = hostile
+            .send(hostile.open(99), vec![chunk(3, &elements)])
+            .await
+            .expect_err("short");
         let refused = view(refused);
-        assert_eq!((refused.code, refused.rule.as_str()), (Code::InvalidArgument, "PEER-004"));
+        assert_eq!(
+            (refused.code, refused.rule.as_str()),
+            (Code::InvalidArgument, "PEER-004")
+        );
         assert!(refused.message.contains("chunk 3"), "{}", refused.message);
     }
 }
@@ -186,24 +211,37 @@ async fn a_chunk_sent_again_is_charged_once_and_answered_under_the_same_key() {
 
     // The same place with other elements is neither charged nor answered.
     let other = hostile.blind(16).await;
-    let evaluate_response::Message::Refused(refused) = hostile.one(1, chunk(0, other.elements())).await else {
+    let evaluate_response::Message::Refused(refused) = hostile.one(1, chunk(0, other.elements())).await
+    else {
         panic!("answered");
     };
-    assert_eq!((refused.cause(), refused.rule.as_str()), (Cause::ReplayMismatch, "PEER-006"));
+    assert_eq!(
+        (refused.cause(), refused.rule.as_str()),
+        (Cause::ReplayMismatch, "PEER-006")
+    );
     assert_eq!(hostile.charged().await, 16);
 
     // A restart forgets nothing.
     hostile.pair.owner.stop().await;
     hostile.pair.owner.start().await;
     hostile.peer = hostile.pair.asker.impersonate(&hostile.pair.owner);
-    assert_eq!(elements(hostile.one(1, chunk(0, blinded.elements())).await), first);
+    assert_eq!(
+        elements(hostile.one(1, chunk(0, blinded.elements())).await),
+        first
+    );
     assert_eq!(hostile.charged().await, 16);
 
     // When the epoch and its grace are over, the replay is refused: no answer under the new key, nor the old one.
     hostile.pair.advance(8 * 86_400);
-    let refused = hostile.send(hostile.open(1), vec![chunk(0, blinded.elements())]).await.expect_err("over");
+    let refused = hostile
+        .send(hostile.open(1), vec![chunk(0, blinded.elements())])
+        .await
+        .expect_err("over");
     let refused = view(refused);
-    assert_eq!((refused.rule.as_str(), refused.field.as_deref()), ("AGR-114", Some("scope.epoch")));
+    assert_eq!(
+        (refused.rule.as_str(), refused.field.as_deref()),
+        ("AGR-114", Some("scope.epoch"))
+    );
     // Under the new epoch's name it is another request, under another key, and charged there.
     hostile.scope.epoch = 1;
     let answer = elements(hostile.one(1, chunk(0, blinded.elements())).await);
@@ -227,11 +265,31 @@ async fn a_peer_cannot_choose_another_scope() {
         scope
     };
     let cases: [(Scope, &str, &str); 7] = [
-        (change(&|scope| scope.agreement_id = "other".into()), "AGR-110", "scope.agreement_id"),
-        (change(&|scope| scope.agreement_digest = vec![0; 32]), "AGR-111", "scope.agreement_digest"),
-        (change(&|scope| scope.agreement_digest = vec![]), "AGR-111", "scope.agreement_digest"),
-        (change(&|scope| scope.offer_id = "none".into()), "AGR-113", "scope.offer_id"),
-        (change(&|scope| scope.offer_id = "back".into()), "AGR-113", "scope.offer_id"),
+        (
+            change(&|scope| scope.agreement_id = "other".into()),
+            "AGR-110",
+            "scope.agreement_id",
+        ),
+        (
+            change(&|scope| scope.agreement_digest = vec![0; 32]),
+            "AGR-111",
+            "scope.agreement_digest",
+        ),
+        (
+            change(&|scope| scope.agreement_digest = vec![]),
+            "AGR-111",
+            "scope.agreement_digest",
+        ),
+        (
+            change(&|scope| scope.offer_id = "none".into()),
+            "AGR-113",
+            "scope.offer_id",
+        ),
+        (
+            change(&|scope| scope.offer_id = "back".into()),
+            "AGR-113",
+            "scope.offer_id",
+        ),
         (change(&|scope| scope.epoch = 1), "AGR-114", "scope.epoch"),
         (change(&|scope| scope.epoch = u32::MAX), "AGR-114", "scope.epoch"),
     ];
@@ -244,8 +302,12 @@ async fn a_peer_cannot_choose_another_scope() {
             ..hostile.open(1)
         };
         let refused = [
-            peer.get_scope_key(GetScopeKeyRequest { scope: scope.clone() }).await.expect_err(rule),
-            peer.get_manifest(GetManifestRequest { scope: scope.clone() }).await.expect_err(rule),
+            peer.get_scope_key(GetScopeKeyRequest { scope: scope.clone() })
+                .await
+                .expect_err(rule),
+            peer.get_manifest(GetManifestRequest { scope: scope.clone() })
+                .await
+                .expect_err(rule),
             peer.fetch_segment(FetchSegmentRequest {
                 scope,
                 sha256: vec![0; 32],
@@ -253,19 +315,34 @@ async fn a_peer_cannot_choose_another_scope() {
             })
             .await
             .expect_err(rule),
-            hostile.send(open, vec![chunk(0, blinded.elements())]).await.expect_err(rule),
+            hostile
+                .send(open, vec![chunk(0, blinded.elements())])
+                .await
+                .expect_err(rule),
         ];
         for status in refused {
             let refused = view(status);
-            assert_eq!((refused.rule.as_str(), refused.field.as_deref()), (rule, Some(field)));
+            assert_eq!(
+                (refused.rule.as_str(), refused.field.as_deref()),
+                (rule, Some(field))
+            );
         }
     }
     let mut peer = hostile.peer.clone();
-    let missing = peer.get_scope_key(GetScopeKeyRequest { scope: None }).await.expect_err("no scope");
+    let missing = peer
+        .get_scope_key(GetScopeKeyRequest { scope: None })
+        .await
+        .expect_err("no scope");
     assert_eq!(view(missing).rule, "PEER-001");
 
     // Another suite or profile is another text, which no exchange of signatures can slip in.
-    let note = hostile.pair.asker.agreement("aa-bb-2026").await.expect("known").note;
+    let note = hostile
+        .pair
+        .asker
+        .agreement("aa-bb-2026")
+        .await
+        .expect("known")
+        .note;
     for (from, to, rule) in [
         ("ristretto255-SHA512", "P256-SHA256", "AGR-004"),
         (concordat_identifiers::PROFILE, "own-norm-9", "AGR-003"),
@@ -294,14 +371,28 @@ async fn a_query_outside_the_agreement_is_refused_by_the_owner() {
     basis.legal_basis = "because".into();
     let mut id = hostile.open(1);
     id.request_id = vec![1; 15];
-    for (open, rule) in [(purpose, "AGR-102"), (unknown, "AGR-102"), (basis, "AGR-103"), (id, "PEER-003")] {
-        let refused = hostile.send(open, vec![chunk(0, blinded.elements())]).await.expect_err(rule);
+    for (open, rule) in [
+        (purpose, "AGR-102"),
+        (unknown, "AGR-102"),
+        (basis, "AGR-103"),
+        (id, "PEER-003"),
+    ] {
+        let refused = hostile
+            .send(open, vec![chunk(0, blinded.elements())])
+            .await
+            .expect_err(rule);
         assert_eq!(view(refused).rule, rule);
     }
     let first_a_chunk = vec![evaluate_request::Message::Chunk(chunk(0, blinded.elements()))];
-    assert_eq!(view(hostile.send_raw(first_a_chunk).await.expect_err("no opening")).rule, "PEER-002");
+    assert_eq!(
+        view(hostile.send_raw(first_a_chunk).await.expect_err("no opening")).rule,
+        "PEER-002"
+    );
     let twice = vec![evaluate_request::Message::Open(hostile.open(1)); 2];
-    assert_eq!(view(hostile.send_raw(twice).await.expect_err("opened twice")).rule, "PEER-002");
+    assert_eq!(
+        view(hostile.send_raw(twice).await.expect_err("opened twice")).rule,
+        "PEER-002"
+    );
     assert_eq!(hostile.charged().await, 0);
 }
 
@@ -311,16 +402,27 @@ async fn sizes_and_counts_are_bounded() {
     let hostile = Hostile::new().await;
     let most = concordat_wire::MAX_CHUNK_ELEMENTS as usize;
     // One element too many: refused for its size, before a single element is looked at or charged.
-    let refused = hostile.send(hostile.open(1), vec![chunk(0, &vec![0; (most + 1) * 32])]).await;
+    let refused = hostile
+        .send(hostile.open(1), vec![chunk(0, &vec![0; (most + 1) * 32])])
+        .await;
     assert_eq!(view(refused.expect_err("too many")).rule, "PEER-004");
     // A message above the limit is not read to its end.
-    let refused = hostile.send(hostile.open(1), vec![chunk(0, &vec![0; 8 << 20])]).await.expect_err("too large");
+    let refused = hostile
+        .send(hostile.open(1), vec![chunk(0, &vec![0; 8 << 20])])
+        .await
+        .expect_err("too large");
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
     // Many more elements than announced end the stream.
     let element = hostile.blind(16).await.elements().to_vec();
     let chunks = (0..64).map(|index| chunk(index, &element)).collect();
-    assert_eq!(view(hostile.send(hostile.open(2), chunks).await.expect_err("endless")).rule, "PEER-005");
-    assert!(hostile.charged().await <= 64 * 8, "no more than eight times what was announced");
+    assert_eq!(
+        view(hostile.send(hostile.open(2), chunks).await.expect_err("endless")).rule,
+        "PEER-005"
+    );
+    assert!(
+        hostile.charged().await <= 64 * 8,
+        "no more than eight times what was announced"
+    );
     // A segment's name of the wrong length, and an offset past its end.
     let scope = Some(hostile.scope.clone());
     let mut peer = hostile.peer.clone();
@@ -329,10 +431,21 @@ async fn sizes_and_counts_are_bounded() {
         sha256: vec![0; 33],
         offset: 0,
     };
-    assert_eq!(view(peer.fetch_segment(request).await.expect_err("33 bytes")).rule, "PEER-009");
+    assert_eq!(
+        view(peer.fetch_segment(request).await.expect_err("33 bytes")).rule,
+        "PEER-009"
+    );
     let request = GetManifestRequest { scope: scope.clone() };
-    let manifest = peer.get_manifest(request).await.expect("a manifest").into_inner().note;
-    let digest = manifest.lines().find_map(|line| line.strip_prefix("segment ")).expect("a segment");
+    let manifest = peer
+        .get_manifest(request)
+        .await
+        .expect("a manifest")
+        .into_inner()
+        .note;
+    let digest = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("segment "))
+        .expect("a segment");
     let sha256 = hex::decode(digest.split(' ').next().expect("a digest")).expect("hex");
     for (sha256, offset) in [(sha256, u64::MAX), (vec![7; 32], 0)] {
         let request = FetchSegmentRequest {
@@ -341,13 +454,19 @@ async fn sizes_and_counts_are_bounded() {
             offset,
         };
         let mut pieces = peer.fetch_segment(request).await.expect("a stream").into_inner();
-        assert_eq!(view(pieces.message().await.expect_err("no such range")).rule, "SNAP-004");
+        assert_eq!(
+            view(pieces.message().await.expect_err("no such range")).rule,
+            "SNAP-004"
+        );
     }
     // An agreement larger than any.
     let request = ExchangeAgreementRequest {
         note: "x".repeat(900 << 10),
     };
-    assert_eq!(view(peer.exchange_agreement(request).await.expect_err("too long")).rule, "AGR-010");
+    assert_eq!(
+        view(peer.exchange_agreement(request).await.expect_err("too long")).rule,
+        "AGR-010"
+    );
 }
 
 /// Errors tell the peer nothing about the list: elements of listed and unlisted identifiers get answers of one shape.
@@ -361,14 +480,24 @@ async fn answers_look_the_same_for_listed_and_unlisted() {
         let subject = concordat_wire::subject_from_proto(&subject).expect("a subject");
         let input = concordat_identifiers::derive(&subject, today).identifiers[0].oprf_input();
         let client = Client::new(hostile.pinned().await);
-        client.blind(&vec![input.as_slice(); 16], &mut rand::rng()).expect("blinded")
+        client
+            .blind(&vec![input.as_slice(); 16], &mut rand::rng())
+            .expect("blinded")
     };
     let (listed, unlisted) = (blinded("ZX7741209").await, blinded("QQ0000017").await);
     let shape = |message: evaluate_response::Message| match message {
-        evaluate_response::Message::Chunk(chunk) => (chunk.index, chunk.elements.len(), chunk.proof.len(), String::new()),
-        evaluate_response::Message::Refused(refused) => {
-            (refused.index, 0, 0, format!("{:?} {} {}", refused.cause(), refused.rule, refused.detail))
-        }
+        evaluate_response::Message::Chunk(chunk) => (
+            chunk.index,
+            chunk.elements.len(),
+            chunk.proof.len(),
+            String::new(),
+        ),
+        evaluate_response::Message::Refused(refused) => (
+            refused.index,
+            0,
+            0,
+            format!("{:?} {} {}", refused.cause(), refused.rule, refused.detail),
+        ),
     };
     // Evaluated; replayed with other elements; broken in one place; beyond the quota.
     let mut shapes = [Vec::new(), Vec::new()];
@@ -411,17 +540,38 @@ async fn a_foreign_agreement_looks_like_none_at_all() {
             agreement_digest: digest,
             ..hostile.scope.clone()
         };
-        let status = peer.get_scope_key(GetScopeKeyRequest { scope: Some(scope) }).await.expect_err(id);
-        answers.push((status.code(), status.message().to_owned(), status.details().to_vec()));
+        let status = peer
+            .get_scope_key(GetScopeKeyRequest { scope: Some(scope) })
+            .await
+            .expect_err(id);
+        answers.push((
+            status.code(),
+            status.message().to_owned(),
+            status.details().to_vec(),
+        ));
     }
     assert_eq!(answers[0], answers[1], "the same words for foreign and for none");
     // Nor by sending the document itself, which a partner may have found somewhere.
-    let known = peer.exchange_agreement(ExchangeAgreementRequest { note: foreign.note.clone() }).await;
+    let known = peer
+        .exchange_agreement(ExchangeAgreementRequest {
+            note: foreign.note.clone(),
+        })
+        .await;
     let unknown = ExchangeAgreementRequest {
-        note: hostile.pair.asker.agreement("aa-bb-2026").await.expect("known").note.replacen("aa-bb-2026", "never-was", 1),
+        note: hostile
+            .pair
+            .asker
+            .agreement("aa-bb-2026")
+            .await
+            .expect("known")
+            .note
+            .replacen("aa-bb-2026", "never-was", 1),
     };
     let unknown = peer.exchange_agreement(unknown).await;
     let (known, unknown) = (known.expect_err("foreign"), unknown.expect_err("none"));
-    assert_eq!((known.code(), known.message()), (unknown.code(), unknown.message()));
+    assert_eq!(
+        (known.code(), known.message()),
+        (unknown.code(), unknown.message())
+    );
     assert_eq!(known.details(), unknown.details());
 }

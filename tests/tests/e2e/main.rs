@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod agreements;
 mod crash;
 mod hostile_owner;
 mod hostile_requester;

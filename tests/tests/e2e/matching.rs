@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use concordat_synthetic::{Spec, World};
-use concordat_tests::{Agency, OWNER, Offer, Pair, Record, Terms, born, document, item, name, person, wait_for};
+use concordat_tests::{
+    Agency, OWNER, Offer, Pair, Record, Terms, born, document, item, name, person, wait_for,
+};
 use concordat_wire::v1::{
     BiometricReference, Grade, ItemResult, Kind, KindVerdict, MatchItem, MatchResponse, MatchStreamOpen,
-    MatchStreamRequest, NationalId, OtherIdentifier, Subject, UnknownReason, VehiclePlate, Verdict, job, match_item,
-    match_stream_request, other_identifier,
+    MatchStreamRequest, NationalId, OtherIdentifier, Subject, UnknownReason, VehiclePlate, Verdict, job,
+    match_item, match_stream_request, other_identifier,
 };
 use concordat_wire::{kind_to_proto, subject_to_proto};
 
 /// The specimen of ICAO Doc 9303, with a real issuer.
-const MRZ: &str = "P<NLDERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36NLD7408122F2804154ZE184226B<<<<<18";
+const MRZ: &str =
+    "P<NLDERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36NLD7408122F2804154ZE184226B<<<<<18";
 
 fn record(id: &str, subject: Subject) -> Record {
     Record {
@@ -40,11 +43,11 @@ fn wanted() -> Vec<Record> {
                 vec![],
             ),
         ),
+        record("w3", person(vec![], vec![], vec![document("ZX 774-1209", "NLD")])),
         record(
-            "w3",
-            person(vec![], vec![], vec![document("ZX 774-1209", "NLD")]),
+            "w4",
+            person(vec![name("Okafor", "Chidi")], vec![born(1990, 11, 30)], vec![]),
         ),
-        record("w4", person(vec![name("Okafor", "Chidi")], vec![born(1990, 11, 30)], vec![])),
     ]
 }
 
@@ -70,21 +73,47 @@ async fn a_query_finds_what_is_listed_with_grade_and_rule_and_nothing_else() {
         .asker
         .ask(vec![
             mrz,
-            item("document", person(vec![], vec![], vec![document("zx7741209", "NL")])),
-            item("other issuer", person(vec![], vec![], vec![document("ZX7741209", "BEL")])),
-            item("name", person(vec![name("OKAFOR", "CHIDI")], vec![born(1990, 11, 30)], vec![])),
-            item("alias", person(vec![name("Brandt", "Irma")], vec![born(1981, 3, 9)], vec![])),
-            item("other birth", person(vec![name("Brandt", "Irma")], vec![born(1982, 3, 9)], vec![])),
-            item("nobody", person(vec![], vec![], vec![document("QQ0000017", "NLD")])),
+            item(
+                "document",
+                person(vec![], vec![], vec![document("zx7741209", "NL")]),
+            ),
+            item(
+                "other issuer",
+                person(vec![], vec![], vec![document("ZX7741209", "BEL")]),
+            ),
+            item(
+                "name",
+                person(vec![name("OKAFOR", "CHIDI")], vec![born(1990, 11, 30)], vec![]),
+            ),
+            item(
+                "alias",
+                person(vec![name("Brandt", "Irma")], vec![born(1981, 3, 9)], vec![]),
+            ),
+            item(
+                "other birth",
+                person(vec![name("Brandt", "Irma")], vec![born(1982, 3, 9)], vec![]),
+            ),
+            item(
+                "nobody",
+                person(vec![], vec![], vec![document("QQ0000017", "NLD")]),
+            ),
         ])
         .await;
 
     let mrz = result(&response, "mrz");
-    assert_eq!((mrz.verdict(), mrz.partners[0].grade()), (Verdict::Hit, Grade::Exact));
+    assert_eq!(
+        (mrz.verdict(), mrz.partners[0].grade()),
+        (Verdict::Hit, Grade::Exact)
+    );
     let expect = |id: &str, kind, verdict, grade, rule: &str| {
         let found = of_kind(result(&response, id), kind);
         assert_eq!(
-            (found.verdict(), found.grade(), found.rule.as_str(), found.reason()),
+            (
+                found.verdict(),
+                found.grade(),
+                found.rule.as_str(),
+                found.reason()
+            ),
             (verdict, grade, rule, UnknownReason::Unspecified),
             "{id}"
         );
@@ -92,8 +121,20 @@ async fn a_query_finds_what_is_listed_with_grade_and_rule_and_nothing_else() {
     let (documents, people) = (Kind::TravelDocument, Kind::Person);
     expect("mrz", documents, Verdict::Hit, Grade::Exact, "document+issuer/1");
     expect("mrz", people, Verdict::Hit, Grade::Exact, "person.n1/1");
-    expect("document", documents, Verdict::Hit, Grade::Exact, "document+issuer/1");
-    expect("other issuer", documents, Verdict::Hit, Grade::Strong, "document/1");
+    expect(
+        "document",
+        documents,
+        Verdict::Hit,
+        Grade::Exact,
+        "document+issuer/1",
+    );
+    expect(
+        "other issuer",
+        documents,
+        Verdict::Hit,
+        Grade::Strong,
+        "document/1",
+    );
     expect("name", people, Verdict::Hit, Grade::Exact, "person.n1/1");
     expect("alias", people, Verdict::Hit, Grade::Exact, "person.n1/1");
     expect("other birth", people, Verdict::NoHit, Grade::Unspecified, "");
@@ -102,25 +143,45 @@ async fn a_query_finds_what_is_listed_with_grade_and_rule_and_nothing_else() {
     // On what it stands: the snapshot's time, and padding to a class that the owner was charged.
     for offer in &response.partners[0].offers {
         assert_eq!(offer.as_of, "2026-03-02T10:00:00Z");
-        assert_eq!((offer.epoch, offer.max_age_s, offer.snapshot_version), (0, 86_400, 1));
+        assert_eq!(
+            (offer.epoch, offer.max_age_s, offer.snapshot_version),
+            (0, 86_400, 1)
+        );
         assert!(offer.padded_elements.is_power_of_two() && offer.padded_elements > offer.identifiers);
         assert_eq!(pair.charged(&offer.offer_id).await, offer.padded_elements);
-        assert!(offer.bytes_sent > offer.padded_elements * 32 && offer.bytes_received > offer.padded_elements * 32);
+        assert!(
+            offer.bytes_sent > offer.padded_elements * 32
+                && offer.bytes_received > offer.padded_elements * 32
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_kind_of_identifier_matches_its_own_kind_only() {
     let kinds = [
-        "travel_document", "person", "biometric_reference", "biometric_record_digest", "national_id", "phone",
-        "email", "iban", "vehicle_plate", "vin",
+        "travel_document",
+        "person",
+        "biometric_reference",
+        "biometric_record_digest",
+        "national_id",
+        "phone",
+        "email",
+        "iban",
+        "vehicle_plate",
+        "vin",
     ];
     let terms = Terms {
-        offers: kinds.iter().map(|kind| Offer::new(&kind.replace('_', "-"), kind)).collect(),
+        offers: kinds
+            .iter()
+            .map(|kind| Offer::new(&kind.replace('_', "-"), kind))
+            .collect(),
         ..Terms::default()
     };
     let others = |values: Vec<other_identifier::Value>| Subject {
-        others: values.into_iter().map(|value| OtherIdentifier { value: Some(value) }).collect(),
+        others: values
+            .into_iter()
+            .map(|value| OtherIdentifier { value: Some(value) })
+            .collect(),
         ..Subject::default()
     };
     use other_identifier::Value as V;
@@ -144,7 +205,10 @@ async fn every_kind_of_identifier_matches_its_own_kind_only() {
         ]
     };
     let pair = Pair::with(terms, vec![record("r", others(all()))]).await;
-    let items = all().into_iter().enumerate().map(|(index, value)| item(&index.to_string(), others(vec![value])));
+    let items = all()
+        .into_iter()
+        .enumerate()
+        .map(|(index, value)| item(&index.to_string(), others(vec![value])));
     let response = pair.asker.ask(items.collect()).await;
     for result in &response.results {
         assert_eq!(result.partners[0].kinds.len(), 1, "{result:?}");
@@ -153,7 +217,11 @@ async fn every_kind_of_identifier_matches_its_own_kind_only() {
         let wanted = if rejected { Verdict::Unknown } else { Verdict::Hit };
         assert_eq!(result.verdict(), wanted, "{result:?}");
     }
-    let hits = response.results.iter().filter(|result| result.verdict() == Verdict::Hit).count();
+    let hits = response
+        .results
+        .iter()
+        .filter(|result| result.verdict() == Verdict::Hit)
+        .count();
     assert!(hits >= 5, "{hits} of 6 kinds hit");
 }
 
@@ -167,14 +235,22 @@ async fn a_stream_of_queries_answers_each() {
     let mut messages = vec![match_stream_request::Message::Open(open)];
     for number in 0..40 {
         let id = number.to_string();
-        let passport = if number == 7 { "ZX7741209".into() } else { format!("QQ{number:07}") };
+        let passport = if number == 7 {
+            "ZX7741209".into()
+        } else {
+            format!("QQ{number:07}")
+        };
         let subject = person(vec![], vec![], vec![document(&passport, "NLD")]);
         messages.push(match_stream_request::Message::Item(item(&id, subject)));
     }
     let messages = messages.into_iter().map(|message| MatchStreamRequest {
         message: Some(message),
     });
-    let answers = pair.asker.matching().match_stream(tokio_stream::iter(messages)).await;
+    let answers = pair
+        .asker
+        .matching()
+        .match_stream(tokio_stream::iter(messages))
+        .await;
     let mut answers = answers.expect("open").into_inner();
     let mut verdicts = BTreeMap::new();
     while let Some(answer) = answers.message().await.expect("an answer") {
@@ -183,7 +259,11 @@ async fn a_stream_of_queries_answers_each() {
     }
     assert_eq!(verdicts.len(), 40);
     for (id, verdict) in verdicts {
-        assert_eq!(verdict, if id == "7" { Verdict::Hit } else { Verdict::NoHit }, "{id}");
+        assert_eq!(
+            verdict,
+            if id == "7" { Verdict::Hit } else { Verdict::NoHit },
+            "{id}"
+        );
     }
 }
 
@@ -219,11 +299,16 @@ pub(crate) fn truth(world: &World) -> BTreeMap<(String, i32), (i32, String)> {
 /// What a job found, in the same shape.
 pub(crate) async fn found(asker: &Agency, job: &str) -> BTreeMap<(String, i32), (i32, String)> {
     let found = asker.found(job).await;
-    found.into_iter().map(|found| ((found.source_id, found.kind), (found.grade, found.rule))).collect()
+    found
+        .into_iter()
+        .map(|found| ((found.source_id, found.kind), (found.grade, found.rule)))
+        .collect()
 }
 
 pub(crate) fn records(records: impl Iterator<Item = concordat_synthetic::Record>) -> Vec<Record> {
-    records.map(|one| record(&one.source_id, subject_to_proto(&one.subject))).collect()
+    records
+        .map(|one| record(&one.source_id, subject_to_proto(&one.subject)))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -246,7 +331,10 @@ async fn an_intersection_is_the_truth_and_a_second_run_costs_nothing() {
     let again = pair.asker.finished(&again.job_id).await;
     assert_eq!(again.state(), job::State::Succeeded, "{}", again.detail);
     assert_eq!(found(&pair.asker, &again.job_id).await, truth(&world));
-    assert_eq!([pair.charged("docs").await, pair.charged("people").await], charged);
+    assert_eq!(
+        [pair.charged("docs").await, pair.charged("people").await],
+        charged
+    );
 
     // One more record costs one more chunk of the smallest class.
     let more = record("new", person(vec![], vec![], vec![document("QQ0000017", "NLD")]));
@@ -271,7 +359,12 @@ async fn an_intersection_asked_for_twice_with_one_request_id_is_one_job() {
     };
     let mut ids = Vec::new();
     for _ in 0..2 {
-        let job = pair.asker.matching().intersect(request.clone()).await.expect("a job");
+        let job = pair
+            .asker
+            .matching()
+            .intersect(request.clone())
+            .await
+            .expect("a job");
         ids.push(job.into_inner().job_id);
     }
     assert_eq!(ids[0], ids[1]);
@@ -297,11 +390,23 @@ async fn changes_of_the_list_arrive_as_deltas() {
     let added = record("w5", person(vec![], vec![], vec![document("AB1234567", "NLD")]));
     pair.owner.upsert("wanted", vec![added]).await;
     pair.owner.remove("wanted", &["w3"]).await;
-    assert_eq!(passport(&pair, "AB1234567").await.0, Verdict::NoHit, "not published yet");
+    assert_eq!(
+        passport(&pair, "AB1234567").await.0,
+        Verdict::NoHit,
+        "not published yet"
+    );
     pair.owner.publish().await;
     let fetched = pair.asker.fetch().await.expect("fetched");
-    let docs = fetched.snapshots.iter().find(|snapshot| snapshot.offer_id == "docs").expect("held");
-    assert_eq!((docs.version, docs.segments), (2, 3), "a base and one delta of adds and removes");
+    let docs = fetched
+        .snapshots
+        .iter()
+        .find(|snapshot| snapshot.offer_id == "docs")
+        .expect("held");
+    assert_eq!(
+        (docs.version, docs.segments),
+        (2, 3),
+        "a base and one delta of adds and removes"
+    );
     assert_eq!(passport(&pair, "AB1234567").await.0, Verdict::Hit, "added");
     assert_eq!(passport(&pair, "ZX7741209").await.0, Verdict::NoHit, "removed");
 
@@ -323,12 +428,21 @@ async fn changes_of_the_list_arrive_as_deltas() {
 async fn a_new_import_of_the_list_adds_changes_and_removes() {
     let pair = Pair::with(Terms::default(), wanted()).await;
     let same = pair.owner.replace_list("wanted", &wanted()).await;
-    assert_eq!((same.unchanged, same.added, same.changed, same.removed), (4, 0, 0, 0));
+    assert_eq!(
+        (same.unchanged, same.added, same.changed, same.removed),
+        (4, 0, 0, 0)
+    );
     let mut newer = wanted();
     newer.remove(2);
-    newer.push(record("w6", person(vec![], vec![], vec![document("EF7654321", "NLD")])));
+    newer.push(record(
+        "w6",
+        person(vec![], vec![], vec![document("EF7654321", "NLD")]),
+    ));
     let counts = pair.owner.replace_list("wanted", &newer).await;
-    assert_eq!((counts.unchanged, counts.added, counts.changed, counts.removed), (3, 1, 0, 1));
+    assert_eq!(
+        (counts.unchanged, counts.added, counts.changed, counts.removed),
+        (3, 1, 0, 1)
+    );
     pair.refresh().await;
     assert_eq!(passport(&pair, "EF7654321").await.0, Verdict::Hit);
     assert_eq!(passport(&pair, "ZX7741209").await.0, Verdict::NoHit);
@@ -338,7 +452,11 @@ async fn a_new_import_of_the_list_adds_changes_and_removes() {
 async fn a_snapshot_older_than_agreed_is_unknown_until_a_new_one_comes() {
     let pair = Pair::with(Terms::default(), wanted()).await;
     pair.advance(86_400);
-    assert_eq!(passport(&pair, "ZX7741209").await.0, Verdict::Hit, "exactly max_age old");
+    assert_eq!(
+        passport(&pair, "ZX7741209").await.0,
+        Verdict::Hit,
+        "exactly max_age old"
+    );
     pair.advance(1);
     let stale = (Verdict::Unknown, UnknownReason::SnapshotStale);
     assert_eq!(passport(&pair, "ZX7741209").await, stale);
@@ -360,11 +478,17 @@ async fn an_epoch_ends_with_its_key_and_the_next_one_answers() {
     let pair = Pair::between(asker, owner, &Terms::default()).await;
     pair.owner.replace_list("wanted", &wanted()).await;
     let hit = (Verdict::Hit, UnknownReason::Unspecified);
-    wait_for("the list was published and fetched", async || passport(&pair, "ZX7741209").await == hit).await;
+    wait_for("the list was published and fetched", async || {
+        passport(&pair, "ZX7741209").await == hit
+    })
+    .await;
     let store = &pair.owner.node().state.store;
     let scope = async |epoch: u32| {
         let role = concordat_store::ScopeRole::Owner;
-        store.scope_of_epoch("aa-bb-2026", "docs", epoch, role).await.expect("read")
+        store
+            .scope_of_epoch("aa-bb-2026", "docs", epoch, role)
+            .await
+            .expect("read")
     };
     let first = scope(0).await.expect("a scope");
 
@@ -385,14 +509,23 @@ async fn an_epoch_ends_with_its_key_and_the_next_one_answers() {
     // The grace is over: the old key is destroyed on both sides, with its snapshot.
     pair.advance(86_400);
     wait_for("the old key is destroyed", async || {
-        scope(0).await.is_some_and(|scope| scope.status == concordat_store::ScopeStatus::Destroyed)
+        scope(0)
+            .await
+            .is_some_and(|scope| scope.status == concordat_store::ScopeStatus::Destroyed)
     })
     .await;
     assert!(store.scope_seed(first.id).await.is_err(), "the seed is gone");
-    let served = |epoch: u32| pair.owner.folder().join(format!("segments/served/aa-bb-2026/docs/{epoch}"));
+    let served = |epoch: u32| {
+        pair.owner
+            .folder()
+            .join(format!("segments/served/aa-bb-2026/docs/{epoch}"))
+    };
     wait_for("its segments are gone", async || !served(0).exists()).await;
     assert!(served(1).exists());
-    wait_for("the verdict is fresh", async || passport(&pair, "ZX7741209").await == hit).await;
+    wait_for("the verdict is fresh", async || {
+        passport(&pair, "ZX7741209").await == hit
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

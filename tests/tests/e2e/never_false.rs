@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use concordat_tests::{Agency, Lies, OWNER, Offer, Pair, Terms, born, document, free_port, item, name, person};
+use concordat_tests::{
+    Agency, Lies, OWNER, Offer, Pair, Terms, born, document, free_port, item, name, person,
+};
+use concordat_wire::FaultView;
 use concordat_wire::v1::{
     Kind, MatchItem, MatchRequest, MatchResponse, PublishRequest, UnknownReason, Verdict, job, match_item,
 };
-use concordat_wire::FaultView;
 
 use crate::hostile_owner::{RIGHT, behind_a_door, verdicts};
 use crate::hostile_requester::listed;
@@ -43,7 +45,12 @@ async fn a_partner_that_takes_chunks_and_never_answers() {
 async fn a_partner_that_accepts_and_says_nothing_delays_itself_only() {
     let port = free_port().await;
     let (text, deadline) = (port.to_string(), "1500");
-    let asker = Agency::configured("aa-border", Default::default(), &[("partner_deadline_ms", deadline)]).await;
+    let asker = Agency::configured(
+        "aa-border",
+        Default::default(),
+        &[("partner_deadline_ms", deadline)],
+    )
+    .await;
     let good = Agency::new(OWNER).await;
     let hung = Agency::configured("cc-customs", Default::default(), &[("endpoint_port", &text)]).await;
     let relay = concordat_tests::Relay::open(&asker, &hung, port).await;
@@ -72,18 +79,46 @@ async fn a_partner_that_accepts_and_says_nothing_delays_itself_only() {
     });
 
     let start = Instant::now();
-    let response = pair.asker.ask(vec![passport("listed", "ZX7741209"), passport("other", "QQ0000017")]).await;
+    let response = pair
+        .asker
+        .ask(vec![
+            passport("listed", "ZX7741209"),
+            passport("other", "QQ0000017"),
+        ])
+        .await;
     let of = |item: usize, partner: &str| {
         let partners = &response.results[item].partners;
-        let found = partners.iter().find(|verdict| verdict.partner_id == partner).expect("asked");
+        let found = partners
+            .iter()
+            .find(|verdict| verdict.partner_id == partner)
+            .expect("asked");
         found.verdict()
     };
-    assert_eq!((of(0, OWNER), of(1, OWNER)), (Verdict::Hit, Verdict::NoHit), "the other one's verdicts stand");
-    assert_eq!((of(0, "cc-customs"), of(1, "cc-customs")), (Verdict::Unknown, Verdict::Unknown));
-    assert_eq!(response.results[0].verdict(), Verdict::Hit, "a hit anywhere is a hit");
-    assert_eq!(response.results[1].verdict(), Verdict::Unknown, "one partner's silence is not a no");
+    assert_eq!(
+        (of(0, OWNER), of(1, OWNER)),
+        (Verdict::Hit, Verdict::NoHit),
+        "the other one's verdicts stand"
+    );
+    assert_eq!(
+        (of(0, "cc-customs"), of(1, "cc-customs")),
+        (Verdict::Unknown, Verdict::Unknown)
+    );
+    assert_eq!(
+        response.results[0].verdict(),
+        Verdict::Hit,
+        "a hit anywhere is a hit"
+    );
+    assert_eq!(
+        response.results[1].verdict(),
+        Verdict::Unknown,
+        "one partner's silence is not a no"
+    );
     // Not a measurement: the deadline is 1.5 s, a hung call would last for ever.
-    assert!(start.elapsed() < Duration::from_secs(15), "answered after {:?}", start.elapsed());
+    assert!(
+        start.elapsed() < Duration::from_secs(15),
+        "answered after {:?}",
+        start.elapsed()
+    );
 
     // A partner that is not asked delays nobody.
     let request = MatchRequest {
@@ -92,7 +127,13 @@ async fn a_partner_that_accepts_and_says_nothing_delays_itself_only() {
         partners: vec![OWNER.into()],
         ..MatchRequest::default()
     };
-    let response = pair.asker.matching().r#match(request).await.expect("answered").into_inner();
+    let response = pair
+        .asker
+        .matching()
+        .r#match(request)
+        .await
+        .expect("answered")
+        .into_inner();
     assert_eq!(response.results[0].verdict(), Verdict::NoHit);
 }
 
@@ -112,7 +153,11 @@ async fn a_quota_that_is_used_up() {
     assert_eq!(verdicts(&pair).await, RIGHT);
     assert_eq!(verdicts(&pair).await, unknown(UnknownReason::Quota));
     pair.advance(86_400 - 36_000 + 1);
-    assert_eq!(verdicts(&pair).await, unknown(UnknownReason::Quota), "the epoch's is used up too");
+    assert_eq!(
+        verdicts(&pair).await,
+        unknown(UnknownReason::Quota),
+        "the epoch's is used up too"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,11 +165,18 @@ async fn an_intersection_without_quota_waits_instead_of_guessing() {
     let pair = Pair::with(Terms::default().quota(16, 64), listed()).await;
     let people = (0..40).map(|number| concordat_tests::Record {
         source_id: format!("o{number}"),
-        subject: Some(person(vec![], vec![], vec![document(&format!("QQ{number:07}"), "NLD")])),
+        subject: Some(person(
+            vec![],
+            vec![],
+            vec![document(&format!("QQ{number:07}"), "NLD")],
+        )),
     });
     pair.asker.replace_list("ours", &people.collect::<Vec<_>>()).await;
     let started = pair.asker.intersect("ours", OWNER).await;
-    let paused = pair.asker.job_when(&started.job_id, |job| job.state() == job::State::Paused).await;
+    let paused = pair
+        .asker
+        .job_when(&started.job_id, |job| job.state() == job::State::Paused)
+        .await;
     assert!(paused.detail.contains("AGR-120"), "{}", paused.detail);
     assert_eq!((paused.done, paused.matches), (0, 0));
     assert_eq!(pair.charged("docs").await, 0, "what was refused was not charged");
@@ -144,17 +196,28 @@ async fn ask_for(pair: &Pair, change: impl FnOnce(&mut concordat_wire::v1::Query
         items: vec![passport("listed", "ZX7741209")],
         ..MatchRequest::default()
     };
-    pair.asker.matching().r#match(request).await.expect("answered").into_inner()
+    pair.asker
+        .matching()
+        .r#match(request)
+        .await
+        .expect("answered")
+        .into_inner()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_purpose_or_basis_that_is_not_permitted() {
     let pair = Pair::with(Terms::default(), listed()).await;
-    let purpose = ask_for(&pair, |context| context.set_purpose(concordat_wire::v1::Purpose::FinancialIntel)).await;
+    let purpose = ask_for(&pair, |context| {
+        context.set_purpose(concordat_wire::v1::Purpose::FinancialIntel)
+    })
+    .await;
     let basis = ask_for(&pair, |context| context.legal_basis = "because".into()).await;
     for (response, rule) in [(purpose, "AGR-102"), (basis, "AGR-103")] {
         let kind = &response.results[0].partners[0].kinds[0];
-        assert_eq!((kind.verdict(), kind.reason()), (Verdict::Unknown, UnknownReason::NotPermitted));
+        assert_eq!(
+            (kind.verdict(), kind.reason()),
+            (Verdict::Unknown, UnknownReason::NotPermitted)
+        );
         let detail = &response.partners[0].offers[0].detail;
         assert!(detail.contains(rule), "{detail}");
     }
@@ -165,41 +228,81 @@ async fn a_purpose_or_basis_that_is_not_permitted() {
 async fn an_agreement_that_either_side_suspends_or_that_is_over() {
     let pair = Pair::with(Terms::default(), listed()).await;
     pair.asker.suspend("aa-bb-2026").await;
-    assert_eq!(verdicts(&pair).await, unknown(UnknownReason::NotPermitted), "by the asker");
+    assert_eq!(
+        verdicts(&pair).await,
+        unknown(UnknownReason::NotPermitted),
+        "by the asker"
+    );
     pair.asker.resume("aa-bb-2026").await;
     assert_eq!(verdicts(&pair).await, RIGHT);
     pair.owner.suspend("aa-bb-2026").await;
-    assert_eq!(verdicts(&pair).await, unknown(UnknownReason::NotPermitted), "by the owner");
+    assert_eq!(
+        verdicts(&pair).await,
+        unknown(UnknownReason::NotPermitted),
+        "by the owner"
+    );
     pair.owner.resume("aa-bb-2026").await;
     assert_eq!(verdicts(&pair).await, RIGHT);
     pair.advance(365 * 86_400);
-    assert_eq!(verdicts(&pair).await, unknown(UnknownReason::NotPermitted), "it is over");
+    assert_eq!(
+        verdicts(&pair).await,
+        unknown(UnknownReason::NotPermitted),
+        "it is over"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_that_is_missing_or_damaged() {
-    let mut pair = Pair::between(Agency::new("aa-border").await, Agency::new(OWNER).await, &Terms::default()).await;
-    assert_eq!(verdicts(&pair).await, unknown(UnknownReason::SnapshotMissing), "nothing was published");
-    let status = pair.owner.snapshots().publish(PublishRequest::default()).await.expect("a job").into_inner();
+    let mut pair = Pair::between(
+        Agency::new("aa-border").await,
+        Agency::new(OWNER).await,
+        &Terms::default(),
+    )
+    .await;
+    assert_eq!(
+        verdicts(&pair).await,
+        unknown(UnknownReason::SnapshotMissing),
+        "nothing was published"
+    );
+    let status = pair
+        .owner
+        .snapshots()
+        .publish(PublishRequest::default())
+        .await
+        .expect("a job")
+        .into_inner();
     let failed = pair.owner.finished(&status.job_id).await;
     assert_eq!(failed.state(), job::State::Failed);
-    assert!(failed.detail.contains("SNAP-010"), "a list that does not exist: {}", failed.detail);
+    assert!(
+        failed.detail.contains("SNAP-010"),
+        "a list that does not exist: {}",
+        failed.detail
+    );
     pair.owner.replace_list("wanted", &listed()).await;
     pair.owner.publish().await;
-    assert_eq!(verdicts(&pair).await, unknown(UnknownReason::SnapshotMissing), "published, but not fetched");
+    assert_eq!(
+        verdicts(&pair).await,
+        unknown(UnknownReason::SnapshotMissing),
+        "published, but not fetched"
+    );
     pair.asker.fetch().await.expect("fetched");
     assert_eq!(verdicts(&pair).await, RIGHT);
 
     // One byte of the held segment changes on the disk while the node is down.
     pair.asker.stop().await;
     let folder = pair.asker.folder().join("segments/held/aa-bb-2026/docs/0");
-    let files = std::fs::read_dir(folder).expect("held").map(|file| file.expect("a file").path());
+    let files = std::fs::read_dir(folder)
+        .expect("held")
+        .map(|file| file.expect("a file").path());
     let mut damaged = 0;
     for path in files.filter(|path| path.metadata().is_ok_and(|metadata| metadata.len() > 10_000)) {
         let mut bytes = std::fs::read(&path).expect("read");
         bytes[5_000] ^= 1;
         let mut permissions = path.metadata().expect("there").permissions();
-        #[expect(clippy::permissions_set_readonly_false, reason = "in a folder of the test's own")]
+        #[expect(
+            clippy::permissions_set_readonly_false,
+            reason = "in a folder of the test's own"
+        )]
         permissions.set_readonly(false);
         std::fs::set_permissions(&path, permissions).expect("ours");
         std::fs::write(&path, bytes).expect("written");
@@ -209,7 +312,10 @@ async fn a_snapshot_that_is_missing_or_damaged() {
     pair.asker.start().await;
     // The node mends itself at its first look at the partner: until then it is UNKNOWN, after it right again.
     let seen = verdicts(&pair).await;
-    assert!(seen == RIGHT || seen.iter().all(|verdict| verdict.0 == Verdict::Unknown), "{seen:?}");
+    assert!(
+        seen == RIGHT || seen.iter().all(|verdict| verdict.0 == Verdict::Unknown),
+        "{seen:?}"
+    );
     let _ = pair.asker.fetch().await;
     pair.asker.fetch().await.expect("fetched again");
     assert_eq!(verdicts(&pair).await, RIGHT);
@@ -221,11 +327,17 @@ async fn an_item_that_cannot_be_read_or_whose_kind_nobody_offers() {
     let mrz = "P<NLDERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C37NLD7408122F2804154ZE184226B<<<<<18";
     let phone = concordat_wire::v1::Subject {
         others: vec![concordat_wire::v1::OtherIdentifier {
-            value: Some(concordat_wire::v1::other_identifier::Value::Phone("+31 20 555 0142".into())),
+            value: Some(concordat_wire::v1::other_identifier::Value::Phone(
+                "+31 20 555 0142".into(),
+            )),
         }],
         ..Default::default()
     };
-    let spoilt = person(vec![name("Okafor", "Chidi")], vec![born(1990, 13, 30)], vec![document("QQ0000017", "NLD")]);
+    let spoilt = person(
+        vec![name("Okafor", "Chidi")],
+        vec![born(1990, 13, 30)],
+        vec![document("QQ0000017", "NLD")],
+    );
     let response = pair
         .asker
         .ask(vec![
@@ -244,17 +356,29 @@ async fn an_item_that_cannot_be_read_or_whose_kind_nobody_offers() {
         ])
         .await;
     for result in &response.results {
-        let wanted = if result.item_id == "good" { Verdict::Hit } else { Verdict::Unknown };
+        let wanted = if result.item_id == "good" {
+            Verdict::Hit
+        } else {
+            Verdict::Unknown
+        };
         assert_eq!(result.verdict(), wanted, "{}", result.item_id);
     }
     let [digit, nothing, _, phone, spoilt, _] = response.results.as_slice() else {
         panic!("one result per item");
     };
     assert_eq!(digit.rejections[0].rule, "QRY-011");
-    assert!(digit.rejections[0].reason.contains("document number"), "{}", digit.rejections[0].reason);
+    assert!(
+        digit.rejections[0].reason.contains("document number"),
+        "{}",
+        digit.rejections[0].reason
+    );
     assert_eq!(nothing.rejections[0].rule, "QRY-010");
     assert_eq!(phone.partners[0].not_covered, [Kind::Phone as i32]);
-    let kinds: Vec<_> = spoilt.partners[0].kinds.iter().map(|kind| (kind.kind(), kind.verdict(), kind.reason())).collect();
+    let kinds: Vec<_> = spoilt.partners[0]
+        .kinds
+        .iter()
+        .map(|kind| (kind.kind(), kind.verdict(), kind.reason()))
+        .collect();
     assert_eq!(
         kinds,
         [
@@ -275,22 +399,42 @@ async fn a_query_that_is_itself_wrong_is_refused_with_rule_and_field() {
     type Change = fn(&mut MatchRequest);
     let cases: [(&str, &str, Change); 8] = [
         ("QRY-001", "context", |request| request.context = None),
-        ("QRY-001", "context.purpose", |request| request.context.as_mut().expect("set").purpose = 0),
-        ("QRY-001", "context.legal_basis", |request| request.context.as_mut().expect("set").legal_basis.clear()),
-        ("QRY-001", "context.case_reference", |request| request.context.as_mut().expect("set").case_reference.clear()),
+        ("QRY-001", "context.purpose", |request| {
+            request.context.as_mut().expect("set").purpose = 0
+        }),
+        ("QRY-001", "context.legal_basis", |request| {
+            request.context.as_mut().expect("set").legal_basis.clear()
+        }),
+        ("QRY-001", "context.case_reference", |request| {
+            request.context.as_mut().expect("set").case_reference.clear()
+        }),
         ("QRY-002", "items", |request| request.items.clear()),
-        ("QRY-003", "items[1].item_id", |request| request.items.push(request.items[0].clone())),
-        ("QRY-003", "items[0].item_id", |request| request.items[0].item_id = "x".repeat(257)),
-        ("QRY-004", "partners[0]", |request| request.partners.push("nobody".into())),
+        ("QRY-003", "items[1].item_id", |request| {
+            request.items.push(request.items[0].clone())
+        }),
+        ("QRY-003", "items[0].item_id", |request| {
+            request.items[0].item_id = "x".repeat(257)
+        }),
+        ("QRY-004", "partners[0]", |request| {
+            request.partners.push("nobody".into())
+        }),
     ];
     for (rule, field, change) in cases {
         let mut request = good();
         change(&mut request);
         let refused = FaultView::from(&pair.asker.matching().r#match(request).await.expect_err(rule));
-        assert_eq!((refused.rule.as_str(), refused.field.as_deref()), (rule, Some(field)));
+        assert_eq!(
+            (refused.rule.as_str(), refused.field.as_deref()),
+            (rule, Some(field))
+        );
     }
     let alone = Agency::new("dd-alone").await;
-    let refused = FaultView::from(&alone.try_ask(vec![passport("a", "ZX7741209")]).await.expect_err("alone"));
+    let refused = FaultView::from(
+        &alone
+            .try_ask(vec![passport("a", "ZX7741209")])
+            .await
+            .expect_err("alone"),
+    );
     assert_eq!(refused.rule, "QRY-005");
 }
 
@@ -298,7 +442,11 @@ async fn a_query_that_is_itself_wrong_is_refused_with_rule_and_field() {
 async fn a_node_with_too_much_to_do() {
     // One thread and one place to wait: of many queries at once some find no place. None of them may say "no hit"
     // of the listed one, and every NO_HIT of the other must have been checked.
-    let small = [("queue_chunks", "1"), ("query_chunk_elements", "16"), ("partner_deadline_ms", "3000")];
+    let small = [
+        ("queue_chunks", "1"),
+        ("query_chunk_elements", "16"),
+        ("partner_deadline_ms", "3000"),
+    ];
     let asker = Agency::new("aa-border").await;
     let owner = Agency::configured(OWNER, Default::default(), &small).await;
     let pair = Pair::between(asker, owner, &Terms::default()).await;
@@ -309,7 +457,11 @@ async fn a_node_with_too_much_to_do() {
         let kind = &response.results[0].partners[0].kinds[0];
         let allowed = matches!(
             (kind.verdict(), kind.reason()),
-            (Verdict::Hit, _) | (Verdict::Unknown, UnknownReason::Overloaded | UnknownReason::Deadline)
+            (Verdict::Hit, _)
+                | (
+                    Verdict::Unknown,
+                    UnknownReason::Overloaded | UnknownReason::Deadline
+                )
         );
         assert!(allowed, "{kind:?}");
     }

@@ -17,12 +17,21 @@ async fn a_day_is_used_up_and_the_next_one_is_not_but_the_epoch_ends_it() {
     let mut hostile = Hostile::with(Terms::default().quota(48, 80)).await;
     let blinded = hostile.blind(32).await;
     let half = &blinded.elements()[..16 * 32];
-    assert!(refusal(&hostile.one(1, chunk(0, blinded.elements())).await).is_none(), "32 of 48");
+    assert!(
+        refusal(&hostile.one(1, chunk(0, blinded.elements())).await).is_none(),
+        "32 of 48"
+    );
     let answer = hostile.one(2, chunk(0, blinded.elements())).await;
     let refused = refusal(&answer).expect("64 of 48");
-    assert_eq!((refused.cause(), refused.rule.as_str()), (Cause::Quota, "AGR-120"));
+    assert_eq!(
+        (refused.cause(), refused.rule.as_str()),
+        (Cause::Quota, "AGR-120")
+    );
     assert_eq!(refused.retry_after_ms, 14 * 3_600_000, "until midnight UTC");
-    assert!(refusal(&hostile.one(3, chunk(0, half)).await).is_none(), "48 of 48: a smaller one fits");
+    assert!(
+        refusal(&hostile.one(3, chunk(0, half)).await).is_none(),
+        "48 of 48: a smaller one fits"
+    );
     assert!(refusal(&hostile.one(4, chunk(0, half)).await).is_some());
 
     // Still used up after a restart.
@@ -36,7 +45,10 @@ async fn a_day_is_used_up_and_the_next_one_is_not_but_the_epoch_ends_it() {
     assert!(refusal(&hostile.one(1, chunk(0, blinded.elements())).await).is_none());
 
     hostile.pair.advance(86_400);
-    assert!(refusal(&hostile.one(6, chunk(0, blinded.elements())).await).is_none(), "80 of 80");
+    assert!(
+        refusal(&hostile.one(6, chunk(0, blinded.elements())).await).is_none(),
+        "80 of 80"
+    );
     let answer = hostile.one(7, chunk(0, half)).await;
     let refused = refusal(&answer).expect("the epoch's is used up");
     assert!(refused.detail.contains("epoch"), "{}", refused.detail);
@@ -56,8 +68,15 @@ async fn many_at_once_never_exceed_it() {
         hostile.send(open, chunks)
     });
     let answers = futures_util::future::join_all(streams).await;
-    let answers: Vec<_> = answers.into_iter().flat_map(|stream| stream.expect("answered")).collect();
+    let answers: Vec<_> = answers
+        .into_iter()
+        .flat_map(|stream| stream.expect("answered"))
+        .collect();
     let evaluated = answers.iter().filter(|answer| refusal(answer).is_none()).count();
-    assert_eq!((answers.len(), evaluated), (40, 20), "forty were asked, twenty are paid for");
+    assert_eq!(
+        (answers.len(), evaluated),
+        (40, 20),
+        "forty were asked, twenty are paid for"
+    );
     assert_eq!(hostile.pair.charged("docs").await, 20 * 16);
 }

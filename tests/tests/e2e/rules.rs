@@ -35,7 +35,9 @@ fn rules_of_source(folder: &Path, rules: &mut BTreeSet<String>) {
 fn first_cells() -> Vec<String> {
     let text = std::fs::read_to_string(root().join("docs/rules.md")).expect("docs/rules.md");
     let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
-    rows.filter_map(|row| row.split(" | ").next()).map(str::to_owned).collect()
+    rows.filter_map(|row| row.split(" | ").next())
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -50,7 +52,10 @@ fn every_rule_of_the_source_is_explained_once_and_no_other() {
     assert_eq!(rows.len(), explained.len(), "a rule is explained twice");
     let missing: Vec<_> = source.difference(&explained).collect();
     let gone: Vec<_> = explained.difference(&source).collect();
-    assert!(missing.is_empty() && gone.is_empty(), "not explained: {missing:?}; not used: {gone:?}");
+    assert!(
+        missing.is_empty() && gone.is_empty(),
+        "not explained: {missing:?}; not used: {gone:?}"
+    );
 }
 
 #[test]

@@ -56,17 +56,20 @@ impl rustls::client::danger::ServerCertVerifier for Anything {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
+        rustls::crypto::aws_lc_rs::default_provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
 fn any_server() -> ClientConfig {
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .expect("versions")
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Anything))
-        .with_no_client_auth();
+    let mut config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anything))
+            .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec()];
     config
 }
@@ -75,7 +78,9 @@ fn any_server() -> ClientConfig {
 async fn handshake(config: ClientConfig, port: u16) -> Result<(), std::io::Error> {
     let tcp = TcpStream::connect(("127.0.0.1", port)).await?;
     let name = ServerName::try_from("localhost").expect("a name");
-    let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, tcp).await?;
+    let mut stream = tokio_rustls::TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await?;
     // In TLS 1.3 the client is done before the server has looked at its certificate: the verdict is the next record.
     let mut first = [0; 1];
     match stream.read(&mut first).await? {
@@ -86,7 +91,13 @@ async fn handshake(config: ClientConfig, port: u16) -> Result<(), std::io::Error
 
 fn stranger() -> (tempfile::TempDir, Credentials) {
     let folder = tempfile::tempdir().expect("a folder");
-    identity::create(folder.path(), "aa-border", &["localhost".into()], &mut rand::rng()).expect("keys");
+    identity::create(
+        folder.path(),
+        "aa-border",
+        &["localhost".into()],
+        &mut rand::rng(),
+    )
+    .expect("keys");
     let peer = identity::Identity::load(folder.path()).expect("keys").peer;
     (folder, peer)
 }
@@ -95,7 +106,10 @@ fn stranger() -> (tempfile::TempDir, Credentials) {
 async fn a_peer_whose_key_is_not_pinned_is_refused() {
     let pair = Pair::with(Terms::default(), listed()).await;
     let mut honest = pair.asker.impersonate(&pair.owner);
-    honest.capabilities(CapabilitiesRequest {}).await.expect("the pinned key is let in");
+    honest
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect("the pinned key is let in");
 
     // The same agency id, another key.
     let (_folder, credentials) = stranger();
@@ -104,10 +118,16 @@ async fn a_peer_whose_key_is_not_pinned_is_refused() {
         name: OWNER.into(),
         identity: pair.owner.identity().signing.verifier(),
         tls_spki: pair.owner.identity().peer.pin().expect("a pin"),
-        endpoint: format!("https://127.0.0.1:{}", pair.owner.peer_port).parse().expect("an endpoint"),
+        endpoint: format!("https://127.0.0.1:{}", pair.owner.peer_port)
+            .parse()
+            .expect("an endpoint"),
     };
     let partner = Partner::new(&party, &credentials).expect("credentials");
-    partner.client().capabilities(CapabilitiesRequest {}).await.expect_err("a stranger's key");
+    partner
+        .client()
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect_err("a stranger's key");
 
     // And a node never speaks to a server that holds another key than the agreement pins.
     let wrong = concordat_node::agreement::Party {
@@ -115,10 +135,16 @@ async fn a_peer_whose_key_is_not_pinned_is_refused() {
         ..party
     };
     let partner = Partner::new(&wrong, &pair.asker.identity().peer).expect("credentials");
-    partner.client().capabilities(CapabilitiesRequest {}).await.expect_err("another server's key");
+    partner
+        .client()
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect_err("another server's key");
 
     // No certificate at all.
-    handshake(any_server(), pair.owner.peer_port).await.expect_err("no certificate");
+    handshake(any_server(), pair.owner.peer_port)
+        .await
+        .expect_err("no certificate");
 }
 
 /// A ClientHello of TLS 1.2 (RFC 5246): two ECDHE suites, two groups, two signature schemes, no `supported_versions`.
@@ -162,11 +188,17 @@ async fn the_key_exchange_is_hybrid_post_quantum() {
     let pin = pair.owner.identity().peer.pin().expect("a pin");
     let peer = tls::peer_client(&pair.asker.identity().peer, pin).expect("TLS");
     let api = client_config(&pair.owner, "gate-7").await;
-    for (config, port) in [(peer, pair.owner.peer_port), (api, pair.owner.node().api_address.port())] {
+    for (config, port) in [
+        (peer, pair.owner.peer_port),
+        (api, pair.owner.node().api_address.port()),
+    ] {
         let stream = tls::connect(config, "127.0.0.1", port).await.expect("connected");
         let (_, session) = stream.get_ref();
         assert_eq!(session.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
-        let group = session.negotiated_key_exchange_group().expect("negotiated").name();
+        let group = session
+            .negotiated_key_exchange_group()
+            .expect("negotiated")
+            .name();
         assert_eq!(group, NamedGroup::X25519MLKEM768);
     }
 }
@@ -184,7 +216,11 @@ async fn client_config(agency: &Agency, name: &str) -> Arc<ClientConfig> {
 fn channel(config: Arc<ClientConfig>, port: u16) -> Channel {
     let connector = tower::service_fn(move |_: Uri| {
         let config = Arc::clone(&config);
-        async move { tls::connect(config, "127.0.0.1", port).await.map(hyper_util::rt::TokioIo::new) }
+        async move {
+            tls::connect(config, "127.0.0.1", port)
+                .await
+                .map(hyper_util::rt::TokioIo::new)
+        }
     });
     Endpoint::from_static("http://node.invalid").connect_with_connector_lazy(connector)
 }
@@ -195,7 +231,9 @@ async fn a_client_is_let_in_by_the_list_and_a_revoked_one_no_more() {
     let port = agency.node().api_address.port();
     let config = client_config(&agency, "gate-7").await;
     let info = |channel| async { NodeServiceClient::new(channel).info(InfoRequest {}).await };
-    info(channel(Arc::clone(&config), port)).await.expect("on the list");
+    info(channel(Arc::clone(&config), port))
+        .await
+        .expect("on the list");
 
     // A certificate of the authority that is not on the list is not enough.
     let files = identity::create_client(agency.folder(), "gate-8").expect("made");
@@ -204,7 +242,13 @@ async fn a_client_is_let_in_by_the_list_and_a_revoked_one_no_more() {
     let unlisted = tls::api_client(&unlisted, &read(&files.ca)).expect("TLS");
     info(channel(unlisted, port)).await.expect_err("not on the list");
 
-    agency.node().state.store.revoke_client("gate-7", 1).await.expect("revoked");
+    agency
+        .node()
+        .state
+        .store
+        .revoke_client("gate-7", 1)
+        .await
+        .expect("revoked");
     info(channel(config, port)).await.expect_err("revoked");
     handshake(any_server(), port).await.expect_err("no certificate");
 }
@@ -216,27 +260,67 @@ async fn each_listener_serves_its_own_callers_only() {
     let peer = tls::peer_client(&pair.asker.identity().peer, pin).expect("TLS");
     let peer = channel(peer, pair.owner.peer_port);
     let refused = [
-        MatchingServiceClient::new(peer.clone()).list_jobs(ListJobsRequest {}).await.expect_err("jobs").code(),
-        WatchlistServiceClient::new(peer.clone()).list_lists(ListListsRequest {}).await.expect_err("lists").code(),
-        NodeServiceClient::new(peer.clone()).info(InfoRequest {}).await.expect_err("info").code(),
+        MatchingServiceClient::new(peer.clone())
+            .list_jobs(ListJobsRequest {})
+            .await
+            .expect_err("jobs")
+            .code(),
+        WatchlistServiceClient::new(peer.clone())
+            .list_lists(ListListsRequest {})
+            .await
+            .expect_err("lists")
+            .code(),
+        NodeServiceClient::new(peer.clone())
+            .info(InfoRequest {})
+            .await
+            .expect_err("info")
+            .code(),
     ];
-    assert_eq!(refused, [Code::Unimplemented; 3], "a partner reaches nothing of the agency's own");
-    PeerServiceClient::new(peer).capabilities(CapabilitiesRequest {}).await.expect("its own service");
+    assert_eq!(
+        refused,
+        [Code::Unimplemented; 3],
+        "a partner reaches nothing of the agency's own"
+    );
+    PeerServiceClient::new(peer)
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect("its own service");
 
-    let api = channel(client_config(&pair.owner, "gate-7").await, pair.owner.node().api_address.port());
-    let refused = PeerServiceClient::new(api).capabilities(CapabilitiesRequest {}).await.expect_err("peer");
+    let api = channel(
+        client_config(&pair.owner, "gate-7").await,
+        pair.owner.node().api_address.port(),
+    );
+    let refused = PeerServiceClient::new(api)
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect_err("peer");
     assert_eq!(refused.code(), Code::Unimplemented);
     // A partner's certificate does not open the agency's own listener.
-    let theirs = tls::peer_client(&pair.asker.identity().peer, pair.owner.identity().api.pin().expect("a pin"));
+    let theirs = tls::peer_client(
+        &pair.asker.identity().peer,
+        pair.owner.identity().api.pin().expect("a pin"),
+    );
     let theirs = channel(theirs.expect("TLS"), pair.owner.node().api_address.port());
-    NodeServiceClient::new(theirs).info(InfoRequest {}).await.expect_err("a partner's certificate");
+    NodeServiceClient::new(theirs)
+        .info(InfoRequest {})
+        .await
+        .expect_err("a partner's certificate");
 }
 
 #[test]
 fn a_listener_without_authentication_is_for_loopback_only() {
-    let sample = concordat_node::config::sample("aa", "Agency", "127.0.0.1:1", "https://aa.example:1", "127.0.0.1:2");
+    let sample = concordat_node::config::sample(
+        "aa",
+        "Agency",
+        "127.0.0.1:1",
+        "https://aa.example:1",
+        "127.0.0.1:2",
+    );
     let with = |address: &str| {
-        let text = sample.replace("[secrets]", &format!("insecure_loopback_listen = \"{address}\"\n[secrets]"));
+        let text = sample.replace(
+            "[secrets]",
+            &format!("insecure_loopback_listen = \"{address}\"\n[secrets]"),
+        );
         Config::parse(&text)
     };
     assert!(with("127.0.0.1:3").is_ok() && with("[::1]:3").is_ok());
@@ -244,5 +328,12 @@ fn a_listener_without_authentication_is_for_loopback_only() {
         let refused = with(address).expect_err(address).to_string();
         assert!(refused.starts_with("api.insecure_loopback_listen"), "{refused}");
     }
-    assert!(Config::parse(&sample).expect("the sample").api.insecure_loopback_listen.is_none(), "not by default");
+    assert!(
+        Config::parse(&sample)
+            .expect("the sample")
+            .api
+            .insecure_loopback_listen
+            .is_none(),
+        "not by default"
+    );
 }
