@@ -6,6 +6,8 @@
 //! Prints p50 and p99 over all runs, and the share of the processor time of both nodes' group operations in the time
 //! that all cores had.
 
+#![allow(clippy::print_stdout, reason = "an example, run by hand")]
+
 use std::time::{Duration, Instant};
 
 use concordat_synthetic::{Spec, World};

@@ -77,7 +77,7 @@ async fn a_failed_proof_is_unknown_and_recorded() {
         ("a short proof", |chunk| chunk.proof.truncate(63)),
         ("a proof of nothing", |chunk| chunk.proof = vec![0; 64]),
         ("an element too few", |chunk| {
-            chunk.elements = chunk.elements.slice(32..)
+            chunk.elements = chunk.elements.slice(32..);
         }),
         ("another element", |chunk| {
             let mut elements = chunk.elements.to_vec();

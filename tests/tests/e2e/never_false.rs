@@ -208,7 +208,7 @@ async fn ask_for(pair: &Pair, change: impl FnOnce(&mut concordat_wire::v1::Query
 async fn a_purpose_or_basis_that_is_not_permitted() {
     let pair = Pair::with(Terms::default(), listed()).await;
     let purpose = ask_for(&pair, |context| {
-        context.set_purpose(concordat_wire::v1::Purpose::FinancialIntel)
+        context.set_purpose(concordat_wire::v1::Purpose::FinancialIntel);
     })
     .await;
     let basis = ask_for(&pair, |context| context.legal_basis = "because".into()).await;
@@ -400,23 +400,23 @@ async fn a_query_that_is_itself_wrong_is_refused_with_rule_and_field() {
     let cases: [(&str, &str, Change); 8] = [
         ("QRY-001", "context", |request| request.context = None),
         ("QRY-001", "context.purpose", |request| {
-            request.context.as_mut().expect("set").purpose = 0
+            request.context.as_mut().expect("set").purpose = 0;
         }),
         ("QRY-001", "context.legal_basis", |request| {
-            request.context.as_mut().expect("set").legal_basis.clear()
+            request.context.as_mut().expect("set").legal_basis.clear();
         }),
         ("QRY-001", "context.case_reference", |request| {
-            request.context.as_mut().expect("set").case_reference.clear()
+            request.context.as_mut().expect("set").case_reference.clear();
         }),
         ("QRY-002", "items", |request| request.items.clear()),
         ("QRY-003", "items[1].item_id", |request| {
-            request.items.push(request.items[0].clone())
+            request.items.push(request.items[0].clone());
         }),
         ("QRY-003", "items[0].item_id", |request| {
-            request.items[0].item_id = "x".repeat(257)
+            request.items[0].item_id = "x".repeat(257);
         }),
         ("QRY-004", "partners[0]", |request| {
-            request.partners.push("nobody".into())
+            request.partners.push("nobody".into());
         }),
     ];
     for (rule, field, change) in cases {
