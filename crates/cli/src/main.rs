@@ -1,2 +1,128 @@
-//! The `concordat` command.
-fn main() {}
+//! The `concordat` command: an agency's node, and a thin client of it.
+//!
+//! Every command but `init`, `node`, `client`, `gen`, `demo` and `completions` is one call or two to the agency's own
+//! node, over the services of `proto/concordat/v1/`. Results go to stdout, progress and errors to stderr.
+
+#![expect(
+    unreachable_pub,
+    reason = "a program has no public API: `pub` marks what other modules use"
+)]
+
+mod commands;
+mod connect;
+mod demo;
+mod draft;
+mod exit;
+mod json;
+mod out;
+mod progress;
+mod query;
+mod read;
+mod subject;
+mod upload;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::Exit;
+use crate::out::Out;
+
+/// Private hit/no-hit matching between agencies.
+///
+/// Each agency runs its own node. A node learns which of its own people, documents or references are also on a
+/// partner's list, and nothing else about that list; the partner learns neither what was asked nor what was found.
+#[derive(Parser)]
+#[command(version, max_term_width = 100, after_help = EXIT_CODES)]
+struct Cli {
+    /// Print each result as one JSON object on one line
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; for `match`: everything was checked to the end and nothing is listed
+  1  it failed, or not everything could be done
+  2  the command line cannot be understood
+  3  `match`: at least one HIT
+  4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN)";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make keys, certificates and a configuration for a new node
+    Init(commands::init::Args),
+    /// Run an agency's node
+    Node(commands::node::Args),
+    /// Show who our node is
+    Info(commands::info::Args),
+    /// Say which of our own systems may call our node
+    #[command(subcommand)]
+    Client(commands::client::Command),
+    /// Keep our own lists
+    #[command(subcommand)]
+    List(commands::list::Command),
+    /// Agree with another agency on what may be asked
+    #[command(subcommand)]
+    Agreement(commands::agreement::Command),
+    /// Ask whether a person, document or reference is on a partner's list
+    Match(commands::matching::Args),
+    /// Compare our own lists with a partner's
+    Intersect(commands::intersect::Args),
+    /// Follow long tasks of our node
+    #[command(subcommand)]
+    Job(commands::job::Command),
+    /// Publish our lists' tags and fetch our partners'
+    #[command(subcommand)]
+    Snapshot(commands::snapshot::Command),
+    /// Make fictional lists of any size whose overlap is known
+    Gen(commands::generate::Args),
+    /// Let two agencies find what is on both their lists, on this machine
+    Demo(demo::Args),
+    /// Print a completion script for a shell
+    Completions(commands::completions::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Out { json: cli.json };
+    let ended = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime.block_on(run(cli.command, out)),
+        Err(error) => Err(anyhow::Error::new(error).context("starting")),
+    };
+    ended.unwrap_or_else(|error| exit::report(&error)).into()
+}
+
+async fn run(command: Command, out: Out) -> anyhow::Result<Exit> {
+    match command {
+        Command::Init(args) => args.run(out).await,
+        Command::Node(args) => args.run().await,
+        Command::Info(args) => args.run(out).await,
+        Command::Client(command) => command.run(out).await,
+        Command::List(command) => command.run(out).await,
+        Command::Agreement(command) => command.run(out).await,
+        Command::Match(args) => args.run(out).await,
+        Command::Intersect(args) => args.run(out).await,
+        Command::Job(command) => command.run(out).await,
+        Command::Snapshot(command) => command.run(out).await,
+        Command::Gen(args) => args.run(out),
+        Command::Demo(args) => args.run(out).await,
+        Command::Completions(args) => args.run(),
+    }
+}
+
+/// The command line as clap knows it, for completions.
+fn command_line() -> clap::Command {
+    <Cli as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command_line().debug_assert();
+    }
+}

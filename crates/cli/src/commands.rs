@@ -1,0 +1,15 @@
+//! One module per command.
+
+pub mod agreement;
+pub mod client;
+pub mod completions;
+pub mod generate;
+pub mod import;
+pub mod info;
+pub mod init;
+pub mod intersect;
+pub mod job;
+pub mod list;
+pub mod matching;
+pub mod node;
+pub mod snapshot;

@@ -1,0 +1,320 @@
+//! `concordat agreement`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Subcommand;
+use concordat_identifiers::Kind;
+use concordat_node::agreement::purpose_name;
+use concordat_wire::v1::{
+    self, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ProposeRequest, Purpose, ResumeRequest,
+    SignRequest, SuspendRequest,
+};
+use serde_json::json;
+
+use crate::connect::Connection;
+use crate::draft::Draft;
+use crate::exit::Exit;
+use crate::out::{Out, Table, count};
+use crate::query::purpose;
+use crate::{json, words};
+
+/// Agree with another agency on what may be asked.
+///
+/// One agency writes a draft and proposes it; the signed document goes to the other by any way; that agency reads and
+/// signs it and sends it back. Once both nodes hold both signatures it is active.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Print a draft to start from
+    Template(Template),
+    /// Check a draft, complete it with our own identity and sign it
+    Propose {
+        /// The draft (docs/cli.md shows one)
+        draft: PathBuf,
+        /// Write the signed document to this file, to be sent to the partner
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Sign a document the partner signed, or take over the partner's signature on ours
+    Sign {
+        /// The document
+        file: PathBuf,
+        /// Write the document with both signatures to this file, to be sent back
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show an agreement and how much of its quotas is used
+    Show {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show all our agreements
+    Ls {
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Stop every query under an agreement at once
+    Suspend {
+        /// Its id
+        id: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Let a suspended agreement go on
+    Resume {
+        /// Its id
+        id: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Print our own [[party]] block, for a draft that the partner writes
+    Party {
+        #[command(flatten)]
+        connection: Connection,
+    },
+}
+
+/// Print a draft to start from. It is complete but for our own party block, which our node adds.
+#[derive(clap::Args)]
+pub struct Template {
+    /// Agency id of the one whose lists are asked
+    #[arg(long, value_name = "ID")]
+    owner: String,
+    /// Agency id of the one who asks
+    #[arg(long, value_name = "ID")]
+    requester: String,
+    /// The owner's lists
+    #[arg(long = "list", value_name = "LIST", required = true)]
+    lists: Vec<String>,
+    /// What may be asked about; one offer for each
+    #[arg(long = "kind", value_name = "KIND", default_value = "travel_document")]
+    kinds: Vec<Kind>,
+    /// For what
+    #[arg(long = "purpose", value_name = "PURPOSE", default_value = "border-check", value_parser = purpose(),
+        ignore_case = true, hide_possible_values = true)]
+    purposes: Vec<Purpose>,
+    /// On what legal basis
+    #[arg(long = "legal-basis", value_name = "TEXT", required = true)]
+    legal_bases: Vec<String>,
+    /// Padded elements per day and offer
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    quota_per_day: u64,
+    /// What `concordat agreement party` printed at the partner
+    #[arg(long, value_name = "FILE")]
+    party: Option<PathBuf>,
+}
+
+impl Template {
+    fn run(self, out: Out) -> Result<Exit> {
+        let parties = match &self.party {
+            Some(path) => read_text(path)?,
+            None => "# Paste the partner's block here.".into(),
+        };
+        let purposes: Vec<String> = self
+            .purposes
+            .iter()
+            .map(|purpose| purpose_name(*purpose).into())
+            .collect();
+        let draft = Draft {
+            owner: &self.owner,
+            requester: &self.requester,
+            lists: &self.lists,
+            kinds: &self.kinds,
+            purposes: &purposes,
+            legal_bases: &self.legal_bases,
+            parties: &parties,
+            quota_per_day: self.quota_per_day,
+        };
+        let text = draft.text(jiff::Timestamp::now())?;
+        out.result(|| json!({ "draft_toml": text }), || text.clone())?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Command {
+    /// Runs the command.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let agreement = match self {
+            Self::Template(template) => return template.run(out),
+            Self::Propose {
+                draft,
+                out: file,
+                connection,
+            } => {
+                let draft_toml = read_text(&draft)?;
+                let mut agreements = connection.open().await?.agreements();
+                let agreement = agreements
+                    .propose(ProposeRequest { draft_toml })
+                    .await?
+                    .into_inner();
+                return written(&agreement, file.as_deref(), out);
+            }
+            Self::Sign {
+                file,
+                out: target,
+                connection,
+            } => {
+                let note = read_text(&file)?;
+                let mut agreements = connection.open().await?.agreements();
+                let agreement = agreements.sign(SignRequest { note }).await?.into_inner();
+                return written(&agreement, target.as_deref(), out);
+            }
+            Self::Show { id, connection } => {
+                let request = GetAgreementRequest { agreement_id: id };
+                let agreement = connection
+                    .open()
+                    .await?
+                    .agreements()
+                    .get(request)
+                    .await?
+                    .into_inner();
+                out.result(|| json::agreement(&agreement), || shown(&agreement))?;
+                return Ok(Exit::Done);
+            }
+            Self::Ls { connection } => return ls(&connection, out).await,
+            Self::Suspend {
+                id,
+                reason,
+                connection,
+            } => {
+                let request = SuspendRequest {
+                    agreement_id: id,
+                    reason,
+                };
+                connection
+                    .open()
+                    .await?
+                    .agreements()
+                    .suspend(request)
+                    .await?
+                    .into_inner()
+            }
+            Self::Resume { id, connection } => {
+                let request = ResumeRequest { agreement_id: id };
+                connection
+                    .open()
+                    .await?
+                    .agreements()
+                    .resume(request)
+                    .await?
+                    .into_inner()
+            }
+            Self::Party { connection } => {
+                let info = connection
+                    .open()
+                    .await?
+                    .node()
+                    .info(InfoRequest {})
+                    .await?
+                    .into_inner();
+                out.result(
+                    || json!({ "party_toml": info.party_toml }),
+                    || info.party_toml.clone(),
+                )?;
+                return Ok(Exit::Done);
+            }
+        };
+        out.result(|| json::agreement(&agreement), || standing(&agreement))?;
+        Ok(Exit::Done)
+    }
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// Says where the signed document is: in `file`, or on stdout.
+fn written(agreement: &v1::Agreement, file: Option<&Path>, out: Out) -> Result<Exit> {
+    if let Some(path) = file {
+        std::fs::write(path, &agreement.note).with_context(|| path.display().to_string())?;
+    }
+    let text = || match file {
+        Some(path) => {
+            let next = match v1::agreement::Status::try_from(agreement.status) {
+                Ok(v1::agreement::Status::Active) => {
+                    format!("send {} back to {}", path.display(), agreement.partner_id)
+                }
+                _ => format!(
+                    "send {} to {}, who runs `concordat agreement sign` on it",
+                    path.display(),
+                    agreement.partner_id
+                ),
+            };
+            format!("{}\nnext: {next}", standing(agreement))
+        }
+        None => agreement.note.clone(),
+    };
+    out.result(|| json::agreement(agreement), text)?;
+    Ok(Exit::Done)
+}
+
+fn standing(agreement: &v1::Agreement) -> String {
+    format!(
+        "{}: {}, signed by {}",
+        agreement.agreement_id,
+        words::agreement_status(agreement.status),
+        if agreement.signed_by.is_empty() {
+            "nobody".into()
+        } else {
+            agreement.signed_by.join(" and ")
+        },
+    )
+}
+
+fn shown(agreement: &v1::Agreement) -> String {
+    let mut table = Table::new(["OFFER", "OWNER", "KIND", "EPOCH", "TODAY", "EPOCH TOTAL"]);
+    for usage in &agreement.usage {
+        table.row([
+            usage.offer_id.clone(),
+            usage.owner.clone(),
+            words::kind(usage.kind).into(),
+            usage.epoch.to_string(),
+            format!("{} of {}", count(usage.used_today), count(usage.quota_per_day)),
+            format!("{} of {}", count(usage.used_epoch), count(usage.quota_per_epoch)),
+        ]);
+    }
+    format!(
+        "{}\n{}\nQuota used, in padded elements:\n{table}",
+        agreement.note,
+        standing(agreement)
+    )
+}
+
+async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
+    let request = ListAgreementsRequest {};
+    let agreements = connection
+        .open()
+        .await?
+        .agreements()
+        .list(request)
+        .await?
+        .into_inner()
+        .agreements;
+    if out.json {
+        for agreement in &agreements {
+            out.result(|| json::agreement(agreement), String::new)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(["AGREEMENT", "PARTNER", "STATUS", "SIGNED BY", "OFFERS"]);
+    for agreement in &agreements {
+        table.row([
+            agreement.agreement_id.clone(),
+            agreement.partner_id.clone(),
+            words::agreement_status(agreement.status).into(),
+            agreement.signed_by.join(", "),
+            agreement.usage.len().to_string(),
+        ]);
+    }
+    out.text(table)?;
+    Ok(Exit::Done)
+}

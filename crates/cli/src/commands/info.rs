@@ -1,0 +1,48 @@
+//! `concordat info`.
+
+use anyhow::Result;
+use concordat_wire::v1::InfoRequest;
+
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::json;
+use crate::out::{Out, bytes};
+
+/// Show who our node is: agency, version, keys, engine and memory.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Args {
+    /// Runs the command.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let node = self.connection.open().await?;
+        let info = node.node().info(InfoRequest {}).await?.into_inner();
+        let text = || {
+            let rows = [
+                ("agency", format!("{} ({})", info.agency_name, info.agency_id)),
+                ("version", info.version.clone()),
+                ("engine", info.engine.clone()),
+                ("identity", info.identity_key.clone()),
+                ("tls key", info.tls_spki_sha256.clone()),
+                ("endpoint", info.peer_endpoint.clone()),
+                ("profile", info.profile.clone()),
+                (
+                    "memory",
+                    format!(
+                        "{} now, {} at most",
+                        bytes(info.rss_bytes),
+                        bytes(info.peak_rss_bytes)
+                    ),
+                ),
+            ];
+            rows.iter()
+                .map(|(name, value)| format!("{name:<10}{value}\n"))
+                .collect()
+        };
+        out.result(|| json::info(&info), text)?;
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,178 @@
+//! How a command ends: its exit code, and what it says when it fails.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use concordat_wire::FaultView;
+use tonic::{Code, Status};
+
+/// The exit code. Only [`Exit::Done`] is 0: a caller that tests nothing but success never takes a failure, an
+/// UNKNOWN or a hit for "not listed".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done; for `match`: every item was checked to the end and none is listed.
+    Done,
+    /// It did not work, or not completely.
+    Failed,
+    /// The command line makes no sense; what clap finds by itself ends the same way.
+    Usage,
+    /// At least one HIT.
+    Hit,
+    /// No hit, but something could not be checked.
+    Unknown,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::Hit => 3,
+            Exit::Unknown => 4,
+        })
+    }
+}
+
+/// A failure with advice on what to do next.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Advice {
+    message: String,
+    hint: String,
+}
+
+impl Advice {
+    /// What failed, and what to do about it.
+    pub fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self {
+            message: message.into(),
+            hint: hint.into(),
+        })
+    }
+}
+
+/// A command line that clap could not see through. Never holds the value: it may be an identifier.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(String);
+
+impl Usage {
+    /// What is wrong with the command line.
+    pub fn error(message: impl Into<String>) -> anyhow::Error {
+        anyhow::Error::new(Self(message.into()))
+    }
+}
+
+/// Tells a person on stderr why a command failed.
+pub fn report(error: &anyhow::Error) -> Exit {
+    let closed_pipe = |cause: &(dyn std::error::Error + 'static)| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    };
+    // Whoever read our output has seen enough (`| head`): nothing to say, but not a success either.
+    if !error.chain().any(closed_pipe) {
+        // Without stderr there is nobody left to tell.
+        let _ = io::stderr().write_all(message(error).as_bytes());
+    }
+    if error.is::<Usage>() {
+        Exit::Usage
+    } else {
+        Exit::Failed
+    }
+}
+
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::from("error: ");
+    let status = error.chain().find_map(|cause| cause.downcast_ref::<Status>());
+    match status {
+        Some(status) => {
+            let around: Vec<String> = error
+                .chain()
+                .take_while(|cause| !cause.is::<Status>())
+                .map(ToString::to_string)
+                .collect();
+            let prefix = around.iter().map(|part| format!("{part}: ")).collect::<String>();
+            text += &format!("{prefix}{}\n", Refusal(&FaultView::from(status)));
+        }
+        None => text += &format!("{error:#}\n"),
+    }
+    if let Some(advice) = error.chain().find_map(|cause| cause.downcast_ref::<Advice>()) {
+        text += &format!("hint: {}\n", advice.hint);
+    }
+    text
+}
+
+/// A node's refusal in words.
+struct Refusal<'a>(&'a FaultView);
+
+impl fmt::Display for Refusal<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let view = self.0;
+        f.write_str(&view.message)?;
+        match view.rule.as_str() {
+            "" => write!(f, " ({})", code_words(view.code))?,
+            rule => write!(f, " [{rule}]")?,
+        }
+        if let Some(field) = view.field.as_deref().filter(|field| !field.is_empty()) {
+            write!(f, "\nfield: {field}")?;
+        }
+        if let Some(after) = view.retry_after {
+            write!(f, "\nhint: try again in {:.1} s", after.as_secs_f64())?;
+        }
+        Ok(())
+    }
+}
+
+/// A status that is not one of our node's own refusals.
+fn code_words(code: Code) -> &'static str {
+    match code {
+        Code::Unavailable => "the node cannot be reached",
+        Code::DeadlineExceeded => "the node did not answer in time",
+        Code::Unimplemented => "the node is of another version and does not know this call",
+        Code::Unauthenticated | Code::PermissionDenied => "the node does not let us in",
+        other => other.description(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use concordat_wire::{Fault, Reason};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_rule_field_and_delay() {
+        let fault = Fault::new(Reason::Exhausted, "NODE-010", "the node is full")
+            .field("items")
+            .retry_after(std::time::Duration::from_millis(1_500));
+        let error = Err::<(), _>(Status::from(fault))
+            .context("sending the flight")
+            .expect_err("a refusal");
+        assert_eq!(
+            message(&error),
+            "error: sending the flight: the node is full [NODE-010]\nfield: items\nhint: try again in 1.5 s\n"
+        );
+    }
+
+    #[test]
+    fn advice_survives_the_context_around_it() {
+        let error = Advice::error("no such file", "run init first");
+        let error = Err::<(), _>(error).context("starting").expect_err("advice");
+        assert_eq!(
+            message(&error),
+            "error: starting: no such file\nhint: run init first\n"
+        );
+    }
+
+    #[test]
+    fn no_failure_exits_with_zero() {
+        for exit in [Exit::Failed, Exit::Usage, Exit::Hit, Exit::Unknown] {
+            assert_ne!(ExitCode::from(exit), ExitCode::SUCCESS);
+        }
+        assert_eq!(ExitCode::from(Exit::Done), ExitCode::SUCCESS);
+    }
+}

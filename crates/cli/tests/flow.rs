@@ -1,0 +1,305 @@
+//! Two agencies by the command line alone, as their clerks would do it: keys, lists, an agreement over files, snapshots,
+//! questions, a comparison, a suspension. Every exit code on the way is the documented one.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Node, Ran, concordat, init, run};
+use serde_json::json;
+
+const WHY: &str = "--purpose border-check --legal-basis EU:2024/982:26 --case FLIGHT-1";
+
+/// A specimen passport of ICAO Doc 9303, part 4.
+const MRZ: &str =
+    "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10\n";
+
+fn write(root: &Path, name: &str, text: &str) -> String {
+    let path = root.join(name);
+    fs::write(&path, text).expect("written");
+    path.to_string_lossy().into_owned()
+}
+
+fn record(id: &str, passport: &str, phone: &str) -> String {
+    let document = json!({ "class": "passport", "number": passport, "issuer": "UTO" });
+    format!(
+        "{}\n",
+        json!({ "source_id": id, "subject": { "documents": [document], "others": [{ "phone": phone }] } })
+    )
+}
+
+#[test]
+fn two_agencies_by_the_command_line() {
+    let root = tempfile::tempdir().expect("a folder");
+    let root = root.path();
+    let (aa, bb) = (init(root, "aa"), init(root, "bb"));
+    let (a, b) = (aa.display(), bb.display());
+    let again = run(&format!("init --agency-id aa --agency-name Again --dir {a}")).exits(1);
+    assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+
+    // Our own systems: known by certificate; one that was revoked is out.
+    run(&format!("client add gate-7 --dir {a}")).exits(0);
+    run(&format!("client add gate-8 --dir {a}")).exits(0);
+    run(&format!("client revoke gate-8 --dir {a}")).exits(0);
+    let clients = run(&format!("client list --json --dir {a}")).exits(0).json();
+    let revoked: Vec<_> = clients
+        .iter()
+        .map(|client| !client["revoked"].is_null())
+        .collect();
+    assert_eq!(revoked, [false, false, true], "admin, gate-7, gate-8");
+
+    let (node_a, node_b) = (Node::start(&aa), Node::start(&bb));
+    let busy = run(&format!("client add gate-9 --dir {a}")).exits(1);
+    assert!(busy.stderr.contains("stop the node"), "{}", busy.stderr);
+    assert!(
+        !aa.join("clients/gate-9.key").exists(),
+        "nothing is left of a refused client"
+    );
+    let gate = |name: &str| {
+        run(&format!(
+            "info --json --dir {a} --cert {a}/clients/{name}.crt --key {a}/clients/{name}.key"
+        ))
+    };
+    assert_eq!(gate("gate-7").exits(0).json()[0]["agency_id"], "aa");
+    gate("gate-8").exits(1);
+    // The partner's certificates do not open our node.
+    run(&format!(
+        "info --dir {a} --cert {b}/clients/admin.crt --key {b}/clients/admin.key"
+    ))
+    .exits(1);
+
+    // Lists.
+    let stolen = format!(
+        "{}{}not json\n",
+        record("B-1", "L898902C3", "+31 20 123 4567"),
+        record("B-2", "X7654321", "+31 20 765 4321")
+    );
+    let stolen = write(root, "stolen.jsonl", &stolen);
+    let rejects = root.join("rejects.jsonl");
+    let strict = run(&format!(
+        "list import {stolen} --list stolen --format jsonl --strict --dir {b}"
+    ))
+    .exits(1);
+    assert!(strict.stderr.contains("[IMP-"), "{}", strict.stderr);
+    let import = format!(
+        "list import {stolen} --list stolen --format jsonl --rejects {} --json --dir {b}",
+        rejects.display()
+    );
+    let summary = run(&import).exits(0).json().remove(0);
+    assert_eq!(
+        (summary["added"].as_u64(), summary["rejected"].as_u64()),
+        (Some(2), Some(1))
+    );
+    let reject = fs::read_to_string(&rejects).expect("the report");
+    assert_eq!(reject.lines().count(), 1);
+    assert!(reject.contains("\"line\":3"), "{reject}");
+    let again = run(&import).exits(0).json().remove(0);
+    assert_eq!(
+        (again["added"].as_u64(), again["unchanged"].as_u64()),
+        (Some(0), Some(2)),
+        "a second import changes nothing"
+    );
+    let wanted = write(
+        root,
+        "wanted.jsonl",
+        &format!(
+            "{}{}",
+            record("A-1", "L898902C3", "+31 20 111 1111"),
+            record("A-2", "Y1111111", "+31 20 222 2222")
+        ),
+    );
+    run(&format!(
+        "list import {wanted} --list wanted --format jsonl --dir {a}"
+    ))
+    .exits(0);
+    let found = run(&format!("list lookup --passport X7654321 --json --dir {b}"))
+        .exits(0)
+        .json();
+    assert_eq!(found[0]["source_id"], "B-2");
+
+    // An agreement over files.
+    let party = run(&format!("agreement party --dir {b}")).exits(0).stdout;
+    let party = write(root, "party.toml", &party);
+    let draft = run(&format!(
+        "agreement template --owner bb --requester aa --list stolen --kind travel_document --kind phone \
+         --legal-basis EU:2024/982:26 --quota-per-day 100000 --party {party}"
+    ))
+    .exits(0);
+    // So little that one question uses it up.
+    let (documents, phones) = draft.stdout.rsplit_once("[[offer]]").expect("two offers");
+    let phones = phones.replace("quota_per_day = 100000", "quota_per_day = 16");
+    let draft = write(root, "draft.toml", &format!("{documents}[[offer]]{phones}"));
+    let note = |name: &str| root.join(name).to_string_lossy().into_owned();
+    run(&format!(
+        "agreement propose {draft} --out {} --dir {a}",
+        note("one.txt")
+    ))
+    .exits(0);
+    let signed = run(&format!(
+        "agreement sign {} --out {} --dir {b}",
+        note("one.txt"),
+        note("both.txt")
+    ))
+    .exits(0);
+    assert!(
+        signed.stdout.contains("aa-bb: active, signed by"),
+        "{}",
+        signed.stdout
+    );
+    run(&format!("agreement sign {} --json --dir {a}", note("both.txt"))).exits(0);
+    let agreement = run(&format!("agreement show aa-bb --json --dir {a}"))
+        .exits(0)
+        .json()
+        .remove(0);
+    assert_eq!(agreement["status"], "active");
+    assert_eq!(agreement["signed_by"].as_array().map(Vec::len), Some(2));
+
+    // Nothing is held yet: UNKNOWN, and not 0.
+    let ask = |what: &str| run(&format!("match {WHY} {what} --json --dir {a}"));
+    run(&format!("snapshot publish --dir {b}")).exits(0);
+    run(&format!("snapshot fetch --dir {a}")).exits(0);
+    run(&format!("snapshot status --dir {a}")).exits(0);
+
+    // Questions and their exit codes.
+    let hit = ask("--passport L898902C3:UTO").exits(3).json();
+    assert_eq!(
+        (
+            hit[0]["verdict"].as_str(),
+            hit[0]["partners"][0]["grade"].as_str()
+        ),
+        (Some("HIT"), Some("exact"))
+    );
+    assert_eq!(hit[1]["hits"], 1);
+    assert_eq!(
+        ask("--passport Z0000001:UTO").exits(0).json()[0]["verdict"],
+        "NO_HIT"
+    );
+    let mrz = write(root, "gate.mrz", MRZ);
+    let swipe = ask(&format!("--mrz {mrz}")).exits(3).json();
+    assert_eq!(swipe[0]["verdict"], "HIT", "the passport is on the list");
+    let not_covered = &swipe[0]["partners"][0]["not_covered"];
+    assert_eq!(
+        not_covered,
+        &json!(["person"]),
+        "no offer covers names: said, not passed over"
+    );
+    let broken = write(root, "broken.mrz", &MRZ.replace("L898902C36", "L898902C37"));
+    let broken = ask(&format!("--mrz {broken}")).exits(4).json();
+    assert_eq!(
+        broken[0]["verdict"], "UNKNOWN",
+        "a zone that cannot be read was not checked"
+    );
+    ask("--email someone@example.org").exits(4);
+    let refused = run(&format!(
+        "match --purpose fugitive --legal-basis EU:2024/982:26 --case X --passport Z1 --dir {a}"
+    ));
+    assert_eq!(
+        refused.exits(4).stdout.contains("UNKNOWN"),
+        true,
+        "a purpose that the agreement does not permit"
+    );
+    // One question is all the quota of the phones allows.
+    assert_eq!(ask("--phone +31201234567").exits(3).json()[0]["verdict"], "HIT");
+    let spent = ask("--phone +31207654321").exits(4).json();
+    assert_eq!(spent[0]["partners"][0]["kinds"][0]["reason"], "quota");
+
+    // List against list.
+    let csv = root.join("matches.csv");
+    let line = format!(
+        "intersect --partner bb --list wanted --kind travel_document {WHY} --out {} --dir {a}",
+        csv.display()
+    );
+    run(&line).exits(0);
+    let csv = fs::read_to_string(csv).expect("the matches");
+    assert_eq!(
+        csv,
+        "list,source_id,partner_id,kind,grade,rule\nwanted,A-1,bb,travel_document,exact,document+issuer/1\n"
+    );
+    let jobs = run(&format!("job ls --json --dir {a}")).exits(0).json();
+    let id = jobs
+        .iter()
+        .find(|job| job["type"] == "intersect")
+        .and_then(|job| job["job_id"].as_str())
+        .expect("a job");
+    assert_eq!(
+        run(&format!("job matches {id} --json --dir {a}")).exits(0).json()[0]["source_id"],
+        "A-1"
+    );
+    run(&format!(
+        "job show 00000000-0000-0000-0000-000000000000 --dir {a}"
+    ))
+    .exits(1);
+
+    // The owner says stop.
+    run(&format!(
+        "agreement suspend aa-bb --reason Trial-is-over --dir {b}"
+    ))
+    .exits(0);
+    ask("--passport L898902C3:UTO").exits(4);
+    run(&format!("agreement resume aa-bb --dir {b}")).exits(0);
+    ask("--passport L898902C3:UTO").exits(3);
+
+    // A dead partner is UNKNOWN.
+    let log_b = node_b.stop();
+    ask("--passport L898902C3:UTO").exits(4);
+    let log_a = node_a.stop();
+    for secret in ["L898902C3", "X7654321", "ERIKSSON", "1234567"] {
+        assert!(
+            !log_a.contains(secret) && !log_b.contains(secret),
+            "no identifier is ever logged"
+        );
+    }
+    run(&format!("info --dir {a}")).exits(1);
+}
+
+#[test]
+fn fictional_lists_are_the_same_every_time() {
+    let root = tempfile::tempdir().expect("a folder");
+    let make = |name: &str| {
+        let folder = root.path().join(name);
+        fs::create_dir(&folder).expect("made");
+        let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+        let output = concordat([
+            "gen",
+            "--records",
+            "100",
+            "--seed",
+            "3",
+            "--date",
+            "2026-11-01",
+            "--left",
+            &file("l"),
+            "--right",
+            &file("r"),
+            "--truth",
+            &file("t"),
+            "--flight",
+            "50",
+            "--mrz",
+            &file("m"),
+            "--paxlst",
+            &file("p"),
+            "--json",
+        ])
+        .output();
+        let made = Ran::from(output.expect("it runs")).exits(0).json().remove(0);
+        assert_eq!(
+            (made["overlap"].as_u64(), made["passengers"].as_u64()),
+            (Some(10), Some(50))
+        );
+        assert_eq!(made["listed_passengers"].as_array().map(Vec::len), Some(1));
+        ["l", "r", "t", "m", "p"].map(|name| fs::read(file(name)).expect("written"))
+    };
+    let first = make("one");
+    assert_eq!(first, make("two"));
+    assert!(first[2].starts_with(b"left_id,right_id,kind,grade\n"));
+    assert_eq!(first[0].iter().filter(|byte| **byte == b'\n').count(), 100);
+}
