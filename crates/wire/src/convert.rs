@@ -24,9 +24,21 @@ fn bad(field: String, reason: &'static str) -> BadSubject {
 /// # Errors
 /// Names the first field whose shape is wrong.
 pub fn subject_from_proto(subject: &v1::Subject) -> Result<ids::Subject, BadSubject> {
-    let names = subject.names.iter().enumerate().map(|(i, name)| name_from_proto(i, name));
-    let births = subject.births.iter().enumerate().map(|(i, birth)| birth_from_proto(i, birth));
-    let others = subject.others.iter().enumerate().map(|(i, other)| other_from_proto(i, other));
+    let names = subject
+        .names
+        .iter()
+        .enumerate()
+        .map(|(i, name)| name_from_proto(i, name));
+    let births = subject
+        .births
+        .iter()
+        .enumerate()
+        .map(|(i, birth)| birth_from_proto(i, birth));
+    let others = subject
+        .others
+        .iter()
+        .enumerate()
+        .map(|(i, other)| other_from_proto(i, other));
     Ok(ids::Subject {
         names: names.collect::<Result<_, _>>()?,
         births: births.collect::<Result<_, _>>()?,
@@ -47,15 +59,22 @@ fn name_from_proto(index: usize, name: &v1::Name) -> Result<ids::Name, BadSubjec
     let parts = !name.primary.is_empty() || !name.secondary.is_empty();
     let text = match (name.whole.is_empty(), parts) {
         (false, false) => ids::NameText::Whole(name.whole.clone()),
-        (true, true) if !name.primary.is_empty() => {
-            ids::NameText::Parts { primary: name.primary.clone(), secondary: name.secondary.clone() }
-        }
+        (true, true) if !name.primary.is_empty() => ids::NameText::Parts {
+            primary: name.primary.clone(),
+            secondary: name.secondary.clone(),
+        },
         (true, true) => {
-            return Err(bad(format!("names[{index}].primary"), "a name in parts needs its primary part"));
+            return Err(bad(
+                format!("names[{index}].primary"),
+                "a name in parts needs its primary part",
+            ));
         }
         (true, false) => return Err(bad(format!("names[{index}]"), "the name is empty")),
         (false, true) => {
-            return Err(bad(format!("names[{index}]"), "give the name whole or in parts, not both"));
+            return Err(bad(
+                format!("names[{index}]"),
+                "give the name whole or in parts, not both",
+            ));
         }
     };
     Ok(ids::Name { rank, text })
@@ -70,7 +89,10 @@ fn birth_from_proto(index: usize, birth: &v1::BirthDate) -> Result<ids::BirthDat
         let to = i16::try_from(birth.year_to).map_err(|_| bad(field("year_to"), "not a year"))?;
         return match (month, day) {
             (0, 0) => Ok(ids::BirthDate::Years { from: year, to }),
-            _ => Err(bad(field("year_to"), "a range of years has neither month nor day")),
+            _ => Err(bad(
+                field("year_to"),
+                "a range of years has neither month nor day",
+            )),
         };
     }
     match (month, day) {
@@ -101,11 +123,15 @@ fn filled(text: &str) -> Option<String> {
 
 fn other_from_proto(index: usize, other: &v1::OtherIdentifier) -> Result<ids::Other, BadSubject> {
     use v1::other_identifier::Value;
-    let value = other.value.as_ref().ok_or_else(|| bad(format!("others[{index}]"), "no value is set"))?;
+    let value = other
+        .value
+        .as_ref()
+        .ok_or_else(|| bad(format!("others[{index}]"), "no value is set"))?;
     Ok(match value {
-        Value::NationalId(id) => {
-            ids::Other::NationalId { number: id.number.clone(), country: filled(&id.country) }
-        }
+        Value::NationalId(id) => ids::Other::NationalId {
+            number: id.number.clone(),
+            country: filled(&id.country),
+        },
         Value::BiometricReference(reference) => ids::Other::BiometricReference {
             system: reference.system.clone(),
             number: reference.number.clone(),
@@ -117,9 +143,10 @@ fn other_from_proto(index: usize, other: &v1::OtherIdentifier) -> Result<ids::Ot
         Value::Phone(phone) => ids::Other::Phone(phone.clone()),
         Value::Email(email) => ids::Other::Email(email.clone()),
         Value::Iban(iban) => ids::Other::Iban(iban.clone()),
-        Value::VehiclePlate(plate) => {
-            ids::Other::VehiclePlate { country: plate.country.clone(), plate: plate.plate.clone() }
-        }
+        Value::VehiclePlate(plate) => ids::Other::VehiclePlate {
+            country: plate.country.clone(),
+            plate: plate.plate.clone(),
+        },
         Value::Vin(vin) => ids::Other::Vin(vin.clone()),
     })
 }
@@ -141,7 +168,10 @@ fn name_to_proto(name: &ids::Name) -> v1::Name {
         ids::NameRank::Alias => Rank::Alias,
         ids::NameRank::WeakAlias => Rank::WeakAlias,
     };
-    let mut proto = v1::Name { rank: rank.into(), ..Default::default() };
+    let mut proto = v1::Name {
+        rank: rank.into(),
+        ..Default::default()
+    };
     match &name.text {
         ids::NameText::Whole(whole) => proto.whole.clone_from(whole),
         ids::NameText::Parts { primary, secondary } => {
@@ -160,7 +190,12 @@ pub fn birth_to_proto(birth: &ids::BirthDate) -> v1::BirthDate {
         ids::BirthDate::Year { year } => (year, 0, 0, 0),
         ids::BirthDate::Years { from, to } => (from, 0, 0, to),
     };
-    v1::BirthDate { year: year.into(), month: month.into(), day: day.into(), year_to: year_to.into() }
+    v1::BirthDate {
+        year: year.into(),
+        month: month.into(),
+        day: day.into(),
+        year_to: year_to.into(),
+    }
 }
 
 fn document_to_proto(document: &ids::Document) -> v1::Document {
@@ -185,18 +220,25 @@ fn other_to_proto(other: &ids::Other) -> v1::OtherIdentifier {
             number: number.clone(),
             country: country.clone().unwrap_or_default(),
         }),
-        ids::Other::BiometricReference { system, number } => Value::BiometricReference(
-            v1::BiometricReference { system: system.clone(), number: number.clone() },
-        ),
-        ids::Other::BiometricRecordDigest { algorithm, hex } => Value::BiometricRecordDigest(
-            v1::BiometricRecordDigest { algorithm: algorithm.clone(), digest: unhex(hex) },
-        ),
+        ids::Other::BiometricReference { system, number } => {
+            Value::BiometricReference(v1::BiometricReference {
+                system: system.clone(),
+                number: number.clone(),
+            })
+        }
+        ids::Other::BiometricRecordDigest { algorithm, hex } => {
+            Value::BiometricRecordDigest(v1::BiometricRecordDigest {
+                algorithm: algorithm.clone(),
+                digest: unhex(hex),
+            })
+        }
         ids::Other::Phone(phone) => Value::Phone(phone.clone()),
         ids::Other::Email(email) => Value::Email(email.clone()),
         ids::Other::Iban(iban) => Value::Iban(iban.clone()),
-        ids::Other::VehiclePlate { country, plate } => {
-            Value::VehiclePlate(v1::VehiclePlate { country: country.clone(), plate: plate.clone() })
-        }
+        ids::Other::VehiclePlate { country, plate } => Value::VehiclePlate(v1::VehiclePlate {
+            country: country.clone(),
+            plate: plate.clone(),
+        }),
         ids::Other::Vin(vin) => Value::Vin(vin.clone()),
     };
     v1::OtherIdentifier { value: Some(value) }
@@ -204,10 +246,14 @@ fn other_to_proto(other: &ids::Other) -> v1::OtherIdentifier {
 
 /// Bytes of a hexadecimal text; empty where it is none, which the receiver then rejects by its length.
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Option<Vec<u8>> =
-        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect();
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok()))
+        .collect();
     match digits {
-        Some(digits) if digits.len() % 2 == 0 => digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect(),
+        Some(digits) if digits.len() % 2 == 0 => {
+            digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -264,14 +310,24 @@ mod tests {
     fn a_subject_survives_the_wire() {
         let subject = ids::Subject {
             names: vec![
-                ids::Name { rank: ids::NameRank::Primary, text: ids::NameText::Whole("Ann Example".into()) },
+                ids::Name {
+                    rank: ids::NameRank::Primary,
+                    text: ids::NameText::Whole("Ann Example".into()),
+                },
                 ids::Name {
                     rank: ids::NameRank::WeakAlias,
-                    text: ids::NameText::Parts { primary: "Example".into(), secondary: String::new() },
+                    text: ids::NameText::Parts {
+                        primary: "Example".into(),
+                        secondary: String::new(),
+                    },
                 },
             ],
             births: vec![
-                ids::BirthDate::Day { year: 1980, month: 2, day: 29 },
+                ids::BirthDate::Day {
+                    year: 1980,
+                    month: 2,
+                    day: 29,
+                },
                 ids::BirthDate::Month { year: 1980, month: 2 },
                 ids::BirthDate::Year { year: 1980 },
                 ids::BirthDate::Years { from: 1979, to: 1981 },
@@ -282,8 +338,14 @@ mod tests {
                 issuer: None,
             }],
             others: vec![
-                ids::Other::BiometricRecordDigest { algorithm: "SHA-256".into(), hex: "00ff".repeat(16) },
-                ids::Other::NationalId { number: "12345".into(), country: Some("NL".into()) },
+                ids::Other::BiometricRecordDigest {
+                    algorithm: "SHA-256".into(),
+                    hex: "00ff".repeat(16),
+                },
+                ids::Other::NationalId {
+                    number: "12345".into(),
+                    country: Some("NL".into()),
+                },
                 ids::Other::Vin("1M8GDM9AXKP042788".into()),
             ],
         };
@@ -292,25 +354,43 @@ mod tests {
 
     #[test]
     fn misshapen_subjects_are_refused_with_their_field() {
-        let name = |name: v1::Name| v1::Subject { names: vec![name], ..Default::default() };
+        let name = |name: v1::Name| v1::Subject {
+            names: vec![name],
+            ..Default::default()
+        };
         let field = |subject: &v1::Subject| match subject_from_proto(subject) {
             Ok(_) => panic!("accepted"),
             Err(error) => error.field,
         };
         assert_eq!(field(&name(v1::Name::default())), "names[0]");
-        let both = v1::Name { whole: "A B".into(), primary: "B".into(), ..Default::default() };
+        let both = v1::Name {
+            whole: "A B".into(),
+            primary: "B".into(),
+            ..Default::default()
+        };
         assert_eq!(field(&name(both)), "names[0]");
-        let secondary = v1::Name { secondary: "A".into(), ..Default::default() };
+        let secondary = v1::Name {
+            secondary: "A".into(),
+            ..Default::default()
+        };
         assert_eq!(field(&name(secondary)), "names[0].primary");
         let birth = |year, month, day, year_to| v1::Subject {
-            births: vec![v1::BirthDate { year, month, day, year_to }],
+            births: vec![v1::BirthDate {
+                year,
+                month,
+                day,
+                year_to,
+            }],
             ..Default::default()
         };
         assert_eq!(field(&birth(1980, 0, 3, 0)), "births[0].day");
         assert_eq!(field(&birth(70_000, 0, 0, 0)), "births[0].year");
         assert_eq!(field(&birth(1980, 300, 0, 0)), "births[0].month");
         assert_eq!(field(&birth(1980, 1, 0, 1981)), "births[0].year_to");
-        let other = v1::Subject { others: vec![v1::OtherIdentifier { value: None }], ..Default::default() };
+        let other = v1::Subject {
+            others: vec![v1::OtherIdentifier { value: None }],
+            ..Default::default()
+        };
         assert_eq!(field(&other), "others[0]");
     }
 

@@ -57,7 +57,13 @@ pub struct Fault {
 impl Fault {
     /// A fault of this class under this rule.
     pub fn new(reason: Reason, rule: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, rule, message: message.into(), field: None, retry_after: None }
+        Self {
+            reason,
+            rule,
+            message: message.into(),
+            field: None,
+            retry_after: None,
+        }
     }
 
     /// The caller's field `field` is malformed.
@@ -133,7 +139,10 @@ impl From<&Status> for FaultView {
         let details = status.get_error_details();
         Self {
             code: status.code(),
-            rule: details.error_info().map(|info| info.reason.clone()).unwrap_or_default(),
+            rule: details
+                .error_info()
+                .map(|info| info.reason.clone())
+                .unwrap_or_default(),
             message: status.message().to_owned(),
             field: details
                 .bad_request()
@@ -150,8 +159,12 @@ mod tests {
 
     #[test]
     fn a_fault_survives_the_wire() {
-        let fault = Fault::invalid("QRY-001", "context.case_reference", "a case reference is required")
-            .retry_after(Duration::from_millis(250));
+        let fault = Fault::invalid(
+            "QRY-001",
+            "context.case_reference",
+            "a case reference is required",
+        )
+        .retry_after(Duration::from_millis(250));
         let view = FaultView::from(&Status::from(fault));
         assert_eq!(view.code, Code::InvalidArgument);
         assert_eq!(view.rule, "QRY-001");

@@ -4,11 +4,19 @@
 mod convert;
 mod fault;
 
-pub use convert::{BadSubject, birth_to_proto, kind_from_proto, kind_to_proto, subject_from_proto, subject_to_proto};
+pub use convert::{
+    BadSubject, birth_to_proto, kind_from_proto, kind_to_proto, subject_from_proto, subject_to_proto,
+};
 pub use fault::{Fault, FaultView, Reason};
 
 /// Messages, clients and servers of `concordat.v1`.
-#[allow(missing_docs, clippy::all, clippy::use_self, clippy::or_fun_call, clippy::cloned_instead_of_copied)]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::use_self,
+    clippy::or_fun_call,
+    clippy::cloned_instead_of_copied
+)]
 #[allow(rustdoc::all, unreachable_pub)]
 pub mod v1 {
     tonic::include_proto!("concordat.v1");
