@@ -153,30 +153,33 @@ impl PeerService for Peer {
             .map_err(|_| Fault::invalid("PEER-009", "sha256", "a segment's name has 32 bytes"))?;
         let digest = Digest::from(digest);
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
-        tokio::task::spawn_blocking(move || {
+        tokio::spawn(async move {
             let mut offset = request.offset;
             loop {
-                let piece = match snapshot.read_segment(&digest, offset, DATA_PIECE) {
-                    Ok(piece) if piece.is_empty() => return,
-                    Ok(piece) => Ok(piece),
-                    Err(TagsetError::NoSuchRange) => Err(Fault::new(
+                // A thread is taken for one piece, never while a slow partner has not taken the piece before.
+                let Ok(place) = sender.reserve().await else { return };
+                let snapshot = Arc::clone(&snapshot);
+                let read =
+                    tokio::task::spawn_blocking(move || snapshot.read_segment(&digest, offset, DATA_PIECE));
+                let fault = match read.await {
+                    Ok(Ok(piece)) if piece.is_empty() => return,
+                    Ok(Ok(piece)) => {
+                        offset += piece.len() as u64;
+                        place.send(Ok(FetchSegmentResponse { data: piece.into() }));
+                        continue;
+                    }
+                    Ok(Err(TagsetError::NoSuchRange)) => Fault::new(
                         Reason::NotFound,
                         "SNAP-004",
                         "no such segment in the newest snapshot",
-                    )),
-                    Err(error) => {
+                    ),
+                    Ok(Err(error)) => {
                         tracing::error!(%error, "reading a segment");
-                        Err(Fault::internal("reading a segment failed"))
+                        Fault::internal("reading a segment failed")
                     }
+                    Err(_) => Fault::internal("reading a segment failed"),
                 };
-                let last = piece.is_err();
-                offset += piece.as_ref().map_or(0, |piece| piece.len() as u64);
-                let message = piece
-                    .map(|piece| FetchSegmentResponse { data: piece.into() })
-                    .map_err(Status::from);
-                if sender.blocking_send(message).is_err() || last {
-                    return;
-                }
+                return place.send(Err(fault.into()));
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
