@@ -69,7 +69,7 @@ enum Command {
     #[command(subcommand)]
     Agreement(commands::agreement::Command),
     /// Ask whether a person, document or reference is on a partner's list
-    Match(commands::matching::Args),
+    Match(Box<commands::matching::Args>),
     /// Compare our own lists with a partner's
     Intersect(commands::intersect::Args),
     /// Follow long tasks of our node

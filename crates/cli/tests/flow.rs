@@ -18,9 +18,9 @@ use serde_json::json;
 
 const WHY: &str = "--purpose border-check --legal-basis EU:2024/982:26 --case FLIGHT-1";
 
-/// A specimen passport of ICAO Doc 9303, part 4.
+/// The specimen of ICAO Doc 9303, part 4, as if the Netherlands had issued it: Utopia is refused.
 const MRZ: &str =
-    "P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36UTO7408122F1204159ZE184226B<<<<<10\n";
+    "P<NLDERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<\nL898902C36NLD7408122F1204159ZE184226B<<<<<10\n";
 
 fn write(root: &Path, name: &str, text: &str) -> String {
     let path = root.join(name);
@@ -29,7 +29,7 @@ fn write(root: &Path, name: &str, text: &str) -> String {
 }
 
 fn record(id: &str, passport: &str, phone: &str) -> String {
-    let document = json!({ "class": "passport", "number": passport, "issuer": "UTO" });
+    let document = json!({ "class": "passport", "number": passport, "issuer": "NLD" });
     format!(
         "{}\n",
         json!({ "source_id": id, "subject": { "documents": [document], "others": [{ "phone": phone }] } })
@@ -169,7 +169,7 @@ fn two_agencies_by_the_command_line() {
     run(&format!("snapshot status --dir {a}")).exits(0);
 
     // Questions and their exit codes.
-    let hit = ask("--passport L898902C3:UTO").exits(3).json();
+    let hit = ask("--passport L898902C3:NLD").exits(3).json();
     assert_eq!(
         (
             hit[0]["verdict"].as_str(),
@@ -179,7 +179,7 @@ fn two_agencies_by_the_command_line() {
     );
     assert_eq!(hit[1]["hits"], 1);
     assert_eq!(
-        ask("--passport Z0000001:UTO").exits(0).json()[0]["verdict"],
+        ask("--passport Z0000001:NLD").exits(0).json()[0]["verdict"],
         "NO_HIT"
     );
     let mrz = write(root, "gate.mrz", MRZ);
@@ -201,9 +201,8 @@ fn two_agencies_by_the_command_line() {
     let refused = run(&format!(
         "match --purpose fugitive --legal-basis EU:2024/982:26 --case X --passport Z1 --dir {a}"
     ));
-    assert_eq!(
+    assert!(
         refused.exits(4).stdout.contains("UNKNOWN"),
-        true,
         "a purpose that the agreement does not permit"
     );
     // One question is all the quota of the phones allows.
@@ -243,13 +242,13 @@ fn two_agencies_by_the_command_line() {
         "agreement suspend aa-bb --reason Trial-is-over --dir {b}"
     ))
     .exits(0);
-    ask("--passport L898902C3:UTO").exits(4);
+    ask("--passport L898902C3:NLD").exits(4);
     run(&format!("agreement resume aa-bb --dir {b}")).exits(0);
-    ask("--passport L898902C3:UTO").exits(3);
+    ask("--passport L898902C3:NLD").exits(3);
 
     // A dead partner is UNKNOWN.
     let log_b = node_b.stop();
-    ask("--passport L898902C3:UTO").exits(4);
+    ask("--passport L898902C3:NLD").exits(4);
     let log_a = node_a.stop();
     for secret in ["L898902C3", "X7654321", "ERIKSSON", "1234567"] {
         assert!(
