@@ -110,10 +110,10 @@ mod tests {
     use super::*;
 
     fn party(id: &str) -> String {
-        let key = concordat_note::SigningKey::from_seed(id, &[id.len() as u8; 32])
+        let key = concordat_note::SigningKey::from_seed(id, &[id.as_bytes()[0]; 32])
             .expect("a name")
             .verifier();
-        let pin = format!("{:02x}", id.len()).repeat(32);
+        let pin = format!("{:02x}", id.as_bytes()[0]).repeat(32);
         format!(
             "[[party]]\nid = \"{id}\"\nname = \"{id}\"\nidentity_key = \"{key}\"\n\
              tls_spki_sha256 = \"{pin}\"\nendpoint = \"https://127.0.0.1:7443\"\n"
@@ -138,5 +138,19 @@ mod tests {
         assert_eq!(agreement.offers.len(), Kind::ALL.len());
         assert_eq!(agreement.legal_bases, ["A \"quoted\" basis"]);
         assert!(agreement.epoch_at(Timestamp::now()).is_some(), "in force at once");
+    }
+
+    #[test]
+    fn the_documented_draft_is_an_agreement() {
+        let doc = include_str!("../../../docs/cli.md");
+        let (_, rest) = doc.split_once("```toml\n").expect("a draft");
+        let (draft, _) = rest.split_once("```").expect("its end");
+        let parsed = Agreement::parse(&format!("{MARKER}{draft}\n{}", party("north")));
+        assert!(
+            parsed.is_ok(),
+            "{:?}; a key that would do:\n{}",
+            parsed.err(),
+            party("south")
+        );
     }
 }

@@ -125,4 +125,28 @@ mod tests {
     fn the_command_line_is_consistent() {
         super::command_line().debug_assert();
     }
+
+    #[test]
+    fn every_command_is_documented() {
+        let mut waiting = vec![(String::new(), super::command_line())];
+        let mut commands = 0;
+        while let Some((before, command)) = waiting.pop() {
+            let name = format!("{before}{}", command.get_name());
+            if command.has_subcommands() {
+                waiting.extend(
+                    command
+                        .get_subcommands()
+                        .map(|sub| (format!("{name} "), sub.clone())),
+                );
+            } else {
+                commands += 1;
+                let doc = include_str!("../../../docs/cli.md");
+                assert!(
+                    doc.contains(&format!("`{name}")),
+                    "docs/cli.md does not mention `{name}`"
+                );
+            }
+        }
+        assert!(commands > 30, "{commands}");
+    }
 }
