@@ -37,7 +37,7 @@ use crate::out::Out;
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 struct Cli {
     /// Print each result as one JSON object on one line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     json: bool,
     #[command(subcommand)]
     command: Command,
@@ -51,38 +51,26 @@ Exit codes:
   3  `match`: at least one HIT
   4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN)";
 
+// Each command describes itself where its options are.
 #[derive(Subcommand)]
 enum Command {
-    /// Make keys, certificates and a configuration for a new node
     Init(commands::init::Args),
-    /// Run an agency's node
     Node(commands::node::Args),
-    /// Show who our node is
     Info(commands::info::Args),
-    /// Say which of our own systems may call our node
     #[command(subcommand)]
     Client(commands::client::Command),
-    /// Keep our own lists
     #[command(subcommand)]
     List(commands::list::Command),
-    /// Agree with another agency on what may be asked
     #[command(subcommand)]
     Agreement(commands::agreement::Command),
-    /// Ask whether a person, document or reference is on a partner's list
     Match(Box<commands::matching::Args>),
-    /// Compare our own lists with a partner's
     Intersect(commands::intersect::Args),
-    /// Follow long tasks of our node
     #[command(subcommand)]
     Job(commands::job::Command),
-    /// Publish our lists' tags and fetch our partners'
     #[command(subcommand)]
     Snapshot(commands::snapshot::Command),
-    /// Make fictional lists of any size whose overlap is known
     Gen(commands::generate::Args),
-    /// Let two agencies find what is on both their lists, on this machine
     Demo(demo::Args),
-    /// Print a completion script for a shell
     Completions(commands::completions::Args),
 }
 

@@ -6,9 +6,7 @@ use concordat_identifiers::{BirthDate, Document, DocumentClass, Name, NameRank, 
 
 use crate::exit::Usage;
 
-/// What is known of one subject. The node normalises it; give it as it is written.
-///
-/// Other users of this machine can see a command's arguments. For real cases write a file or a pipe instead.
+/// What is known of one subject, as it is written: normalising it is the node's work.
 #[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Whom we ask about")]
 pub struct SubjectArgs {

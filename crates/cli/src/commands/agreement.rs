@@ -25,7 +25,6 @@ use crate::{json, words};
 /// signs it and sends it back. Once both nodes hold both signatures it is active.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Print a draft to start from
     Template(Template),
     /// Check a draft, complete it with our own identity and sign it
     Propose {
@@ -83,7 +82,9 @@ pub enum Command {
     },
 }
 
-/// Print a draft to start from. It is complete but for our own party block, which our node adds.
+/// Print a draft to start from.
+///
+/// It is complete but for our own party block, which our node adds.
 #[derive(clap::Args)]
 pub struct Template {
     /// Agency id of the one whose lists are asked

@@ -15,7 +15,9 @@ use crate::out::{Out, Table, count, note};
 use crate::progress::{Progress, Unit};
 use crate::{json, words};
 
-/// Follow long tasks of our node. They survive a restart of either node.
+/// Follow long tasks of our node.
+///
+/// They survive a restart of either node.
 #[derive(Subcommand)]
 pub enum Command {
     /// Show all jobs

@@ -41,7 +41,6 @@ pub enum Command {
         #[command(flatten)]
         connection: Connection,
     },
-    /// Load a whole list: what is new is added, what changed is replaced, what is gone is removed, all at one moment
     Import(import::Args),
     /// Add or replace single records from a file of JSON lines
     Upsert {

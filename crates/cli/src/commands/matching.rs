@@ -24,10 +24,21 @@ use crate::{json, words};
 /// Give one subject by options, or many by --mrz, --paxlst or --jsonl. The partner learns the padded number of
 /// questions, the purpose and the legal basis; not whom we asked about, nor the answers.
 ///
+/// Other users of this machine can see a command's arguments: for real cases use a file or a pipe.
+///
 /// The exit code is 0 only when everything was checked to the end and nothing is listed; 3 with at least one HIT;
 /// 4 with no HIT but something UNKNOWN.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Ask only these partners [default: all whose agreement permits it]
+    #[arg(long = "partner", value_name = "ID")]
+    partners: Vec<String>,
+    /// How long a partner may take, in milliseconds [default: the node's own]
+    #[arg(long, value_name = "MS", default_value_t = 0, hide_default_value = true)]
+    deadline_ms: u32,
+    /// Show items that are not listed, too (a single subject is always shown)
+    #[arg(long)]
+    all: bool,
     /// Machine-readable zones of documents, from a file or - for stdin
     #[arg(
         long,
@@ -54,15 +65,6 @@ pub struct Args {
     jsonl: Option<PathBuf>,
     #[command(flatten)]
     subject: SubjectArgs,
-    /// Ask only these partners [default: all whose agreement permits it]
-    #[arg(long = "partner", value_name = "ID")]
-    partners: Vec<String>,
-    /// How long a partner may take, in milliseconds [default: the node's own]
-    #[arg(long, value_name = "MS", default_value_t = 0, hide_default_value = true)]
-    deadline_ms: u32,
-    /// Show items that are not listed, too (a single subject is always shown)
-    #[arg(long)]
-    all: bool,
     #[command(flatten)]
     query: QueryArgs,
     #[command(flatten)]
