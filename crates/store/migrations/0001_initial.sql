@@ -146,15 +146,28 @@ CREATE TABLE scope (
     status        TEXT NOT NULL CHECK (status IN ('active', 'retired', 'destroyed')),
     created_ms    INTEGER NOT NULL,
     updated_ms    INTEGER NOT NULL,
-    -- The 32-byte OPRF seed of an owner, until its key is destroyed.
-    seed_sealed   BLOB,
     UNIQUE (agreement_id, offer_id, epoch, role),
-    CHECK (not_before_ms < not_after_ms),
-    CHECK ((seed_sealed IS NOT NULL) = (role = 'owner' AND status <> 'destroyed'))
+    CHECK (not_before_ms < not_after_ms)
 ) STRICT;
 CREATE TRIGGER scope_key_is_pinned
 BEFORE UPDATE OF agreement_id, offer_id, epoch, role, public_key, key_note, not_before_ms, not_after_ms ON scope
 BEGIN SELECT raise(ABORT, 'the key of a scope is pinned'); END;
+
+-- The OPRF seed of a scope we own, until its key is destroyed. Longer than a page: the seed comes last, so it lies on
+-- a page of its own, which SQLite never copies when it moves rows about, and overwrites when the row is deleted.
+CREATE TABLE scope_key (
+    scope_id    INTEGER PRIMARY KEY REFERENCES scope (id),
+    seed_sealed BLOB NOT NULL CHECK (length(seed_sealed) > 4096)
+) STRICT;
+CREATE TRIGGER scope_key_never_changes BEFORE UPDATE ON scope_key
+BEGIN SELECT raise(ABORT, 'the key of a scope is pinned'); END;
+CREATE TRIGGER scope_key_is_the_owners BEFORE INSERT ON scope_key
+WHEN (SELECT role <> 'owner' OR status = 'destroyed' FROM scope WHERE id = new.scope_id)
+BEGIN SELECT raise(ABORT, 'only an owner has a key'); END;
+CREATE TRIGGER scope_destroyed_is_final BEFORE UPDATE OF status ON scope WHEN old.status = 'destroyed'
+BEGIN SELECT raise(ABORT, 'a destroyed key does not come back'); END;
+CREATE TRIGGER scope_destroyed_has_no_key AFTER UPDATE OF status ON scope WHEN new.status = 'destroyed'
+BEGIN DELETE FROM scope_key WHERE scope_id = new.id; END;
 
 -- ---------------------------------------------------------------- tags and snapshots
 

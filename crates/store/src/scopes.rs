@@ -11,6 +11,11 @@ use crate::seal::Cell;
 use crate::types::{Columns, ScopeId, words};
 use crate::{Result, Store, StoreError};
 
+/// Before the seed in what is sealed, so that the seed lies on an overflow page of its own: SQLite overwrites such a
+/// page when its row is deleted and never copies it, whereas a row inside a page may leave a copy behind when it is
+/// moved to another.
+const PADDING: [u8; 4_096] = [0; 4_096];
+
 words! {
     /// Which side of a scope we are.
     ScopeRole {
@@ -113,25 +118,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the epoch has its key; [`StoreError::NotFound`] if there is no such agreement.
     pub async fn create_scope(&self, new: &NewScope, now_ms: i64) -> Result<ScopeId> {
-        let seed_sealed = match &new.role {
-            NewScopeRole::Requester => None,
-            NewScopeRole::Owner { seed } => {
-                let [nonce] = self.nonces();
-                let seal = |cell: &Cell<'_>| self.inner.sealer.seal(cell, &nonce, seed.as_slice());
-                Some(with_seed_cell(
-                    &new.agreement_id,
-                    &new.offer_id,
-                    new.epoch,
-                    &new.public_key,
-                    seal,
-                )?)
-            }
-        };
         let mut tx = self.begin("scope.create").await?;
-        let id = sqlx::query_scalar(
+        let id: i64 = sqlx::query_scalar(
             "INSERT INTO scope (agreement_id, offer_id, epoch, role, public_key, key_note, not_before_ms,
-                                not_after_ms, status, created_ms, updated_ms, seed_sealed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'active', ?9, ?9, ?10) RETURNING id",
+                                not_after_ms, status, created_ms, updated_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'active', ?9, ?9) RETURNING id",
         )
         .bind(new.agreement_id.as_str())
         .bind(new.offer_id.as_str())
@@ -142,10 +133,20 @@ impl Store {
         .bind(new.not_before_ms)
         .bind(new.not_after_ms)
         .bind(now_ms)
-        .bind(seed_sealed)
         .fetch_one(&mut *tx)
         .await
         .map_err(StoreError::unique("scope"))?;
+        if let NewScopeRole::Owner { seed } = &new.role {
+            let [nonce] = self.nonces();
+            let plain = Zeroizing::new([&PADDING[..], seed.as_slice()].concat());
+            let seal = |cell: &Cell<'_>| self.inner.sealer.seal(cell, &nonce, &plain);
+            let sealed = with_seed_cell(&new.agreement_id, &new.offer_id, new.epoch, &new.public_key, seal)?;
+            sqlx::query("INSERT INTO scope_key (scope_id, seed_sealed) VALUES (?, ?)")
+                .bind(id)
+                .bind(sealed)
+                .execute(&mut *tx)
+                .await?;
+        }
         tx.commit().await?;
         Ok(ScopeId(id))
     }
@@ -225,10 +226,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoKey`] if the key was destroyed or is the partner's; [`StoreError::Sealed`].
     pub async fn scope_seed(&self, scope: ScopeId) -> Result<Zeroizing<[u8; 32]>> {
-        let row = sqlx::query("SELECT * FROM scope WHERE id = ?")
-            .bind(scope.0)
-            .fetch_optional(&self.inner.reader)
-            .await?;
+        let row = sqlx::query(
+            "SELECT s.*, k.seed_sealed FROM scope s LEFT JOIN scope_key k ON k.scope_id = s.id WHERE id = ?",
+        )
+        .bind(scope.0)
+        .fetch_optional(&self.inner.reader)
+        .await?;
         let row = row.ok_or(StoreError::NotFound { what: "scope" })?;
         let kept = scope_of(&row)?;
         let Some(sealed) = row.try_get::<Option<&[u8]>, _>("seed_sealed")? else {
@@ -243,14 +246,10 @@ impl Store {
             &kept.public_key,
             open,
         )?;
-        let mut seed = Zeroizing::new([0; 32]);
-        if opened.len() != seed.len() {
-            return Err(StoreError::Corrupt {
-                what: "scope.seed_sealed",
-            });
-        }
-        seed.copy_from_slice(&opened);
-        Ok(seed)
+        let seed = opened.last_chunk::<32>().ok_or(StoreError::Corrupt {
+            what: "scope_key.seed_sealed",
+        })?;
+        Ok(Zeroizing::new(*seed))
     }
 
     /// Takes a scope out of use; its key stays until it is destroyed.
@@ -290,13 +289,8 @@ impl Store {
                 to: status.as_str(),
             });
         }
-        let statement = match status {
-            ScopeStatus::Destroyed => {
-                "UPDATE scope SET status = ?, updated_ms = ?, seed_sealed = NULL WHERE id = ?"
-            }
-            _ => "UPDATE scope SET status = ?, updated_ms = ? WHERE id = ?",
-        };
-        sqlx::query(statement)
+        // A trigger deletes the seed of a scope that is destroyed.
+        sqlx::query("UPDATE scope SET status = ?, updated_ms = ? WHERE id = ?")
             .bind(status.as_str())
             .bind(now_ms)
             .bind(scope.0)
@@ -315,7 +309,7 @@ fn with_seed_cell<T>(
     work: impl FnOnce(&Cell<'_>) -> T,
 ) -> T {
     work(&Cell {
-        table: "scope",
+        table: "scope_key",
         column: "seed_sealed",
         key: &[
             agreement_id.as_bytes(),

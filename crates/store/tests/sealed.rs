@@ -226,7 +226,7 @@ async fn values_moved_between_rows_do_not_open() {
     .await;
     sealed(
         store.scope_seed(scope).await.unwrap_err(),
-        ("scope", "seed_sealed"),
+        ("scope_key", "seed_sealed"),
     );
     tamper(&home, "UPDATE job_chunk SET idx = 5").await;
     sealed(
@@ -280,12 +280,24 @@ async fn a_destroyed_key_is_gone_from_the_files() {
         };
         store.create_scope(&new_scope(epoch, role), 0).await.unwrap();
     }
-    let sealed = column(&home, "SELECT seed_sealed FROM scope WHERE epoch = 1").await;
+    let sealed = column(
+        &home,
+        "SELECT seed_sealed FROM scope_key JOIN scope ON id = scope_id WHERE epoch = 1",
+    )
+    .await;
     let _ = store.checkpoint().await.unwrap();
     assert!(
         contains(&home.bytes_on_disk(), &sealed),
         "the sealed seed is in the file while the key lives"
     );
+    let count = "SELECT count(*) FROM dbstat WHERE name = 'scope_key' AND pagetype = 'overflow'";
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(home.path())
+        .read_only(true);
+    let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let pages: i64 = sqlx::query_scalar(count).fetch_one(&mut conn).await.unwrap();
+    assert_eq!(pages, 11, "each seed on a page of its own");
+    drop(conn);
     assert_eq!(store.destroy_key(scope, 9).await.unwrap(), Erasure::Complete);
     no_part_is_left(&home, &sealed);
     let destroyed = store.scope_seed(scope).await;
