@@ -155,11 +155,16 @@ async fn run(
             () = sender.closed() => return Ok(()),
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
             Some(answer) = working.next(), if !working.is_empty() => {
-                let answer: Result<evaluate_response::Message, Fault> = answer;
+                let (elements, answer): (u32, Result<evaluate_response::Message, Fault>) = answer;
                 if let Some(record) = record.take() {
                     record.await.map_err(|_| Fault::internal("recording a request"))??;
                 }
-                let response = EvaluateResponse { message: Some(answer?) };
+                let answer = answer?;
+                // A refused chunk may come again.
+                if matches!(answer, evaluate_response::Message::Refused(_)) {
+                    received -= u64::from(elements);
+                }
+                let response = EvaluateResponse { message: Some(answer) };
                 if sender.send(Ok(response)).await.is_err() {
                     return Ok(());
                 }
@@ -172,7 +177,7 @@ async fn run(
                 Some(evaluate_request::Message::Chunk(chunk)) => {
                     let elements = check_size(&chunk)?;
                     received += u64::from(elements);
-                    // A chunk the partner was told to send again is counted again here, hence the slack.
+                    // A chunk whose answer was lost on the way is sent again and counts again, hence the slack.
                     if received > admitted.announced.saturating_mul(8) {
                         return Err(Fault::invalid(
                             "PEER-005",
@@ -180,7 +185,8 @@ async fn run(
                             "many more elements were sent than announced",
                         ).into());
                     }
-                    working.push(evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements));
+                    let work = evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements);
+                    working.push(async move { (elements, work.await) });
                 }
             },
         }

@@ -361,7 +361,7 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
         let reason = match refused.cause() {
             Cause::Busy => {
                 self.resend.push(
-                    tokio::time::sleep(after.min(MAX_BUSY_WAIT))
+                    tokio::time::sleep(after.clamp(MIN_BUSY_WAIT, MAX_BUSY_WAIT))
                         .map(move |()| index)
                         .boxed(),
                 );
@@ -397,6 +397,8 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
     }
 }
 
+/// A busy partner is asked again no sooner than this, whatever it says.
+const MIN_BUSY_WAIT: Duration = Duration::from_millis(50);
 /// A busy partner is asked again at least this often.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(2);
 
