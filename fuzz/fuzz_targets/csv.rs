@@ -1,0 +1,9 @@
+//! Any CSV, under a mapping.
+
+#![no_main]
+
+use concordat_fuzz::read_list;
+use concordat_lists::Format;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| read_list(Format::Csv, [("list", bytes)]));

@@ -1,0 +1,9 @@
+//! Files of machine-readable zones.
+
+#![no_main]
+
+use concordat_fuzz::read_list;
+use concordat_lists::Format;
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| read_list(Format::Mrz, [("list", bytes)]));
