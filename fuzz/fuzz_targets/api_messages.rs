@@ -14,7 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
         if let Ok(subject) = subject_from_proto(&message) {
             check_subject(&subject);
             let again = subject_from_proto(&subject_to_proto(&subject));
-            assert!(again.is_ok_and(|again| again == subject), "what was read can be written");
+            assert!(
+                again.is_ok_and(|again| again == subject),
+                "what was read can be written"
+            );
         }
     }
 });

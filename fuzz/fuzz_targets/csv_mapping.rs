@@ -8,6 +8,9 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     if let Ok(mapping) = text.parse::<Mapping>() {
-        read_mapped(mapping, b"id,name,born,passport,country\n7,ROE Jane,1980-02-03,AB 123456,France\n8,,,,\n");
+        read_mapped(
+            mapping,
+            b"id,name,born,passport,country\n7,ROE Jane,1980-02-03,AB 123456,France\n8,,,,\n",
+        );
     }
 });

@@ -9,5 +9,8 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     // Files of the set, one after the other, each ended by a byte that no text holds.
     let names = ["sdn.csv", "alt.csv", "add.csv", "sdn_comments.csv"];
-    read_list(Format::OfacSdn, names.into_iter().zip(bytes.split(|byte| *byte == 0xFF)));
+    read_list(
+        Format::OfacSdn,
+        names.into_iter().zip(bytes.split(|byte| *byte == 0xFF)),
+    );
 });

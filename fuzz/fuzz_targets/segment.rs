@@ -10,7 +10,10 @@ fuzz_target!(|bytes: &[u8]| {
     if check.fault.is_none() {
         let header = check.header.expect("a segment without fault has a header");
         assert_eq!(header.file_bytes(), bytes.len() as u64);
-        assert!(bytes[32..].chunks(16).is_sorted_by(|a, b| a < b), "tags strictly increase");
+        assert!(
+            bytes[32..].chunks(16).is_sorted_by(|a, b| a < b),
+            "tags strictly increase"
+        );
     }
     // Cut short, it is an error of the reader and never a good segment.
     assert!(check_segment(bytes, bytes.len() as u64 + 1).is_err());

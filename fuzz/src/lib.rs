@@ -39,7 +39,10 @@ issuer = "country"
 pub fn check_subject(subject: &Subject) {
     let derived = derive(subject, TODAY);
     assert!(derived.identifiers.len() <= MAX_IDENTIFIERS);
-    assert!(derived.identifiers.is_sorted_by(|a, b| a < b), "sorted and different");
+    assert!(
+        derived.identifiers.is_sorted_by(|a, b| a < b),
+        "sorted and different"
+    );
     for identifier in &derived.identifiers {
         assert!((1..65_536).contains(&identifier.canonical().len()));
         assert!(identifier.oprf_input().len() < 65_536);
@@ -65,8 +68,10 @@ pub fn read_mapped(mapping: Mapping, bytes: &[u8]) {
 }
 
 fn read<'a>(format: Format, inputs: impl IntoIterator<Item = (&'a str, &'a [u8])>, options: &Options) {
-    let inputs: Vec<Input> =
-        inputs.into_iter().map(|(name, bytes)| Input::new(name, Cursor::new(bytes.to_vec()))).collect();
+    let inputs: Vec<Input> = inputs
+        .into_iter()
+        .map(|(name, bytes)| Input::new(name, Cursor::new(bytes.to_vec())))
+        .collect();
     let Ok(mut reader) = open(format, inputs, options) else {
         return;
     };
@@ -79,7 +84,11 @@ fn read<'a>(format: Format, inputs: impl IntoIterator<Item = (&'a str, &'a [u8])
     }
     let summary = reader.summary();
     let skipped: u64 = summary.skipped.values().sum();
-    assert_eq!(summary.records, summary.entries + summary.rejected_records + skipped, "nothing is dropped silently");
+    assert_eq!(
+        summary.records,
+        summary.entries + summary.rejected_records + skipped,
+        "nothing is dropped silently"
+    );
     assert!(reader.next().is_none(), "after the end there is nothing");
 }
 

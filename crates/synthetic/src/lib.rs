@@ -71,8 +71,8 @@ pub enum SpecError {
         /// The most there can be.
         most: u64,
     },
-    /// A day so early or so late that births or expiry dates would leave the calendar.
-    #[error("the reference date must lie between the years 1900 and 9900, not in {year}")]
+    /// A day so early that people would have been born before any date of birth is accepted, or at the calendar's end.
+    #[error("the reference date must lie between the years 1950 and 9900, not in {year}")]
     ReferenceDate {
         /// What was asked for.
         year: i16,
@@ -160,7 +160,7 @@ impl World {
             return Err(SpecError::TooManyPeople { people, most });
         }
         let year = spec.reference_date.year();
-        if !(1900..=9900).contains(&year) {
+        if !(1950..=9900).contains(&year) {
             return Err(SpecError::ReferenceDate { year });
         }
         Ok(Self {
@@ -179,7 +179,7 @@ impl World {
     /// The left list, in the order of its ids.
     pub fn left(&self) -> impl Iterator<Item = Record> + '_ {
         (0..self.spec.left)
-            .map(|position| self.record(Side::Left, self.left_person(self.left_order.forward(position))))
+            .map(|position| self.record(Side::Left, Person::new(self.left_order.forward(position))))
     }
 
     /// The right list, in the order of its ids.
@@ -206,10 +206,6 @@ impl World {
     /// People on either list.
     fn people(&self) -> u64 {
         self.spec.left + self.spec.right - self.spec.overlap
-    }
-
-    fn left_person(&self, rank: u64) -> Person {
-        Person::new(rank)
     }
 
     /// Person number `rank` of the right list: first those on both, then the others, every eighth the twin of

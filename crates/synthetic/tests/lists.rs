@@ -143,10 +143,10 @@ fn impossible_specifications_are_refused() {
         SpecError::TooManyPeople { .. }
     ));
     let early = Spec {
-        reference_date: date(1899, 1, 1),
+        reference_date: date(1949, 12, 31),
         ..spec(1, 1, 0)
     };
-    assert_eq!(refusal(early), SpecError::ReferenceDate { year: 1899 });
+    assert_eq!(refusal(early), SpecError::ReferenceDate { year: 1949 });
     let world = world(20, 20, 5);
     assert_eq!(
         world.flight(3, 4).unwrap_err(),

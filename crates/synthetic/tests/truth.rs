@@ -121,6 +121,21 @@ fn no_seed_makes_the_truth_wrong() {
 }
 
 #[test]
+fn the_earliest_reference_date_gives_births_that_are_accepted() {
+    let reference_date = date(1950, 1, 1);
+    let world = World::new(Spec {
+        seed: 9,
+        left: 300,
+        right: 300,
+        overlap: 150,
+        reference_date,
+    })
+    .unwrap();
+    let (lefts, rights): (Vec<_>, Vec<_>) = (world.left().collect(), world.right().collect());
+    assert_same(&matches(&lefts, &rights), &truth(&world));
+}
+
+#[test]
 fn it_does_not_matter_which_agency_asks() {
     let world = World::new(Spec {
         seed: 8,
