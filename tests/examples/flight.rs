@@ -7,8 +7,6 @@
 //! that all cores had.
 
 #![allow(clippy::print_stdout, reason = "an example, run by hand")]
-#![allow(clippy::print_stdout, reason = "its figures are what it is for")]
-
 use std::time::{Duration, Instant};
 
 use concordat_synthetic::{Spec, World};
