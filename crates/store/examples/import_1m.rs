@@ -89,7 +89,10 @@ async fn import(store: &Store, list: concordat_store::ListId, records: u64, chan
     let staged = Instant::now();
     let counts = import.commit(0).await.unwrap();
     start.report(name);
-    println!("    of which commit {:.1} s; {counts:?}", staged.elapsed().as_secs_f64());
+    println!(
+        "    of which commit {:.1} s; {counts:?}",
+        staged.elapsed().as_secs_f64()
+    );
 }
 
 fn record(n: u64, changed: bool) -> NewRecord {

@@ -118,7 +118,7 @@ impl Store {
         .bind(sealed)
         .execute(&mut *tx)
         .await
-        .map_err(StoreError::unique("chunk"))?;
+        .map_err(StoreError::on_insert("chunk", "job or scope"))?;
         tx.commit().await
     }
 

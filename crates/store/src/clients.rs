@@ -43,7 +43,7 @@ impl Store {
             .bind(now_ms)
             .execute(&mut *tx)
             .await
-            .map_err(StoreError::unique("client"))?;
+            .map_err(StoreError::on_insert("client", "client"))?;
         tx.commit().await
     }
 

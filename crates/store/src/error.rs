@@ -114,6 +114,12 @@ pub enum StoreError {
         /// The most.
         max: usize,
     },
+    /// A value that no row may have, such as an empty name.
+    #[error("refused by the table: {rule}")]
+    Invalid {
+        /// The rule as SQL has it; it holds no value.
+        rule: String,
+    },
     /// A state that does not follow from the present one.
     #[error("a {what} that is {from} cannot become {to}")]
     InvalidTransition {
@@ -172,19 +178,31 @@ pub enum StoreError {
     },
     /// SQLite failed: disk full, I/O error, locked by a foreign process.
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(sqlx::Error),
     /// The runtime is shutting down.
     #[error("the node is shutting down")]
     ShuttingDown,
 }
 
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error.as_database_error() {
+            Some(db) if db.is_check_violation() => Self::Invalid {
+                rule: db.message().to_owned(),
+            },
+            _ => Self::Database(error),
+        }
+    }
+}
+
 impl StoreError {
-    /// Turns the violation of a uniqueness constraint into [`StoreError::AlreadyExists`].
-    pub(crate) fn unique(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+    /// For an insertion: a row that exists is [`StoreError::AlreadyExists`], a row it refers to that does not exist is
+    /// [`StoreError::NotFound`].
+    pub(crate) fn on_insert(what: &'static str, refers_to: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |error| match error.as_database_error() {
             Some(db) if db.is_unique_violation() => Self::AlreadyExists { what },
-            Some(db) if db.is_foreign_key_violation() => Self::NotFound { what },
-            _ => Self::Database(error),
+            Some(db) if db.is_foreign_key_violation() => Self::NotFound { what: refers_to },
+            _ => error.into(),
         }
     }
 }

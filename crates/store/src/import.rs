@@ -1,18 +1,18 @@
 //! Imports: a whole list, or changes to it, staged in small transactions and made visible by one row.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
 use crate::claims::Claim;
 use crate::idset::IdSet;
 use crate::lists::apply_counts;
 use crate::record_rows::{
     IndexEntry, KindCounts, NewRecord, SealedRecord, insert_index, insert_records, mark_removed,
-    record_digest, subtract_kinds,
+    record_digest, subtract_kinds, versions,
 };
-use crate::sql::{insert_many, json_texts};
+use crate::sql::insert_many;
 use crate::types::{Columns, ImportId, ListId, to_sql, words};
 use crate::{Result, Store, StoreError};
 
@@ -411,41 +411,4 @@ async fn write_staged(
     let entries = insert_records(&mut tx, list, import, &staging.records).await?;
     tx.commit().await?;
     Ok(entries)
-}
-
-/// A version of a record.
-pub(crate) struct Version {
-    pub(crate) id: i64,
-    pub(crate) digest: [u8; 16],
-    /// Staged by the running import, not visible yet.
-    pub(crate) staged: bool,
-}
-
-/// What is visible, or staged by `import`, under these source ids. Staged wins over visible.
-pub(crate) async fn versions<'a>(
-    conn: &mut SqliteConnection,
-    list: ListId,
-    import: Option<ImportId>,
-    sources: impl Iterator<Item = &'a str>,
-) -> Result<BTreeMap<String, Version>> {
-    let rows = sqlx::query(
-        "SELECT id, source_id, digest, NOT visible AS staged
-         FROM (SELECT r.*, EXISTS (SELECT 1 FROM visible_record v WHERE v.id = r.id) AS visible
-               FROM json_each(?2) j CROSS JOIN record r ON r.list_id = ?1 AND r.source_id = j.value)
-         WHERE visible OR added_by = ?3 ORDER BY staged",
-    )
-    .bind(list.0)
-    .bind(json_texts(sources))
-    .bind(import.map(|import| import.0))
-    .fetch_all(conn)
-    .await?;
-    let version = |row: &SqliteRow| -> Result<(String, Version)> {
-        let version = Version {
-            id: row.try_get("id")?,
-            digest: row.bytes("digest")?,
-            staged: row.flag("staged")?,
-        };
-        Ok((row.try_get("source_id")?, version))
-    };
-    rows.iter().map(version).collect()
 }

@@ -134,7 +134,7 @@ impl Store {
         .bind(now_ms)
         .execute(&mut *tx)
         .await
-        .map_err(StoreError::unique("job"))?;
+        .map_err(StoreError::on_insert("job", "job"))?;
         tx.commit().await?;
         Ok(new.id)
     }

@@ -74,7 +74,7 @@ impl Store {
             .bind(now_ms)
             .fetch_one(&mut *tx)
             .await
-            .map_err(StoreError::unique("list"))?;
+            .map_err(StoreError::on_insert("list", "list"))?;
         sqlx::query(
             "INSERT INTO import (list_id, mode, format, state, started_ms, finished_ms)
              VALUES (?1, 'direct', '', 'committed', ?2, ?2)",

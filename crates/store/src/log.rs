@@ -119,7 +119,7 @@ impl Store {
         .bind(exchange.verdicts.map(|verdicts| to_sql(verdicts.unknowns)))
         .execute(&mut *tx)
         .await
-        .map_err(StoreError::unique("exchange"))?;
+        .map_err(StoreError::on_insert("exchange", "scope"))?;
         tx.commit().await
     }
 

@@ -146,7 +146,7 @@ impl Store {
             .bind(found.grade)
             .execute(&mut *conn)
             .await
-            .map_err(StoreError::unique("job"))?;
+            .map_err(StoreError::on_insert("match", "job"))?;
         }
         Ok(())
     }

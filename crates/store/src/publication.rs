@@ -251,7 +251,7 @@ impl Publication {
         .bind(now_ms)
         .execute(&mut *tx)
         .await
-        .map_err(StoreError::unique("snapshot"))?;
+        .map_err(StoreError::on_insert("snapshot", "scope"))?;
         sqlx::query("DELETE FROM snapshot_served WHERE scope_id = ? AND version < ?")
             .bind(self.scope.0)
             .bind(to_sql(self.version.saturating_sub(KEPT_BEFORE)))

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use zeroize::Zeroizing;
 
 use crate::seal::{Cell, Nonce, Sealer, identifier_cell};
-use crate::sql::{insert_many, json_ids};
+use crate::sql::{insert_many, json_ids, json_texts};
 use crate::types::{BlindIndex, Columns, ImportId, ListId};
 use crate::{Result, Store, StoreError};
 
@@ -271,4 +271,41 @@ pub(crate) async fn subtract_kinds(
         *kinds.entry(row.int("kind")?).or_default() -= row.try_get::<i64, _>("n")?;
     }
     Ok(())
+}
+
+/// A version of a record.
+pub(crate) struct Version {
+    pub(crate) id: i64,
+    pub(crate) digest: [u8; 16],
+    /// Staged by the running import, not visible yet.
+    pub(crate) staged: bool,
+}
+
+/// What is visible, or staged by `import`, under these source ids. Staged wins over visible.
+pub(crate) async fn versions<'a>(
+    conn: &mut SqliteConnection,
+    list: ListId,
+    import: Option<ImportId>,
+    sources: impl Iterator<Item = &'a str>,
+) -> Result<BTreeMap<String, Version>> {
+    let rows = sqlx::query(
+        "SELECT id, source_id, digest, NOT visible AS staged
+         FROM (SELECT r.*, EXISTS (SELECT 1 FROM visible_record v WHERE v.id = r.id) AS visible
+               FROM json_each(?2) j CROSS JOIN record r ON r.list_id = ?1 AND r.source_id = j.value)
+         WHERE visible OR added_by = ?3 ORDER BY staged",
+    )
+    .bind(list.0)
+    .bind(json_texts(sources))
+    .bind(import.map(|import| import.0))
+    .fetch_all(conn)
+    .await?;
+    let version = |row: &SqliteRow| -> Result<(String, Version)> {
+        let version = Version {
+            id: row.try_get("id")?,
+            digest: row.bytes("digest")?,
+            staged: row.flag("staged")?,
+        };
+        Ok((row.try_get("source_id")?, version))
+    };
+    rows.iter().map(version).collect()
 }

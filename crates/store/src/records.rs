@@ -7,11 +7,11 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use zeroize::Zeroizing;
 
-use crate::import::{ImportCounts, versions};
+use crate::import::ImportCounts;
 use crate::lists::apply_counts;
 use crate::record_rows::{
     IdentifierRow, KindCounts, NewRecord, insert_index, insert_records, mark_removed, record_digest,
-    subtract_kinds, with_payload_cell,
+    subtract_kinds, versions, with_payload_cell,
 };
 use crate::seal::{Sealer, identifier_cell};
 use crate::sql::{after, json_ids, json_texts};

@@ -135,7 +135,7 @@ impl Store {
         .bind(now_ms)
         .fetch_one(&mut *tx)
         .await
-        .map_err(StoreError::unique("scope"))?;
+        .map_err(StoreError::on_insert("scope", "agreement"))?;
         if let NewScopeRole::Owner { seed } = &new.role {
             let [nonce] = self.nonces();
             let plain = Zeroizing::new([&PADDING[..], seed.as_slice()].concat());

@@ -100,7 +100,7 @@ impl Store {
         .bind(now_ms)
         .execute(&mut *tx)
         .await
-        .map_err(StoreError::unique("scope"))?;
+        .map_err(StoreError::on_insert("snapshot", "scope"))?;
         sqlx::query("DELETE FROM snapshot_held WHERE scope_id = ? AND version < ?")
             .bind(scope.0)
             .bind(to_sql(version.saturating_sub(KEPT_BEFORE)))

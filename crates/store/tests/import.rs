@@ -321,6 +321,11 @@ async fn upsert_and_delete_are_seen_at_once() {
         store.upsert_records(list, too_many).await,
         Err(StoreError::TooMany { .. })
     ));
+    let nameless = store.upsert_records(list, vec![passports("", &[])]).await;
+    assert!(
+        matches!(nameless, Err(StoreError::Invalid { .. })),
+        "{nameless:?}"
+    );
     let nowhere = store.upsert_records(ListId(99), vec![passports("x", &[])]).await;
     assert!(matches!(nowhere, Err(StoreError::NotFound { what: "list" })));
 }

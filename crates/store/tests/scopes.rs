@@ -100,7 +100,7 @@ async fn the_active_scope_is_the_newest_epoch_of_its_time() {
     let orphan = store
         .create_scope(&new_scope(1, NewScopeRole::Requester), 0)
         .await;
-    assert!(matches!(orphan, Err(StoreError::NotFound { .. })));
+    assert!(matches!(orphan, Err(StoreError::NotFound { what: "agreement" })));
     let first = owner_scope(&store).await;
     let owner = |epoch: u32| NewScope {
         not_before_ms: i64::from(epoch) * 1_000 - 200,
