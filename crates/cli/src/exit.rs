@@ -111,11 +111,10 @@ struct Refusal<'a>(&'a FaultView);
 impl fmt::Display for Refusal<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let view = self.0;
-        f.write_str(&view.message)?;
-        match view.rule.as_str() {
-            "" => write!(f, " ({})", code_words(view.code))?,
-            rule => write!(f, " [{rule}]")?,
+        if view.rule.is_empty() {
+            return unruled(view, f);
         }
+        write!(f, "{} [{}]", view.message, view.rule)?;
         if let Some(field) = view.field.as_deref().filter(|field| !field.is_empty()) {
             write!(f, "\nfield: {field}")?;
         }
@@ -126,14 +125,18 @@ impl fmt::Display for Refusal<'_> {
     }
 }
 
-/// A status that is not one of our node's own refusals.
-fn code_words(code: Code) -> &'static str {
-    match code {
-        Code::Unavailable => "the node cannot be reached",
-        Code::DeadlineExceeded => "the node did not answer in time",
-        Code::Unimplemented => "the node is of another version and does not know this call",
-        Code::Unauthenticated | Code::PermissionDenied => "the node does not let us in",
-        other => other.description(),
+/// A status that is not one of our node's own refusals: the connection's.
+fn unruled(view: &FaultView, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match view.code {
+        Code::Unavailable | Code::Cancelled | Code::Unknown => write!(
+            f,
+            "our node broke off the call ({})\n\
+             hint: is it still running, and is our certificate on its list (`concordat client list`)?",
+            view.message
+        ),
+        Code::DeadlineExceeded => f.write_str("our node did not answer in time"),
+        Code::Unimplemented => f.write_str("our node is of another version and does not know this call"),
+        code => write!(f, "{} ({})", view.message, code.description()),
     }
 }
 
@@ -155,6 +158,15 @@ mod tests {
         assert_eq!(
             message(&error),
             "error: sending the flight: the node is full [NODE-010]\nfield: items\nhint: try again in 1.5 s\n"
+        );
+    }
+
+    #[test]
+    fn a_broken_connection_has_a_hint() {
+        let text = message(&Status::cancelled("operation was canceled").into());
+        assert!(
+            text.starts_with("error: our node broke off the call (operation was canceled)\nhint: is it"),
+            "{text}"
         );
     }
 

@@ -30,7 +30,11 @@ impl Out {
     /// # Errors
     /// As [`Out::result`].
     pub fn text(self, text: impl Display) -> io::Result<()> {
-        if self.json { Ok(()) } else { print(text) }
+        if self.json {
+            Ok(())
+        } else {
+            print(text.to_string().trim_end())
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `concordat client`: which of our own systems may call our node. Works on the node's folder, not over the network:
 //! whoever may make keys has access to that folder anyway.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
@@ -73,21 +73,23 @@ impl Command {
         match self {
             Self::Add { name, folder } => {
                 let files = add(&folder.config()?, &name).await?;
+                let [certificate, key, ca] =
+                    [&files.certificate, &files.key, &files.ca].map(|path| plain(path));
                 let values = || {
                     json!({
                         "name": name,
-                        "certificate": files.certificate,
-                        "key": files.key,
-                        "ca": files.ca,
+                        "certificate": certificate,
+                        "key": key,
+                        "ca": ca,
                         "sha256": hex::encode(files.fingerprint),
                     })
                 };
                 let text = || {
                     format!(
                         "{name} may call the node. Give it these files, by a way only it can read:\n  {}\n  {}\n  {}",
-                        files.certificate.display(),
-                        files.key.display(),
-                        files.ca.display()
+                        certificate.display(),
+                        key.display(),
+                        ca.display()
                     )
                 };
                 out.result(values, text)?;
@@ -117,7 +119,7 @@ impl Command {
                         table.row([client.name, added, revoked.unwrap_or_default(), sha256]);
                     }
                 }
-                out.text(table.to_string().trim_end())?;
+                out.text(table)?;
             }
         }
         Ok(Exit::Done)
@@ -151,6 +153,11 @@ async fn open(config: &Config) -> Result<Store> {
         ),
         error => anyhow::Error::new(error),
     })
+}
+
+/// Without the `.` that a relative data folder leaves in the middle.
+fn plain(path: &Path) -> PathBuf {
+    path.components().collect()
 }
 
 fn now_ms() -> i64 {

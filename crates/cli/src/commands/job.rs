@@ -264,7 +264,7 @@ async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
             job.created_at.clone(),
         ]);
     }
-    out.text(table.to_string().trim_end())?;
+    out.text(table)?;
     Ok(Exit::Done)
 }
 

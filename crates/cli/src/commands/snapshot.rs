@@ -104,7 +104,7 @@ impl Command {
                         out.result(|| json::snapshot(snapshot), String::new)?;
                     }
                 } else {
-                    out.text(table(&snapshots).to_string().trim_end())?;
+                    out.text(table(&snapshots))?;
                 }
                 Ok(exit(&snapshots))
             }
