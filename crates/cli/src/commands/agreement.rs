@@ -75,6 +75,10 @@ pub enum Command {
         #[command(flatten)]
         connection: Connection,
     },
+    #[allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "a TOML table in a help text, not a link"
+    )]
     /// Print our own [[party]] block, for a draft that the partner writes
     Party {
         #[command(flatten)]

@@ -74,7 +74,7 @@ fn free_addresses<const N: usize>() -> std::io::Result<[SocketAddr; N]> {
 }
 
 impl Agency {
-    /// Starts the node of a folder that [`init`] made, and waits until it answers. Dropping the agency kills its node;
+    /// Starts the node of a folder that [`init()`] made, and waits until it answers. Dropping the agency kills its node;
     /// with `outlive` it can be [released](Agency::release).
     ///
     /// # Errors
