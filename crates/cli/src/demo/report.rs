@@ -50,6 +50,8 @@ pub struct Flight {
     pub passengers: u64,
     /// Passengers on the right list.
     pub listed: u64,
+    /// Passengers that hit in at least one way.
+    pub found: u64,
     /// Whether everybody's listing is known.
     pub known: bool,
     /// Found against expected, each kind of each passenger counted.
@@ -114,6 +116,7 @@ impl Report {
             "flight": {
                 "passengers": self.flight.passengers,
                 "listed": self.flight.listed,
+                "found": self.flight.found,
                 "hits": self.flight.score.hits,
                 "missed": self.flight.known.then_some(self.flight.score.missed),
                 "false_hits": self.flight.known.then_some(self.flight.score.false_hits),
@@ -212,24 +215,19 @@ impl Report {
 impl Flight {
     fn text(&self) -> String {
         let time = format!("{:.0} ms at the caller", self.time.as_secs_f64() * 1e3);
-        let passengers = format!(
-            "{} passengers, {} listed",
-            count(self.passengers),
-            count(self.listed)
-        );
+        let (passengers, found) = (count(self.passengers), count(self.found));
         if self.known {
-            let Score {
-                hits,
-                missed,
-                false_hits,
-            } = self.score;
-            format!("{passengers}: {hits} hits found, {missed} missed, {false_hits} false; {time}")
-        } else {
+            let (
+                listed,
+                Score {
+                    missed, false_hits, ..
+                },
+            ) = (count(self.listed), self.score);
             format!(
-                "{} invented passengers: {} hits; {time}",
-                count(self.passengers),
-                self.score.hits
+                "{passengers} passengers, {listed} listed: {found} found, {missed} missed, {false_hits} false; {time}"
             )
+        } else {
+            format!("{passengers} invented passengers: {found} found; {time}")
         }
     }
 }
@@ -267,6 +265,7 @@ mod tests {
             flight: Flight {
                 passengers: 300,
                 listed: 6,
+                found: 6,
                 known: score.is_some(),
                 score: flight,
                 time: Duration::from_millis(42),

@@ -90,6 +90,11 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
         })
         .collect();
     let flight_score = Score::of(&found, &expected);
+    let flight_found = found
+        .iter()
+        .map(|(passenger, ..)| passenger)
+        .collect::<BTreeSet<_>>()
+        .len() as u64;
 
     let intersect = phases
         .time("intersect", "comparing the lists", intersect(&left, right.id))
@@ -135,6 +140,7 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
                 .iter()
                 .filter(|passenger| passenger.right_id.is_some())
                 .count() as u64,
+            found: flight_found,
             known: lists.truth.is_some(),
             score: flight_score,
             time: flight_time,
