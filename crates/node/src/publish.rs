@@ -218,7 +218,7 @@ async fn attempt(
         let tags = evaluate_own(state, &key, &page.untagged).await?;
         publication.add_tags(&tags).await?;
         evaluated += tags.len() as u64;
-        progress(publication.totals().identifiers);
+        progress(publication.identifiers());
         let adds: Vec<Tag> = tags.iter().map(|kept| kept.tag).chain(page.adds).collect();
         if new_base {
             removed.extend(page.removes);
@@ -253,7 +253,7 @@ async fn attempt(
             cursor = Some(last.blind_index);
             let stay = page
                 .iter()
-                .filter(|own| !own.is_padding && removed.binary_search(&own.tag).is_err());
+                .filter(|own| removed.binary_search(&own.tag).is_err());
             send(
                 &changes,
                 Changes {
@@ -305,7 +305,7 @@ async fn attempt(
     };
     let signed =
         SignedManifest::sign(manifest, &state.identity.signing).map_err(|error| tagset_fault(&error))?;
-    let identifiers = publication.totals().identifiers;
+    let identifiers = publication.identifiers();
     // First the database: should we be stopped here, the next start installs what it says.
     publication.commit(signed.note(), state.now_ms()).await?;
     let snapshot = {

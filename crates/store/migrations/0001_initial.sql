@@ -171,19 +171,16 @@ BEGIN DELETE FROM scope_key WHERE scope_id = new.id; END;
 
 -- ---------------------------------------------------------------- tags and snapshots
 
--- Tags of our own identifiers under an owner scope's key, and the padding published with them.
+-- Tags of our own identifiers under an owner scope's key. The padding published with them is derived from a seed.
 -- Published: added_in <= latest served version, and removed_in is null or later than it.
 CREATE TABLE own_tag (
     scope_id    INTEGER NOT NULL REFERENCES scope (id),
-    -- For padding: the tag itself.
     blind_index BLOB NOT NULL CHECK (length(blind_index) = 16),
     tag         BLOB NOT NULL CHECK (length(tag) = 16),
-    is_padding  INTEGER NOT NULL CHECK (is_padding IN (0, 1)),
     added_in    INTEGER,
     removed_in  INTEGER,
     PRIMARY KEY (scope_id, blind_index)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX own_tag_padding ON own_tag (scope_id) WHERE is_padding = 1;
 
 CREATE TABLE snapshot_served (
     scope_id     INTEGER NOT NULL REFERENCES scope (id),

@@ -66,7 +66,7 @@ pub(crate) struct Inner {
     pub(crate) publishing: Claims<ScopeId>,
     pub(crate) purge: tokio::sync::Mutex<PurgeRun>,
     /// Held as long as the store is open, so that no second process opens it.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 /// Whether erased bytes are also gone from the write-ahead log.
@@ -106,17 +106,25 @@ impl Store {
                 importing: Claims::new(),
                 publishing: Claims::new(),
                 purge: tokio::sync::Mutex::default(),
-                _lock: lock,
+                lock: Mutex::new(Some(lock)),
             }),
         };
         store.abort_abandoned_imports().await?;
         Ok(store)
     }
 
-    /// Waits for what is running, then closes all connections and empties the log.
+    /// Waits for what is running, then closes all connections, empties the log and lets another process open the
+    /// file, whoever still holds a clone of this handle: its calls fail with [`StoreError::Database`].
     pub async fn close(&self) {
         self.inner.reader.close().await;
         self.inner.writer.close().await;
+        drop(
+            self.inner
+                .lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 
     /// Seals the data key under another master key. Nothing else needs to be sealed again. When this returns, the

@@ -61,14 +61,14 @@ pub use lists::{ImportInfo, ImportState, List, ListStats};
 pub use log::{Direction, Exchange, Incident, VerdictCounts};
 pub use matches::{JobMatch, NewMatch, UnknownCount};
 pub use migrate::SCHEMA_VERSION;
-pub use publication::{Publication, PublicationPage, PublicationTotals};
+pub use publication::{Publication, PublicationPage};
 pub use purge::Purged;
 pub use record_rows::{IdentifierRow, NewRecord};
 pub use records::{IndexedIdentifier, MAX_UPSERT, Record, RecordRef, Selection};
 pub use scopes::{NewScope, NewScopeRole, Scope, ScopeRole, ScopeStatus};
 pub use seal::MasterKey;
 pub use snapshots::Snapshot;
-pub use tags::{KeptTag, OwnTag};
+pub use tags::KeptTag;
 pub use types::{BlindIndex, ImportId, JobId, ListId, RecordId, ScopeId, Tag};
 
 /// The result of everything this crate does.

@@ -30,12 +30,10 @@ pub struct Publication {
     /// The lists and tags as they were at the beginning: a connection of its own, in one read transaction.
     view: SqliteConnection,
     cursor: Option<BlindIndex>,
-    /// Padding up to here was removed.
-    padding_cursor: Option<BlindIndex>,
     ended: bool,
     /// Handed out to be evaluated, not yet given back.
     missing: BTreeSet<BlindIndex>,
-    totals: PublicationTotals,
+    identifiers: u64,
     _claim: Claim<ScopeId>,
 }
 
@@ -51,15 +49,6 @@ pub struct PublicationPage {
     pub removes: Vec<Tag>,
 }
 
-/// How large the version is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PublicationTotals {
-    /// Tags of identifiers.
-    pub identifiers: u64,
-    /// Padding.
-    pub padding: u64,
-}
-
 impl Store {
     /// Begins the next version of a scope: that after the latest served, or 1. One publication of a scope at a time.
     ///
@@ -73,15 +62,8 @@ impl Store {
                 .bind(scope.0)
                 .fetch_one(&self.inner.reader)
                 .await?;
-        self.settle_padding(scope, latest).await?;
         let mut view = self.inner.reader.connect_options().connect().await?;
         sqlx::raw_sql("BEGIN").execute(&mut view).await?;
-        let padding: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM own_tag INDEXED BY own_tag_padding WHERE scope_id = ? AND is_padding = 1",
-        )
-        .bind(scope.0)
-        .fetch_one(&mut view)
-        .await?;
         let corrupt = |_| StoreError::Corrupt {
             what: "snapshot_served.version",
         };
@@ -92,13 +74,9 @@ impl Store {
             version: u64::try_from(latest).map_err(corrupt)? + 1,
             view,
             cursor: None,
-            padding_cursor: None,
             ended: false,
             missing: BTreeSet::new(),
-            totals: PublicationTotals {
-                identifiers: 0,
-                padding: u64::try_from(padding).map_err(corrupt)?,
-            },
+            identifiers: 0,
             _claim: claim,
         })
     }
@@ -110,9 +88,9 @@ impl Publication {
         self.version
     }
 
-    /// The size as far as it has come; final once the last page was taken and the padding set.
-    pub fn totals(&self) -> PublicationTotals {
-        self.totals
+    /// How many distinct identifiers it holds as far as it has come; final once the last page was taken.
+    pub fn identifiers(&self) -> u64 {
+        self.identifiers
     }
 
     /// The next piece, of at most `limit` identifiers each of what is visible and of what was published; `None`
@@ -154,7 +132,7 @@ impl Publication {
             };
             let index = if order.is_le() { visible.next() } else { None };
             let row = if order.is_ge() { known.next() } else { None };
-            self.totals.identifiers += u64::from(index.is_some());
+            self.identifiers += u64::from(index.is_some());
             self.decide(index, row, &mut marks, &mut page);
         }
         self.write(&marks).await?;
@@ -175,62 +153,11 @@ impl Publication {
                 what: "identifier that waits for a tag",
             });
         }
-        let rows: Vec<_> = tags
-            .iter()
-            .map(|kept| (kept.blind_index.0, kept.tag, false))
-            .collect();
-        self.insert_added(&rows).await?;
+        self.insert_added(tags).await?;
         for kept in tags {
             self.missing.remove(&kept.blind_index);
         }
         Ok(())
-    }
-
-    /// Adds padding: tags of no identifier, drawn at random by the caller.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn add_padding(&mut self, tags: &[Tag]) -> Result<()> {
-        let rows: Vec<_> = tags.iter().map(|tag| (*tag, *tag, true)).collect();
-        self.insert_added(&rows).await?;
-        self.totals.padding += tags.len() as u64;
-        Ok(())
-    }
-
-    /// Removes up to `count` tags of the padding published before, and returns them: they belong to the removals.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn remove_padding(&mut self, count: u64) -> Result<Vec<Tag>> {
-        let mut removed: Vec<Tag> = Vec::new();
-        while (removed.len() as u64) < count {
-            let limit = (count - removed.len() as u64).min(TAG_BATCH as u64);
-            let mut tx = self.store.begin("own_tag.remove_padding").await?;
-            let rows = sqlx::query(
-                "UPDATE own_tag SET removed_in = ?2 WHERE scope_id = ?1 AND blind_index IN (
-                     SELECT blind_index FROM own_tag INDEXED BY own_tag_padding
-                     WHERE scope_id = ?1 AND is_padding = 1 AND blind_index > ?4 AND added_in < ?2
-                       AND removed_in IS NULL ORDER BY blind_index LIMIT ?3)
-                 RETURNING tag",
-            )
-            .bind(self.scope.0)
-            .bind(to_sql(self.version))
-            .bind(to_sql(limit))
-            .bind(after(self.padding_cursor))
-            .fetch_all(&mut *tx)
-            .await?;
-            for row in &rows {
-                let tag = row.bytes("tag")?;
-                removed.push(tag);
-                self.padding_cursor = self.padding_cursor.max(Some(BlindIndex(tag)));
-            }
-            tx.commit().await?;
-            if rows.is_empty() {
-                break;
-            }
-        }
-        self.totals.padding -= removed.len() as u64;
-        Ok(removed)
     }
 
     /// Makes the version the one that is served. Its segments must be on disk before.
@@ -315,7 +242,7 @@ impl Publication {
         let rows = sqlx::query(
             "SELECT blind_index, tag, removed_in IS NOT NULL AS removed_mark,
                     coalesce(added_in <= ?3, 0) AND (removed_in IS NULL OR removed_in > ?3) AS published
-             FROM own_tag WHERE scope_id = ?1 AND blind_index > ?2 AND is_padding = 0
+             FROM own_tag WHERE scope_id = ?1 AND blind_index > ?2
              ORDER BY blind_index LIMIT ?4",
         )
         .bind(self.scope.0)
@@ -389,27 +316,19 @@ impl Publication {
         Ok(())
     }
 
-    async fn insert_added(&self, rows: &[([u8; 16], Tag, bool)]) -> Result<()> {
-        for batch in rows.chunks(TAG_BATCH) {
+    async fn insert_added(&self, tags: &[KeptTag]) -> Result<()> {
+        for batch in tags.chunks(TAG_BATCH) {
             let mut tx = self.store.begin("own_tag.add").await?;
-            let columns = "INSERT INTO own_tag (scope_id, blind_index, tag, is_padding, added_in)";
+            let columns = "INSERT INTO own_tag (scope_id, blind_index, tag, added_in)";
             // The row may have come from `insert_own_tags` since the view was opened.
             let conflict = "ON CONFLICT (scope_id, blind_index) DO UPDATE SET added_in = excluded.added_in";
-            insert_many(
-                &mut tx,
-                columns,
-                5,
-                conflict,
-                batch,
-                |query, (index, tag, is_padding)| {
-                    query
-                        .bind(self.scope.0)
-                        .bind(index.as_slice())
-                        .bind(tag.as_slice())
-                        .bind(*is_padding)
-                        .bind(to_sql(self.version))
-                },
-            )
+            insert_many(&mut tx, columns, 4, conflict, batch, |query, kept| {
+                query
+                    .bind(self.scope.0)
+                    .bind(kept.blind_index.0.as_slice())
+                    .bind(kept.tag.as_slice())
+                    .bind(to_sql(self.version))
+            })
             .await?;
             tx.commit().await?;
         }

@@ -3,23 +3,12 @@
 use crate::records::{
     IndexedIdentifier, RecordRef, Selection, identifiers_sql, open_identifier, records_with,
 };
-use crate::sql::{after, insert_many, json_blind_indexes};
+use crate::sql::{after, insert_many};
 use crate::types::{BlindIndex, Columns, ScopeId, Tag, to_sql};
 use crate::{Result, Store, StoreError};
 
 /// Tags written in one transaction.
 pub(crate) const TAG_BATCH: usize = 4_096;
-
-/// A published tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnTag {
-    /// Its identifier; for padding a cursor only.
-    pub blind_index: BlindIndex,
-    /// The tag.
-    pub tag: Tag,
-    /// Random, of no identifier.
-    pub is_padding: bool,
-}
 
 /// A tag of an identifier of ours, under a key of ours or of a partner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,13 +57,12 @@ impl Store {
     pub async fn insert_own_tags(&self, scope: ScopeId, tags: &[KeptTag]) -> Result<()> {
         for batch in tags.chunks(TAG_BATCH) {
             let mut tx = self.begin("own_tag.insert").await?;
-            let columns = "INSERT OR IGNORE INTO own_tag (scope_id, blind_index, tag, is_padding)";
-            insert_many(&mut tx, columns, 4, "", batch, |query, kept| {
+            let columns = "INSERT OR IGNORE INTO own_tag (scope_id, blind_index, tag)";
+            insert_many(&mut tx, columns, 3, "", batch, |query, kept| {
                 query
                     .bind(scope.0)
                     .bind(kept.blind_index.0.as_slice())
                     .bind(kept.tag.as_slice())
-                    .bind(false)
             })
             .await?;
             tx.commit().await?;
@@ -82,7 +70,7 @@ impl Store {
         Ok(())
     }
 
-    /// A page of all tags in a published version, padding included, after `cursor`: what a whole new segment is
+    /// A page of all tags of identifiers in a published version, after `cursor`: what a whole new segment is
     /// built from. Only the latest version can be asked for: earlier ones are not remembered.
     ///
     /// # Errors
@@ -93,7 +81,7 @@ impl Store {
         version: u64,
         cursor: Option<BlindIndex>,
         limit: u32,
-    ) -> Result<Vec<OwnTag>> {
+    ) -> Result<Vec<KeptTag>> {
         let mut view = self.inner.reader.begin().await?;
         let latest: Option<i64> =
             sqlx::query_scalar("SELECT max(version) FROM snapshot_served WHERE scope_id = ?")
@@ -106,7 +94,7 @@ impl Store {
             });
         }
         let rows = sqlx::query(
-            "SELECT blind_index, tag, is_padding FROM own_tag
+            "SELECT blind_index, tag FROM own_tag
              WHERE scope_id = ?1 AND blind_index > ?2 AND added_in <= ?3 AND (removed_in IS NULL OR removed_in > ?3)
              ORDER BY blind_index LIMIT ?4",
         )
@@ -116,17 +104,16 @@ impl Store {
         .bind(limit)
         .fetch_all(&mut *view)
         .await?;
-        let own_tag = |row: &sqlx::sqlite::SqliteRow| {
-            Ok(OwnTag {
+        let kept_tag = |row: &sqlx::sqlite::SqliteRow| {
+            Ok(KeptTag {
                 blind_index: BlindIndex(row.bytes("blind_index")?),
                 tag: row.bytes("tag")?,
-                is_padding: row.flag("is_padding")?,
             })
         };
-        rows.iter().map(own_tag).collect()
+        rows.iter().map(kept_tag).collect()
     }
 
-    /// The visible records of an offer's lists behind a tag of the scope: none for padding, for a foreign tag, and
+    /// The visible records of an offer's lists behind a tag of the scope: none for a foreign tag, and
     /// once the record is gone.
     ///
     /// Reads all tags of the scope (about a second for ten million): a person asks for this, about one tag. An
@@ -141,12 +128,11 @@ impl Store {
         tag: &Tag,
     ) -> Result<Vec<RecordRef>> {
         let mut view = self.inner.reader.begin().await?;
-        let row =
-            sqlx::query("SELECT blind_index FROM own_tag WHERE scope_id = ? AND tag = ? AND is_padding = 0")
-                .bind(scope.0)
-                .bind(tag.as_slice())
-                .fetch_optional(&mut *view)
-                .await?;
+        let row = sqlx::query("SELECT blind_index FROM own_tag WHERE scope_id = ? AND tag = ?")
+            .bind(scope.0)
+            .bind(tag.as_slice())
+            .fetch_optional(&mut *view)
+            .await?;
         let Some(row) = row else { return Ok(Vec::new()) };
         let blind_index = BlindIndex(row.bytes("blind_index")?);
         let mut records = records_with(&mut view, selection.kind, blind_index).await?;
@@ -154,54 +140,5 @@ impl Store {
             selection.lists.contains(&record.list) && (selection.variants || !record.variant)
         });
         Ok(records)
-    }
-
-    /// Puts right the padding that a publication which never came to its end left behind, and drops what was
-    /// removed before. Reads beside the writer, writes in small transactions.
-    pub(crate) async fn settle_padding(&self, scope: ScopeId, latest: i64) -> Result<()> {
-        let mut cursor = None;
-        loop {
-            let rows = sqlx::query(
-                "SELECT blind_index, coalesce(added_in > ?3 OR removed_in <= ?3, 0) AS dead
-                 FROM own_tag INDEXED BY own_tag_padding
-                 WHERE scope_id = ?1 AND is_padding = 1 AND blind_index > ?2
-                   AND (added_in > ?3 OR removed_in IS NOT NULL)
-                 ORDER BY blind_index LIMIT ?4",
-            )
-            .bind(scope.0)
-            .bind(after(cursor))
-            .bind(latest)
-            .bind(TAG_BATCH as i64)
-            .fetch_all(&self.inner.reader)
-            .await?;
-            let (mut dead, mut kept) = (Vec::new(), Vec::new());
-            for row in &rows {
-                let index = BlindIndex(row.bytes("blind_index")?);
-                cursor = Some(index);
-                if row.flag("dead")? { &mut dead } else { &mut kept }.push(index);
-            }
-            if rows.is_empty() {
-                return Ok(());
-            }
-            let mut tx = self.begin("own_tag.settle_padding").await?;
-            for (statement, indexes) in [
-                (
-                    "DELETE FROM own_tag WHERE scope_id = ? AND blind_index IN (SELECT unhex(value) FROM json_each(?))",
-                    dead,
-                ),
-                (
-                    "UPDATE own_tag SET removed_in = NULL
-                     WHERE scope_id = ? AND blind_index IN (SELECT unhex(value) FROM json_each(?))",
-                    kept,
-                ),
-            ] {
-                sqlx::query(statement)
-                    .bind(scope.0)
-                    .bind(json_blind_indexes(&indexes))
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            tx.commit().await?;
-        }
     }
 }

@@ -39,24 +39,21 @@ async fn publish(store: &Store, scope: ScopeId, selection: &Selection) -> Change
     change
 }
 
-/// The tags of the version that is served: of identifiers, and padding.
-async fn served(store: &Store, scope: ScopeId) -> (BTreeSet<Tag>, BTreeSet<Tag>) {
+/// The tags of the version that is served.
+async fn served(store: &Store, scope: ScopeId) -> BTreeSet<Tag> {
+    let (mut tags, mut cursor) = (BTreeSet::new(), None);
     let Some(snapshot) = store.latest_served(scope).await.unwrap() else {
-        return Default::default();
+        return tags;
     };
-    let (mut tags, mut padding, mut cursor) = (BTreeSet::new(), BTreeSet::new(), None);
     loop {
         let page = store
             .published_tags_page(scope, snapshot.version, cursor, 2)
             .await
             .unwrap();
-        let Some(last) = page.last() else {
-            return (tags, padding);
-        };
+        let Some(last) = page.last() else { return tags };
         cursor = Some(last.blind_index);
-        for tag in page {
-            let set = if tag.is_padding { &mut padding } else { &mut tags };
-            assert!(set.insert(tag.tag));
+        for kept in page {
+            assert!(tags.insert(kept.tag));
         }
     }
 }
@@ -92,7 +89,7 @@ async fn what_is_visible_is_published_and_changes_are_deltas() {
     assert_eq!(all.len(), 3);
     let change = publish(&store, scope, &offer).await;
     assert_eq!((&change.adds, change.removes.len()), (&all, 0));
-    assert_eq!(served(&store, scope).await, (all.clone(), BTreeSet::new()));
+    assert_eq!(served(&store, scope).await, all);
     assert_eq!(publish(&store, scope, &offer).await, Change::default());
 
     // A2 stays with record b; A1 goes, C comes.
@@ -106,7 +103,7 @@ async fn what_is_visible_is_published_and_changes_are_deltas() {
     assert_eq!(change.adds, now.difference(&all).copied().collect());
     assert_eq!(change.removes, all.difference(&now).copied().collect());
     assert_eq!((change.adds.len(), change.removes.len()), (1, 1));
-    assert_eq!(served(&store, scope).await.0, now);
+    assert_eq!(served(&store, scope).await, now);
 
     // What was removed and purged may come back.
     purge(&store).await;
@@ -160,15 +157,9 @@ async fn evaluating_ahead_leaves_nothing_to_evaluate_in_the_publication() {
         (0, 50, 0)
     );
     assert_eq!(publication.next_page(1_000).await.unwrap(), None);
-    assert_eq!(
-        publication.totals(),
-        PublicationTotals {
-            identifiers: 50,
-            padding: 0
-        }
-    );
+    assert_eq!(publication.identifiers(), 50);
     publication.commit("m", 1).await.unwrap();
-    assert_eq!(served(&store, scope).await.0, visible(&store, &offer).await);
+    assert_eq!(served(&store, scope).await, visible(&store, &offer).await);
 }
 
 #[tokio::test]
@@ -203,18 +194,18 @@ async fn an_import_during_a_publication_is_in_the_next_version_whole() {
     walk(&mut publication, 4).await;
     publication.commit("m", 1).await.unwrap();
     assert_eq!(
-        served(&store, scope).await.0,
+        served(&store, scope).await,
         before,
         "every record in its old form"
     );
 
     let change = publish(&store, scope, &offer).await;
     assert_eq!((change.adds.len(), &change.removes), (20, &before));
-    assert_eq!(served(&store, scope).await.0, visible(&store, &offer).await);
+    assert_eq!(served(&store, scope).await, visible(&store, &offer).await);
 }
 
 #[tokio::test]
-async fn padding_is_kept_taken_back_and_never_mistaken_for_a_record() {
+async fn a_tag_leads_to_its_records_and_to_no_others() {
     let home = Home::new();
     let store = home.open().await;
     let scope = owner_scope(&store).await;
@@ -224,86 +215,19 @@ async fn padding_is_kept_taken_back_and_never_mistaken_for_a_record() {
         .upsert_records(list, vec![passports("a", &["A"])])
         .await
         .unwrap();
-    let padding: Vec<Tag> = (0..10_u8).map(|n| [n; 16]).collect();
-
-    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
-    walk(&mut publication, 10).await;
-    publication.add_padding(&padding).await.unwrap();
-    assert_eq!(
-        publication.totals(),
-        PublicationTotals {
-            identifiers: 1,
-            padding: 10
-        }
-    );
-    drop(publication);
-    assert_eq!(served(&store, scope).await, Default::default());
-
-    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
-    assert_eq!(
-        publication.totals().padding,
-        0,
-        "padding of a publication that never ended is gone"
-    );
-    walk(&mut publication, 10).await;
-    publication.add_padding(&padding).await.unwrap();
-    publication.commit("m", 1).await.unwrap();
-    assert_eq!(served(&store, scope).await.1, padding.iter().copied().collect());
-
-    // Three go, but the publication never ends; then seven go for good.
-    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
-    assert_eq!(publication.remove_padding(3).await.unwrap().len(), 3);
-    assert_eq!(served(&store, scope).await.1.len(), 10);
-    drop(publication);
-    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
-    assert_eq!(publication.totals().padding, 10);
-    walk(&mut publication, 10).await;
-    let mut removed: BTreeSet<Tag> = publication.remove_padding(4).await.unwrap().into_iter().collect();
-    removed.extend(publication.remove_padding(3).await.unwrap());
-    assert_eq!((removed.len(), publication.totals().padding), (7, 3));
-    publication.commit("m", 1).await.unwrap();
-    let left = served(&store, scope).await.1;
-    assert_eq!(
-        left,
-        padding
-            .iter()
-            .copied()
-            .filter(|tag| !removed.contains(tag))
-            .collect()
-    );
-
-    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
-    assert_eq!(
-        publication.remove_padding(99).await.unwrap().len(),
-        3,
-        "no more than there is"
-    );
-    drop(publication);
+    publish(&store, scope, &offer).await;
     let real = visible(&store, &offer).await.into_iter().next().unwrap();
     let found = store.records_by_tag(scope, &offer, &real).await.unwrap();
     assert_eq!((found.len(), found[0].source_id.as_str()), (1, "a"));
-    for tag in &padding {
-        assert!(store.records_by_tag(scope, &offer, tag).await.unwrap().is_empty());
-    }
+    let none = |found: Vec<RecordRef>| assert!(found.is_empty());
+    none(store.records_by_tag(scope, &offer, &[7; 16]).await.unwrap());
     let elsewhere = Selection {
         lists: vec![],
         ..offer.clone()
     };
-    assert!(
-        store
-            .records_by_tag(scope, &elsewhere, &real)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    none(store.records_by_tag(scope, &elsewhere, &real).await.unwrap());
     store.delete_records(list, &["a".to_owned()]).await.unwrap();
-    assert!(
-        store
-            .records_by_tag(scope, &offer, &real)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    none(store.records_by_tag(scope, &offer, &real).await.unwrap());
 }
 
 /// A publication marks what it removes; if it never ends and the record comes back, the mark must go.
@@ -317,7 +241,7 @@ async fn marks_of_a_publication_that_never_ended_are_put_right() {
     let both = vec![passports("stays", &["S"]), passports("comes back", &["B"])];
     store.upsert_records(list, both.clone()).await.unwrap();
     publish(&store, scope, &offer).await;
-    let before = served(&store, scope).await.0;
+    let before = served(&store, scope).await;
 
     store
         .delete_records(list, &["comes back".to_owned()])
@@ -331,7 +255,7 @@ async fn marks_of_a_publication_that_never_ended_are_put_right() {
     let change = walk(&mut publication, 10).await;
     assert_eq!((change.adds.len(), change.removes.len()), (1, 1));
     drop(publication);
-    assert_eq!(served(&store, scope).await.0, before);
+    assert_eq!(served(&store, scope).await, before);
 
     store
         .delete_records(list, &["goes again".to_owned()])
@@ -339,7 +263,7 @@ async fn marks_of_a_publication_that_never_ended_are_put_right() {
         .unwrap();
     store.upsert_records(list, both).await.unwrap();
     assert_eq!(publish(&store, scope, &offer).await, Change::default());
-    assert_eq!(served(&store, scope).await.0, before);
+    assert_eq!(served(&store, scope).await, before);
     assert_eq!(
         rows(&home, "own_tag").await,
         2,
@@ -457,7 +381,7 @@ proptest! {
                     Step::Publish(limit) => {
                         let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
                         let change = walk(&mut publication, limit).await;
-                        let totals = publication.totals();
+                        let identifiers = publication.identifiers();
                         publication.commit("m", 1).await.unwrap();
                         assert!(change.adds.is_disjoint(&held), "added what was there");
                         assert!(change.removes.is_subset(&held), "removed what was not there");
@@ -465,14 +389,14 @@ proptest! {
                         held.extend(&change.adds);
                         let distinct: BTreeSet<u8> = model.values().flatten().copied().collect();
                         assert_eq!(held.len(), distinct.len());
-                        assert_eq!(totals.identifiers, distinct.len() as u64);
+                        assert_eq!(identifiers, distinct.len() as u64);
                         assert_eq!(&held, &visible(&store, &offer).await);
                     }
                     Step::Purge => {
                         purge(&store).await;
                     }
                 }
-                assert_eq!(&served(&store, scope).await.0, &held);
+                assert_eq!(&served(&store, scope).await, &held);
             }
         });
     }

@@ -469,8 +469,6 @@ async fn everything_can_run_on_any_thread() {
         .await
         .unwrap();
     while send(publication.next_page(1)).await.unwrap().is_some() {}
-    send(publication.add_padding(&[])).await.unwrap();
-    send(publication.remove_padding(1)).await.unwrap();
     send(publication.commit("m", 1)).await.unwrap();
     let _ = send(store.purge_step()).await.unwrap();
     send(store.charge(&[], 1)).await.unwrap();
