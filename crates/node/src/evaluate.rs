@@ -142,8 +142,12 @@ async fn run(
     let store = state.store.clone();
     let mut record = Some(tokio::spawn(async move {
         match store.append_exchange(&exchange).await {
-            // The partner comes back with chunks of the same request.
-            Ok(()) | Err(StoreError::AlreadyExists { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(StoreError::AlreadyExists { .. }) => Err(Fault::invalid(
+                "PEER-011",
+                "request_id",
+                "this request id belongs to another request",
+            )),
             Err(error) => Err(store_fault(&error)),
         }
     }));

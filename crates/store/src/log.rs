@@ -87,10 +87,11 @@ pub struct Incident {
 }
 
 impl Store {
-    /// Records an exchange. Returns when it is on disk.
+    /// Records an exchange. Returns when it is on disk. One that goes on after an interruption (same id, partner,
+    /// scope and stated reasons) stays as first recorded.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyExists`] if the id is taken.
+    /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
     pub async fn append_exchange(&self, exchange: &Exchange) -> Result<()> {
         let [nonce] = self.nonces();
         let seal = |text: &Zeroizing<String>| {
@@ -100,10 +101,10 @@ impl Store {
         };
         let case_reference = exchange.case_reference.as_ref().map(seal).transpose()?;
         let mut tx = self.begin("exchange.append").await?;
-        sqlx::query(
+        let inserted = sqlx::query(
             "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis,
                                    case_reference_sealed, elements, hits, no_hits, unknowns)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         )
         .bind(exchange.id.as_bytes().as_slice())
         .bind(exchange.at_ms)
@@ -120,6 +121,23 @@ impl Store {
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
+        if inserted.rows_affected() == 0 {
+            let same: bool = sqlx::query_scalar(
+                "SELECT direction = ?2 AND partner = ?3 AND scope_id IS ?4 AND purpose = ?5 AND legal_basis = ?6
+                 FROM exchange WHERE id = ?1",
+            )
+            .bind(exchange.id.as_bytes().as_slice())
+            .bind(exchange.direction.as_str())
+            .bind(exchange.partner.as_str())
+            .bind(exchange.scope.map(|scope| scope.0))
+            .bind(exchange.purpose.as_str())
+            .bind(exchange.legal_basis.as_str())
+            .fetch_one(&mut *tx)
+            .await?;
+            if !same {
+                return Err(StoreError::AlreadyExists { what: "exchange" });
+            }
+        }
         tx.commit().await
     }
 

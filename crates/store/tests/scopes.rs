@@ -325,10 +325,29 @@ async fn the_record_of_what_happened_is_only_added_to() {
     for n in 1..=3 {
         store.append_exchange(&exchange(n)).await.unwrap();
     }
-    assert!(matches!(
-        store.append_exchange(&exchange(1)).await,
-        Err(StoreError::AlreadyExists { .. })
-    ));
+    let later = Exchange {
+        at_ms: 99,
+        elements: 5,
+        ..exchange(1)
+    };
+    store.append_exchange(&later).await.expect("it goes on");
+    for foreign in [
+        Exchange {
+            partner: "agency-c".to_owned(),
+            ..exchange(1)
+        },
+        Exchange {
+            purpose: "other".to_owned(),
+            ..exchange(1)
+        },
+        Exchange {
+            direction: Direction::Asked,
+            ..exchange(1)
+        },
+    ] {
+        let taken = store.append_exchange(&foreign).await;
+        assert!(matches!(taken, Err(StoreError::AlreadyExists { .. })));
+    }
     assert_eq!(
         store.exchanges(None, 2).await.unwrap(),
         [exchange(3), exchange(2)]

@@ -242,9 +242,15 @@ async fn a_chunk_sent_again_is_charged_once_and_answered_under_the_same_key() {
         (refused.rule.as_str(), refused.field.as_deref()),
         ("AGR-114", Some("scope.epoch"))
     );
-    // Under the new epoch's name it is another request, under another key, and charged there.
+    // In the new epoch it would be another request, and the record has no place for two under one id.
     hostile.scope.epoch = 1;
-    let answer = elements(hostile.one(1, chunk(0, blinded.elements())).await);
+    let refused = hostile
+        .send(hostile.open(1), vec![chunk(0, blinded.elements())])
+        .await
+        .expect_err("another request");
+    assert_eq!(view(refused).rule, "PEER-011");
+    // Under an id of its own it is answered under another key, and charged there.
+    let answer = elements(hostile.one(2, chunk(0, blinded.elements())).await);
     assert_ne!(answer, first);
     assert_eq!(hostile.charged().await, 16, "of the new epoch");
 }
