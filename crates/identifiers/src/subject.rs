@@ -75,7 +75,7 @@ pub enum BirthDate {
         /// 1–12.
         month: u8,
     },
-    /// Year only, or a full date the source itself calls approximate (`circa`): then only its year counts.
+    /// Year only: day and month are unknown.
     Year {
         /// Four-digit year.
         year: i16,

@@ -16,6 +16,13 @@ pub struct Busy {
     pub retry_after: Duration,
 }
 
+/// How long this thread has run on a processor: what work costs, however many others want the same cores.
+#[must_use]
+pub fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// Who waits for the result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Priority {

@@ -1,7 +1,7 @@
 //! The owner's side of a query: admit, charge, evaluate, prove.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use concordat_oprf::EvaluateError;
 use concordat_store::{Budget, Charge, ChargeOutcome, Direction, Exchange, Quota, StoreError};
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::agreement::{Offer, purpose_name};
 use crate::book::{Entry, store_fault};
-use crate::compute::{Busy, Priority};
+use crate::compute::{Busy, Priority, thread_time};
 use crate::keys::OwnKey;
 use crate::state::State;
 
@@ -281,10 +281,10 @@ async fn evaluate(
     let mut rng = state.entropy.rng();
     let key = Arc::clone(&admitted.key);
     let work = move || {
-        let start = Instant::now();
+        let start = thread_time();
         key.pair
             .blind_evaluate(&chunk.elements, &mut rng)
-            .map(|evaluation| (evaluation, start.elapsed()))
+            .map(|evaluation| (evaluation, thread_time() - start))
     };
     match state.compute.run(admitted.priority, work).await {
         Ok(Ok((evaluation, time))) => Ok(evaluate_response::Message::Chunk(EvaluatedChunk {

@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
 use crate::chunk::{Answer, CanarySeeds, ChunkFault, ChunkInput, PreparedChunk, Tag};
-use crate::compute::{Compute, Priority};
+use crate::compute::{Compute, Priority, thread_time};
 use crate::partner::Partner;
 
 /// Tells which tags the partner's snapshot holds.
@@ -211,10 +211,10 @@ impl Exchange {
         let index = chunk.index;
         let (client, canaries) = (self.client.clone(), self.canaries.clone());
         let work = move || {
-            let start = Instant::now();
+            let start = thread_time();
             chunk
                 .prepare(&client, &canaries)
-                .map(|prepared| (prepared, start.elapsed()))
+                .map(|prepared| (prepared, thread_time() - start))
         };
         let result = match self.compute.run(self.priority, work).await {
             Ok(Ok(prepared)) => Ok(prepared),
@@ -277,12 +277,12 @@ impl Exchange {
         running.stats.partner_evaluate += Duration::from_micros(answer.evaluate_us);
         let (compute, priority, contains) = (self.compute.clone(), self.priority, Arc::clone(&self.contains));
         let work = move || {
-            let start = Instant::now();
+            let start = thread_time();
             let mut lookup = Duration::ZERO;
             let result = chunk.finish(&answer.elements, &answer.proof, |tags| {
-                let start = Instant::now();
+                let start = thread_time();
                 let found = contains(tags);
-                lookup = start.elapsed();
+                lookup = thread_time() - start;
                 found
             });
             let fault = |reason, detail| Failure {
@@ -290,7 +290,7 @@ impl Exchange {
                 ..Failure::new(reason, detail)
             };
             match result {
-                Ok(answers) => Ok((answers, start.elapsed().saturating_sub(lookup), lookup)),
+                Ok(answers) => Ok((answers, thread_time() - start - lookup, lookup)),
                 Err(ChunkFault::Proof) => Err(fault(
                     UnknownReason::ProofFailed,
                     "the partner's proof does not hold under the pinned key",

@@ -251,9 +251,7 @@ async fn attempt(
                 .await?;
             let Some(last) = page.last() else { break };
             cursor = Some(last.blind_index);
-            let stay = page
-                .iter()
-                .filter(|own| removed.binary_search(&own.tag).is_err());
+            let stay = page.iter().filter(|own| removed.binary_search(&own.tag).is_err());
             send(
                 &changes,
                 Changes {
