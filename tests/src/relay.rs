@@ -66,17 +66,13 @@ impl Relay {
         let (lies, heard) = (Arc::<Mutex<Lies>>::default(), Arc::<Mutex<Vec<u8>>>::default());
         let pins = Pins::default();
         let pin = asker.identity().peer.pin().expect("a pin");
-        pins.replace([(pin, asker.id.clone())].into());
+        pins.replace([pin].into());
         let config = tls::peer_server(&owner.identity().peer, pins).expect("TLS");
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .expect("a port");
         let stop = CancellationToken::new();
-        let caller = asker.id.clone();
-        let identify = move |_| {
-            let caller = caller.clone();
-            async move { Some(Caller::Partner(caller)) }
-        };
+        let identify = move |_| async move { Some(Caller::Partner(pin)) };
         let connections = listen::accept_tls(listener, config, identify, stop.clone());
         let partner =
             Partner::new(&owner.party_at(owner.peer_port), &asker.identity().peer).expect("credentials");

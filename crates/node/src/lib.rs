@@ -15,6 +15,7 @@ pub mod config;
 pub mod entropy;
 pub mod evaluate;
 pub mod exchange;
+pub mod fairness;
 pub mod fetch;
 pub mod held;
 pub mod identity;

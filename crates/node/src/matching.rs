@@ -22,6 +22,9 @@ use crate::exchange::{Exchange, Failure, Stats, late};
 use crate::held::{HeldScope, lookup_of};
 use crate::state::State;
 
+/// How far apart the clocks of two nodes may be, in seconds. A snapshot from further ahead would stay young too long.
+pub const CLOCKS_APART_S: i64 = 300;
+
 /// A query's context, checked.
 #[derive(Clone, Debug)]
 pub struct Context {
@@ -265,11 +268,15 @@ fn routes(state: &State, partners: &[String], context: &Context) -> Result<Vec<R
     let mut routes = Vec::new();
     let entries = state.book.all();
     for (index, partner) in partners.iter().enumerate() {
-        if !entries.iter().any(|entry| entry.partner.id == *partner) {
+        let may_ask = |entry: &Arc<Entry>| {
+            let offers = &entry.agreement.offers;
+            entry.partner.id == *partner && offers.iter().any(|offer| offer.requester == state.us())
+        };
+        if !entries.iter().any(may_ask) {
             return Err(Fault::invalid(
                 "QRY-004",
                 format!("partners[{index}]"),
-                "no agreement with this partner",
+                "there is no agreement under which we may ask this partner",
             ));
         }
     }
@@ -539,6 +546,16 @@ pub async fn usable_scope(
         summary.max_age_s = u64::from(manifest.max_age_seconds).min(offer.max_age_s);
         summary.snapshot_version = manifest.version;
         let age = now.as_second() - manifest.as_of.as_second();
+        if age < -CLOCKS_APART_S {
+            best = Failure::new(
+                UnknownReason::SnapshotStale,
+                format!(
+                    "the partner's snapshot claims to be of {}, which is yet to come: one of the two clocks is wrong",
+                    manifest.as_of
+                ),
+            );
+            continue;
+        }
         if age > i64::try_from(summary.max_age_s).unwrap_or(i64::MAX) {
             best = Failure::new(
                 UnknownReason::SnapshotStale,

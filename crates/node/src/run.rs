@@ -27,6 +27,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::fairness::Fairness;
 use crate::identity::{Identity, IdentityError, parse_master_key};
 use crate::listen::{self, Caller, Connection};
 use crate::matching_service::Matching;
@@ -165,6 +166,7 @@ impl Node {
             store,
             clock: outside.clock,
             entropy: outside.entropy,
+            fairness: Fairness::new(compute.threads() + config.compute.queue_chunks),
             compute,
             book,
             own_keys: Default::default(),
@@ -181,7 +183,7 @@ impl Node {
             let pins = pins.clone();
             async move {
                 tls::spki_pin(&certificate)
-                    .and_then(|pin| pins.partner(&pin))
+                    .filter(|pin| pins.contains(pin))
                     .map(Caller::Partner)
             }
         };

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::fairness::Fairness;
 use crate::held::HeldScopes;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
@@ -34,6 +35,8 @@ pub struct State {
     pub entropy: Entropy,
     /// Threads for arithmetic.
     pub compute: Compute,
+    /// What each partner may take of it.
+    pub fairness: Fairness,
     /// Agreements and partners.
     pub book: Book,
     /// Keys of scopes we own.

@@ -5,7 +5,7 @@
 //! nothing: a key is valid as long as the agreement is. Our own systems use certificates of the node's own authority,
 //! each of which must also be on the node's list of clients.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, RwLock};
 
@@ -94,21 +94,20 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 
 /// The pins of all partners whose agreements we signed, kept up to date while the node runs.
 #[derive(Clone, Default)]
-pub struct Pins(Arc<RwLock<HashMap<SpkiPin, String>>>);
+pub struct Pins(Arc<RwLock<HashSet<SpkiPin>>>);
 
 impl Pins {
     /// Replaces all pins.
-    pub fn replace(&self, pins: HashMap<SpkiPin, String>) {
+    pub fn replace(&self, pins: HashSet<SpkiPin>) {
         *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = pins;
     }
 
-    /// Whose key this is.
-    pub fn partner(&self, pin: &SpkiPin) -> Option<String> {
+    /// Whether some agreement pins this key. Which one, and what it permits, is looked up for each call.
+    pub fn contains(&self, pin: &SpkiPin) -> bool {
         self.0
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(pin)
-            .cloned()
+            .contains(pin)
     }
 }
 
@@ -273,9 +272,10 @@ impl ClientCertVerifier for PinnedClient {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let pin = spki_pin(end_entity).ok_or(CertificateError::BadEncoding)?;
-        match self.pins.partner(&pin) {
-            Some(_) => Ok(ClientCertVerified::assertion()),
-            None => Err(CertificateError::ApplicationVerificationFailure.into()),
+        if self.pins.contains(&pin) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
         }
     }
 

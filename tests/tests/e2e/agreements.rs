@@ -3,7 +3,7 @@
 use concordat_note::{Note, SigningKey};
 use concordat_tests::{Agency, OWNER, Pair, Terms};
 use concordat_wire::FaultView;
-use concordat_wire::v1::{ResumeRequest, SuspendRequest, agreement::Status};
+use concordat_wire::v1::{GetScopeKeyRequest, ResumeRequest, Scope, SuspendRequest, agreement::Status};
 use tonic::Code;
 
 async fn two() -> (Agency, Agency, String) {
@@ -255,5 +255,62 @@ async fn an_agreement_survives_a_restart_and_a_partner_that_was_away() {
     assert_eq!(
         owner.agreement("aa-bb-2026").await.expect("known").digest,
         proposed.digest
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_opens_only_the_agreements_that_pin_it() {
+    let old = Pair::with(Terms::default(), vec![]).await;
+    let owner = &old.owner;
+    // The same agency with new keys, the old ones being lost to a thief.
+    let renewed = Agency::new("aa-border").await;
+    let terms = Terms {
+        id: "aa-bb-2027".into(),
+        ..Terms::default()
+    };
+    let draft = terms.draft([&renewed.party().await, &owner.party().await]);
+    let proposed = renewed.propose(&draft).await.expect("proposed");
+    assert_eq!(
+        refused(owner.sign(&proposed.note).await),
+        ("AGR-032".into(), "party".into()),
+        "not while the old keys are good"
+    );
+    owner.suspend(&old.agreement).await;
+    let signed = owner.sign(&proposed.note).await.expect("signed");
+    assert_eq!(signed.status(), Status::Active);
+
+    let request = GetScopeKeyRequest {
+        scope: Some(Scope {
+            agreement_id: terms.id.clone(),
+            agreement_digest: signed.digest.clone(),
+            offer_id: "docs".into(),
+            epoch: 0,
+        }),
+    };
+    let mut thief = old.asker.impersonate(owner);
+    assert_eq!(refused(thief.get_scope_key(request.clone()).await).0, "AGR-110");
+    let mut honest = renewed.impersonate(owner);
+    honest
+        .get_scope_key(request)
+        .await
+        .expect("the key that is pinned");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_stands_for_one_agency() {
+    let pair = Pair::with(Terms::default(), vec![]).await;
+    let other = Agency::new("cc-customs").await;
+    let pin = |agency: &Agency| hex::encode(agency.identity().peer.pin().expect("a pin"));
+    let party = other.party().await.replace(&pin(&other), &pin(&pair.asker));
+    let terms = Terms {
+        id: "bb-cc".into(),
+        ..Terms::default()
+    };
+    let draft = terms
+        .draft([&party, &pair.owner.party().await])
+        .replace("requester = \"aa-border\"", "requester = \"cc-customs\"");
+    assert_eq!(
+        refused(pair.owner.propose(&draft).await),
+        ("AGR-033".into(), "party".into())
     );
 }
