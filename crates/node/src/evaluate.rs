@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use concordat_oprf::EvaluateError;
-use concordat_store::{Budget, Charge, ChargeOutcome, Direction, Exchange, Quota, StoreError};
+use concordat_store::{Budget, Charge, ChargeOutcome, Exchange, Quota, StoreError};
 use concordat_wire::v1::{
     ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
     evaluate_request, evaluate_response,
@@ -117,14 +117,12 @@ pub async fn serve(
     let exchange = Exchange {
         id: Uuid::from_bytes(request_id),
         at_ms: state.now_ms(),
-        direction: Direction::Answered,
         partner: entry.partner.id.clone(),
         scope: Some(key.scope),
         purpose: purpose_name(purpose).to_owned(),
         legal_basis: open.legal_basis,
-        case_reference: None,
         elements: announced,
-        verdicts: None,
+        asked: None,
     };
     let admitted = Arc::new(Admitted {
         entry,

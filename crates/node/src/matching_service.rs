@@ -107,8 +107,9 @@ impl MatchingService for Matching {
     async fn r#match(&self, request: Request<MatchRequest>) -> Result<Response<MatchResponse>, Status> {
         let asked = request.get_ref().partner_deadline_ms;
         let deadline = self.deadline(asked, request.metadata());
+        let caller = request.extensions().get().cloned();
         let request = request.into_inner();
-        let context = Context::check(request.context.as_ref())?;
+        let context = Context::check(request.context.as_ref(), caller.as_ref())?;
         check_items(&request.items)?;
         let query = Query {
             context,
@@ -125,6 +126,7 @@ impl MatchingService for Matching {
         &self,
         request: Request<Streaming<MatchStreamRequest>>,
     ) -> Result<Response<Self::MatchStreamStream>, Status> {
+        let caller = request.extensions().get().cloned();
         let mut requests = request.into_inner();
         let first = requests.message().await?.and_then(|request| request.message);
         let Some(match_stream_request::Message::Open(open)) = first else {
@@ -135,7 +137,7 @@ impl MatchingService for Matching {
             )
             .into());
         };
-        let context = Context::check(open.context.as_ref())?;
+        let context = Context::check(open.context.as_ref(), caller.as_ref())?;
         let (state, default) = (Arc::clone(&self.0), self.0.config.matching.partner_deadline_ms);
         let allowed = if open.partner_deadline_ms == 0 {
             default
@@ -175,8 +177,9 @@ impl MatchingService for Matching {
     }
 
     async fn intersect(&self, request: Request<IntersectRequest>) -> Result<Response<Job>, Status> {
+        let caller = request.extensions().get().cloned();
         let request = request.into_inner();
-        let context = Context::check(request.context.as_ref())?;
+        let context = Context::check(request.context.as_ref(), caller.as_ref())?;
         if request.lists.is_empty() {
             return Err(Fault::invalid("QRY-007", "lists", "name one or more of your lists").into());
         }
@@ -217,6 +220,8 @@ impl MatchingService for Matching {
             purpose: purpose_name(context.purpose).to_owned(),
             legal_basis: context.legal_basis,
             case_reference: context.case_reference,
+            officer: context.officer,
+            client: context.client,
             lists: request.lists,
             partner: request.partner_id,
             kinds,

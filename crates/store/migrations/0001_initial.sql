@@ -327,12 +327,17 @@ CREATE TABLE exchange (
     scope_id              INTEGER REFERENCES scope (id),
     purpose               TEXT NOT NULL,
     legal_basis           TEXT NOT NULL,
-    case_reference_sealed BLOB,
     elements              INTEGER NOT NULL,
-    hits                  INTEGER,
-    no_hits               INTEGER,
-    unknowns              INTEGER
+    -- Where we asked: all four; where we were asked: none.
+    query_id              BLOB CHECK (length(query_id) = 16),
+    client                TEXT,
+    officer_sealed        BLOB,
+    case_reference_sealed BLOB,
+    CHECK ((direction = 'asked') = (query_id IS NOT NULL)),
+    CHECK ((query_id IS NULL) = (client IS NULL) AND (client IS NULL) = (officer_sealed IS NULL)
+           AND (officer_sealed IS NULL) = (case_reference_sealed IS NULL))
 ) STRICT;
+CREATE INDEX exchange_query ON exchange (query_id) WHERE query_id IS NOT NULL;
 CREATE TRIGGER exchange_never_changes BEFORE UPDATE ON exchange
 BEGIN SELECT raise(ABORT, 'an exchange never changes'); END;
 CREATE TRIGGER exchange_is_never_deleted BEFORE DELETE ON exchange
