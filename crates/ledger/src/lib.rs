@@ -61,6 +61,8 @@ mod bundle;
 mod bytes;
 mod canonical;
 mod checkpoint;
+#[cfg(test)]
+mod crash_tests;
 mod disk;
 mod entry;
 mod events;

@@ -292,7 +292,8 @@ impl Log {
                 have: self.size(),
             });
         }
-        let root = TileReader::new(&self.folder, kept.size()).root()?;
+        let mut reader = self.reader();
+        let root = reader.root_at(kept.size())?;
         if root != kept.root() {
             return Ok(Extends::Forked { size: kept.size() });
         }
@@ -300,7 +301,7 @@ impl Log {
             return Ok(Extends::Yes);
         }
         // The tiles may have been changed since: the proof ties them to the root that is going to be extended.
-        let proof = self.reader().consistency_proof(kept.size())?;
+        let proof = reader.consistency_proof(kept.size())?;
         let tied = verify_consistency(kept.size(), &root, self.size(), &self.edge.root(), &proof);
         match tied {
             Ok(()) => Ok(Extends::Yes),

@@ -51,8 +51,9 @@ impl Misbehaviour {
         if earlier.size() == later.size() {
             return Ok(Self::same_size(earlier, later));
         }
-        let prefix = TileReader::new(&tiles, earlier.size()).root()?;
-        let proof = TileReader::new(&tiles, later.size()).consistency_proof(earlier.size())?;
+        let mut reader = TileReader::new(tiles, later.size());
+        let prefix = reader.root_at(earlier.size())?;
+        let proof = reader.consistency_proof(earlier.size())?;
         Ok(Self::checked(earlier.clone(), later.clone(), prefix, proof))
     }
 

@@ -73,6 +73,17 @@ impl<S: Source> TileReader<S> {
         self.range(0, self.size)
     }
 
+    /// The root that the log had at `size` entries, computed from its tiles of today.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn root_at(&mut self, size: u64) -> Result<Hash, ReadError> {
+        if size > self.size {
+            return Err(self.out_of_range("such prefix"));
+        }
+        self.range(0, size)
+    }
+
     /// The right edge, to append to. O(log n) files.
     ///
     /// # Errors
@@ -241,5 +252,5 @@ fn damaged(path: TilePath) -> ReadError {
 
 /// The largest power of two smaller than `n`, for `n` above 1.
 fn split(n: u64) -> u64 {
-    n.next_power_of_two() / 2
+    1 << (n - 1).ilog2()
 }
