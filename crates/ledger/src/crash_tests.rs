@@ -13,8 +13,10 @@ use crate::checkpoint::SignedCheckpoint;
 use crate::disk::Disk;
 use crate::folder::Folder;
 use crate::hash::Hash;
-use crate::log::Log;
+use crate::log::{Log, LogError};
 use crate::reader::TileReader;
+use crate::source::Source;
+use crate::tile::CHECKPOINT_PATH;
 
 /// What is on the platters, and what only the cache knows.
 #[derive(Clone, Default)]
@@ -64,7 +66,8 @@ impl Faulty {
             Loss::Power => (state.durable.clone(), state.durable_dirs.clone()),
             Loss::Torn => {
                 let torn = |(path, bytes): (&PathBuf, &Vec<u8>)| {
-                    let whole = state.synced.get(path) == Some(bytes) || state.durable.get(path) == Some(bytes);
+                    let whole =
+                        state.synced.get(path) == Some(bytes) || state.durable.get(path) == Some(bytes);
                     let length = if whole { bytes.len() } else { bytes.len() / 2 };
                     (path.clone(), bytes[..length].to_vec())
                 };
@@ -74,7 +77,10 @@ impl Faulty {
         // A file in a directory that was lost is lost.
         let files: BTreeMap<_, _> = files
             .into_iter()
-            .filter(|(path, _)| path.parent().is_none_or(|dir| dir == Path::new("log") || dirs.contains(dir)))
+            .filter(|(path, _)| {
+                path.parent()
+                    .is_none_or(|dir| dir == Path::new("log") || dirs.contains(dir))
+            })
             .collect();
         Self(Arc::new(Mutex::new(State {
             seen: files.clone(),
@@ -169,7 +175,7 @@ struct Outside {
 }
 
 /// Opens the log and appends up to each size, cosigning in between, as a sequencer does.
-fn work(disk: Faulty, sizes: &[u64], outside: &mut Outside) -> Result<(), crate::log::LogError> {
+fn work(disk: Faulty, sizes: &[u64], outside: &mut Outside) -> Result<(), LogError> {
     let cosigners = [witness().verifier().cosigner()];
     let mut log = Log::open(Folder::on(disk), key().verifier())?;
     // Whoever has the files sees a checkpoint as soon as it has its name.
@@ -183,8 +189,12 @@ fn work(disk: Faulty, sizes: &[u64], outside: &mut Outside) -> Result<(), crate:
         log.write(&batch)?;
         let checkpoint = batch.sign(&key())?;
         let published = log.publish(batch, checkpoint.clone());
+        // A reader may see the new name before it is durable.
+        let seen = log.source().read(CHECKPOINT_PATH).map_err(LogError::Io)?;
+        if seen.as_deref() == Some(checkpoint.to_string().as_bytes()) {
+            outside.shown.push(checkpoint.clone());
+        }
         published?;
-        outside.shown.push(checkpoint.clone());
         let mut cosigned = checkpoint;
         cosigned.cosign(&witness(), 1_795_000_000)?;
         log.cosigned(&cosigned, &cosigners)?;
@@ -199,7 +209,14 @@ fn power_is_cut_at_every_step() {
     let whole = Faulty::default().restarted(Loss::Kill, u64::MAX);
     work(whole.clone(), SIZES, &mut Outside::default()).unwrap();
     let steps = whole.0.lock().unwrap().steps.clone();
-    for name in ["create directory", "write", "sync file", "rename", "sync directory", "remove directory"] {
+    for name in [
+        "create directory",
+        "write",
+        "sync file",
+        "rename",
+        "sync directory",
+        "remove directory",
+    ] {
         assert!(steps.contains(&name), "{name} is a step that is broken");
     }
     assert!(steps.len() > 60, "{}", steps.len());
@@ -247,7 +264,7 @@ fn a_log_in_doubt_does_not_go_on() {
     assert!(log.publish(batch, checkpoint).is_err());
     whole.0.lock().unwrap().steps_left = u64::MAX;
     let other = log.prepare_raw([b"something else".to_vec()]).unwrap();
-    assert!(matches!(log.write(&other), Err(crate::log::LogError::InDoubt)));
+    assert!(matches!(log.write(&other), Err(LogError::InDoubt)));
     let log = Log::open(Folder::on(whole), key().verifier()).unwrap();
     assert_eq!(log.size(), 4);
 }
@@ -284,7 +301,7 @@ fn a_damaged_log_does_not_open() {
     assert!(log.publish(stale, wrong).is_err());
     log.write(&batch).unwrap();
     log.publish(batch, checkpoint.clone()).unwrap();
-    let stale = crate::log::LogError::Stale { batch: 300, log: 301 };
+    let stale = LogError::Stale { batch: 300, log: 301 };
     let again = log.prepare_raw([entry(301)]).unwrap();
     assert!(log.publish(again, checkpoint).is_err());
     assert!(stale.to_string().contains("300"));

@@ -6,8 +6,12 @@
 //! Log::open ─► prepare(leaves) ─► write(&batch) ─► batch.sign(key) ─► publish(batch, checkpoint) ─► cosigned(checkpoint)
 //!              numbers, hashes    tiles durable    a signature         checkpoint durable             cosignatures durable
 //! ```
-//! The checkpoint file is the one commit point. Before it, a crash leaves tiles that no checkpoint speaks of: they are written again, with
-//! the same content or other, when the log goes on. After it, the entries are in the log for ever.
+//! The checkpoint file is the one commit point. Before it, a crash leaves tiles that no checkpoint speaks of: they are written again when
+//! the log goes on. After it, the entries are in the log for ever.
+//!
+//! **The order of entries is made durable first**, where the entries come from (the outbox gives them their numbers), and a log that goes on
+//! after a crash is given the same entries in the same order. For a reader may see a new checkpoint an instant before the name is durable; if
+//! power fails in that instant, only the same entries lead to the same signed tree again.
 
 use std::io;
 

@@ -24,7 +24,11 @@ fn audit(files: &Files, kept: &[SignedCheckpoint]) -> Report {
 /// Changes the entries of one bundle and leaves the tree as it was.
 fn change_bundle(files: &mut Files, path: &str, change: impl FnOnce(&mut Vec<Vec<u8>>)) {
     let bytes = files.get_mut(path).unwrap();
-    let mut entries: Vec<Vec<u8>> = decode_bundle(bytes).unwrap().into_iter().map(<[u8]>::to_vec).collect();
+    let mut entries: Vec<Vec<u8>> = decode_bundle(bytes)
+        .unwrap()
+        .into_iter()
+        .map(<[u8]>::to_vec)
+        .collect();
     change(&mut entries);
     *bytes = encode_bundle(&entries).unwrap();
 }
@@ -35,7 +39,10 @@ fn rewrite(files: &Files, key: Option<&SigningKey>, change: impl FnOnce(&mut Vec
     change(&mut all);
     let (mut rebuilt, edge) = rebuild(&all);
     let checkpoint = match key {
-        Some(key) => SignedCheckpoint::sign(edge.size(), edge.root(), key).unwrap().to_string().into_bytes(),
+        Some(key) => SignedCheckpoint::sign(edge.size(), edge.root(), key)
+            .unwrap()
+            .to_string()
+            .into_bytes(),
         None => files["checkpoint"].clone(),
     };
     rebuilt.insert("checkpoint".to_owned(), checkpoint);
@@ -58,11 +65,18 @@ fn an_honest_log_holds() {
     let (files, kept) = log();
     let report = audit(&files, &kept);
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
-    assert_eq!((report.entries, report.extends.as_slice()), (SIZE, [300, SIZE].as_slice()));
+    assert_eq!(
+        (report.entries, report.extends.as_slice()),
+        (SIZE, [300, SIZE].as_slice())
+    );
     assert_eq!(report.classes["exchange"], SIZE);
     insta_like(
         &report,
-        &["Log         police.example/aa/ledger", "Entries     700 read and as signed, exchange 700", "Everything holds."],
+        &[
+            "Log         police.example/aa/ledger",
+            "Entries     700 read and as signed, exchange 700",
+            "Everything holds.",
+        ],
     );
 }
 
@@ -78,9 +92,15 @@ fn an_altered_entry() {
     let (mut files, kept) = log();
     change_bundle(&mut files, "tile/entries/001", |entries| alter(&mut entries[10]));
     let report = audit(&files, &kept);
-    assert!(sentences(&report).contains(&"Entry 266 was altered.".to_owned()), "{report}");
+    assert!(
+        sentences(&report).contains(&"Entry 266 was altered.".to_owned()),
+        "{report}"
+    );
     assert_eq!(report.entries, SIZE - 1);
-    assert!(report.misbehaviour.is_none(), "the log's signatures do not contradict each other");
+    assert!(
+        report.misbehaviour.is_none(),
+        "the log's signatures do not contradict each other"
+    );
 }
 
 #[test]
@@ -139,16 +159,23 @@ fn reordered_entries() {
 fn an_inserted_entry() {
     let (mut files, kept) = log();
     let forged = leaves(900..901)[0].encode(5);
-    change_bundle(&mut files, "tile/entries/002.p/188", |entries| entries.insert(40, forged));
+    change_bundle(&mut files, "tile/entries/002.p/188", |entries| {
+        entries.insert(40, forged)
+    });
     let found = sentences(&audit(&files, &kept));
-    assert!(found.contains(&"An entry was inserted before entry 552.".to_owned()), "{found:?}");
+    assert!(
+        found.contains(&"An entry was inserted before entry 552.".to_owned()),
+        "{found:?}"
+    );
 }
 
 #[test]
 fn a_truncated_log() {
     // The end of the last bundle.
     let (mut files, kept) = log();
-    change_bundle(&mut files, "tile/entries/002.p/188", |entries| entries.truncate(100));
+    change_bundle(&mut files, "tile/entries/002.p/188", |entries| {
+        entries.truncate(100)
+    });
     assert_eq!(
         sentences(&audit(&files, &kept)),
         ["The log was truncated: entries 612 to 699 are gone."]
@@ -157,7 +184,10 @@ fn a_truncated_log() {
     let (mut files, kept) = log();
     files.retain(|path, _| !path.contains("/002"));
     let found = sentences(&audit(&files, &kept));
-    assert!(found.contains(&"The log was truncated: entries 512 to 699 are gone.".to_owned()), "{found:?}");
+    assert!(
+        found.contains(&"The log was truncated: entries 512 to 699 are gone.".to_owned()),
+        "{found:?}"
+    );
     assert!(found.contains(&"The file tile/entries/002.p/188 is missing.".to_owned()));
     // With the older checkpoint put back, everything is consistent; who kept the newer one sees it.
     let (mut files, kept) = log();
@@ -183,7 +213,9 @@ fn a_swapped_checkpoint() {
     let other = SigningKey::from_seed("police.example/bb/ledger", &[8; 32]).unwrap();
     let foreign = SignedCheckpoint::sign(SIZE, kept[1].root(), &other).unwrap();
     assert!(with(&foreign.to_string()).contains("The checkpoint was swapped or damaged"));
-    assert!(with(&kept[1].to_string().replace("700", "701")).contains("The checkpoint was swapped or damaged"));
+    assert!(
+        with(&kept[1].to_string().replace("700", "701")).contains("The checkpoint was swapped or damaged")
+    );
     assert!(with("").contains("The checkpoint was swapped or damaged"));
     // Signed by the right key, of another tree.
     let split = SignedCheckpoint::sign(SIZE, Hash([3; 32]), &key()).unwrap();
@@ -191,7 +223,10 @@ fn a_swapped_checkpoint() {
 
     let mut none = files.clone();
     none.remove("checkpoint");
-    assert_eq!(sentences(&audit(&none, &kept)), ["The checkpoint is missing: nothing is vouched for."]);
+    assert_eq!(
+        sentences(&audit(&none, &kept)),
+        ["The checkpoint is missing: nothing is vouched for."]
+    );
 }
 
 #[test]
@@ -220,14 +255,25 @@ fn entries_and_tree_changed_together() {
     let (files, kept) = log();
     let altered = rewrite(&files, None, |entries| alter(&mut entries[17]));
     let found = sentences(&audit(&altered, &kept));
-    assert!(found[0].starts_with("The checkpoint of 700 entries is of another tree"), "{found:?}");
+    assert!(
+        found[0].starts_with("The checkpoint of 700 entries is of another tree"),
+        "{found:?}"
+    );
     assert!(found[1].contains("between entry 0 and entry 300"), "{found:?}");
 
     // The numbers in the entries still say what was done.
     let swapped = rewrite(&files, None, |entries| entries.swap(400, 450));
     let found = sentences(&audit(&swapped, &kept));
-    assert!(found.contains(&"Entries 400 and 450 were reordered: each is in the other's place.".to_owned()), "{found:?}");
-    assert!(found.iter().any(|s| s.contains("between entry 300 and entry 700")), "{found:?}");
+    assert!(
+        found.contains(&"Entries 400 and 450 were reordered: each is in the other's place.".to_owned()),
+        "{found:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .any(|s| s.contains("between entry 300 and entry 700")),
+        "{found:?}"
+    );
 }
 
 /// The log's own operator rewrites history and signs it: the tree is whole, and the kept checkpoint is proof for anybody.
@@ -235,9 +281,18 @@ fn entries_and_tree_changed_together() {
 fn history_rewritten_by_the_holder_of_the_key() {
     let (files, kept) = log();
     for (change, sentence) in [
-        (&(|entries: &mut Vec<Vec<u8>>| alter(&mut entries[17])) as &dyn Fn(&mut Vec<Vec<u8>>), "History was rewritten"),
-        (&|entries: &mut Vec<Vec<u8>>| drop(entries.remove(17)), "Entry 17 was dropped."),
-        (&|entries: &mut Vec<Vec<u8>>| entries.swap(17, 18), "Entries 17 and 18 were reordered: each is in the other's place."),
+        (
+            &(|entries: &mut Vec<Vec<u8>>| alter(&mut entries[17])) as &dyn Fn(&mut Vec<Vec<u8>>),
+            "History was rewritten",
+        ),
+        (
+            &|entries: &mut Vec<Vec<u8>>| drop(entries.remove(17)),
+            "Entry 17 was dropped.",
+        ),
+        (
+            &|entries: &mut Vec<Vec<u8>>| entries.swap(17, 18),
+            "Entries 17 and 18 were reordered: each is in the other's place.",
+        ),
     ] {
         let rewritten = rewrite(&files, Some(&key()), |entries| {
             change(entries);
@@ -251,7 +306,11 @@ fn history_rewritten_by_the_holder_of_the_key() {
 
         let evidence = report.misbehaviour.unwrap().to_string();
         let proof = Misbehaviour::check(evidence.as_bytes(), &key().verifier()).unwrap();
-        assert!(proof.sentence().contains("rewrote its history"), "{}", proof.sentence());
+        assert!(
+            proof.sentence().contains("rewrote its history"),
+            "{}",
+            proof.sentence()
+        );
         assert_eq!((proof.earlier().size(), proof.to_string()), (300, evidence));
     }
 }
@@ -262,7 +321,11 @@ fn a_split_view_is_proof_by_itself() {
     let other = rewrite(&files, Some(&key()), |entries| alter(&mut entries[650]));
     let report = audit(&other, &kept);
     let proof = report.misbehaviour.unwrap();
-    assert!(proof.sentence().contains("signed two different logs of 700 entries"));
+    assert!(
+        proof
+            .sentence()
+            .contains("signed two different logs of 700 entries")
+    );
     let text = proof.to_string();
     Misbehaviour::check(text.as_bytes(), &key().verifier()).unwrap();
 
@@ -272,14 +335,25 @@ fn a_split_view_is_proof_by_itself() {
     // An honest log cannot be accused.
     assert_eq!(Misbehaviour::same_size(&kept[1], &kept[1]), None);
     assert_eq!(Misbehaviour::same_size(&kept[0], &kept[1]), None);
-    assert_eq!(Misbehaviour::from_tiles(&kept[0], &kept[1], &files).unwrap(), None);
+    assert_eq!(
+        Misbehaviour::from_tiles(&kept[0], &kept[1], &files).unwrap(),
+        None
+    );
     // Files that are not those of the signed tree prove nothing against the log's key.
     let mut damaged = files.clone();
     damaged.get_mut("tile/0/000").unwrap()[0] ^= 1;
-    assert_eq!(Misbehaviour::from_tiles(&kept[0], &kept[1], &damaged).unwrap(), None);
+    assert_eq!(
+        Misbehaviour::from_tiles(&kept[0], &kept[1], &damaged).unwrap(),
+        None
+    );
     // Nor does a proof under another key, or one that was touched.
     assert!(Misbehaviour::check(text.as_bytes(), &witness().verifier()).is_err());
-    for bad in [text.replacen("700", "701", 1), text.replace("earlier 5", "earlier 4"), text[1..].to_owned(), String::new()] {
+    for bad in [
+        text.replacen("700", "701", 1),
+        text.replace("earlier 5", "earlier 4"),
+        text[1..].to_owned(),
+        String::new(),
+    ] {
         assert!(Misbehaviour::check(bad.as_bytes(), &key().verifier()).is_err());
     }
 }
@@ -298,17 +372,29 @@ fn quorum_and_cosigned_checkpoint() {
     let mut checkpoint = log.latest().unwrap().clone();
     checkpoint.cosign(&witness(), 1_795_000_000).unwrap();
     log.cosigned(&checkpoint, &cosigners).unwrap();
-    assert_eq!(log.latest().unwrap().cosigned_by(&cosigners[0]), Some(1_795_000_000));
+    assert_eq!(
+        log.latest().unwrap().cosigned_by(&cosigners[0]),
+        Some(1_795_000_000)
+    );
     assert_eq!(audit(&keys).verdict(), Verdict::Holds);
 
     // The log grows; the cosigned checkpoint is kept, and the quorum with it.
     log.append(&leaves(300..310), &key()).unwrap();
     let report = audit(&keys);
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
-    assert_eq!((report.cosigned_size, report.extends.as_slice()), (300, [300].as_slice()));
+    assert_eq!(
+        (report.cosigned_size, report.extends.as_slice()),
+        (300, [300].as_slice())
+    );
     assert_eq!(report.cosigned[0].witness, "police.example/bb");
     // One key under two names is one witness.
-    keys.witnesses.push(witness().verifier().renamed("police.example/cc").unwrap().cosigner());
+    keys.witnesses.push(
+        witness()
+            .verifier()
+            .renamed("police.example/cc")
+            .unwrap()
+            .cosigner(),
+    );
     keys.quorum = 2;
     assert_eq!(audit(&keys).verdict(), Verdict::NoQuorum);
     // A rewritten log does not extend what was cosigned.
@@ -356,7 +442,10 @@ fn erasures_are_held_to_their_day() {
         let mut all = leaves(0..300);
         all.push(seal(300, &erasure).leaf);
         log.append(&all, &key()).unwrap();
-        let options = AuditOptions { now: "2030-01-01T00:00:00Z".parse().unwrap(), leaves: true };
+        let options = AuditOptions {
+            now: "2030-01-01T00:00:00Z".parse().unwrap(),
+            leaves: true,
+        };
         verify(log.source(), &keys(), &[], &options)
     };
     // Written on 2026-11-21, kept for three years.
@@ -364,8 +453,18 @@ fn erasures_are_held_to_their_day() {
     assert_eq!(due.verdict(), Verdict::Holds, "{due}");
     assert_eq!((due.erased, due.due), (300, 300));
     let early = check(erase("2029-11-21T23:59:59Z", &mut (0..300), None));
-    assert_eq!(early.findings, [Finding::EarlyErasure { index: 300, erased: 0 }]);
-    let ordered = check(erase("2027-01-01T00:00:00Z", &mut (7..8), Some("order of the supervisory authority")));
+    assert_eq!(
+        early.findings,
+        [Finding::EarlyErasure {
+            index: 300,
+            erased: 0
+        }]
+    );
+    let ordered = check(erase(
+        "2027-01-01T00:00:00Z",
+        &mut (7..8),
+        Some("order of the supervisory authority"),
+    ));
     assert_eq!(ordered.verdict(), Verdict::Holds, "{ordered}");
     let impossible = check(erase("2029-11-22T03:00:00Z", &mut (299..301), None));
     assert_eq!(impossible.findings, [Finding::FalseErasure { index: 300 }]);

@@ -41,8 +41,19 @@ fn an_oracle_agrees() {
         assert_eq!(reader.right_edge().unwrap(), edge);
         for index in (0..size).filter(|index| index % 61 == 0 || *index + 3 > size) {
             let proof = reader.inclusion_proof(index as u64).unwrap();
-            assert_eq!(proof, digests(oracle.prove_inclusion(index).as_bytes()), "{index} of {size}");
-            verify_inclusion(&Hash::leaf(&entries[index]), index as u64, size as u64, &proof, &root).unwrap();
+            assert_eq!(
+                proof,
+                digests(oracle.prove_inclusion(index).as_bytes()),
+                "{index} of {size}"
+            );
+            verify_inclusion(
+                &Hash::leaf(&entries[index]),
+                index as u64,
+                size as u64,
+                &proof,
+                &root,
+            )
+            .unwrap();
         }
         for old in (1..size).filter(|old| old % 61 == 0 || old.is_power_of_two() || *old + 3 > size) {
             let proof = reader.consistency_proof(old as u64).unwrap();
@@ -83,13 +94,20 @@ fn a_tree_of_three_levels() {
 #[test]
 fn batches_leave_no_trace() {
     let at_once = write(&[700]);
-    for sizes in [&[1, 2, 3, 255, 256, 257, 511, 512, 513, 700][..], &[300, 700], &[256, 512, 700]] {
+    for sizes in [
+        &[1, 2, 3, 255, 256, 257, 511, 512, 513, 700][..],
+        &[300, 700],
+        &[256, 512, 700],
+    ] {
         let written = write(sizes);
         let (one, other) = (at_once.files(), written.files());
         for (path, bytes) in &one {
             assert_eq!(other.get(path), Some(bytes), "{path} after batches {sizes:?}");
         }
-        assert!(!other.contains_key("tile/0/000.p/1"), "replaced partial tiles are removed");
+        assert!(
+            !other.contains_key("tile/0/000.p/1"),
+            "replaced partial tiles are removed"
+        );
         assert!(!other.contains_key("tile/entries/000.p/1"));
         let report = verify(&other, &keys(), &written.checkpoints, &now());
         assert_eq!(report.verdict(), Verdict::Holds, "{report}");

@@ -63,14 +63,29 @@ fn proofs_of_the_eight_leaves_and_their_broken_neighbours() {
             let proof = reader.inclusion_proof(index as u64).unwrap();
             verify_inclusion(&leaf, index as u64, size as u64, &proof, &root).unwrap();
             let broken = |leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash| {
-                assert!(verify_inclusion(leaf, index, size, proof, root).is_err(), "{index} of {size}");
+                assert!(
+                    verify_inclusion(leaf, index, size, proof, root).is_err(),
+                    "{index} of {size}"
+                );
             };
             broken(&root_of_nothing(), index as u64, size as u64, &proof, &root);
             broken(&leaf, index as u64, size as u64, &proof, &root_of_nothing());
             broken(&leaf, index as u64 + size as u64, size as u64, &proof, &root);
             broken(&leaf, index as u64, 0, &proof, &root);
-            broken(&leaf, index as u64, size as u64, &[&proof[..], &[root]].concat(), &root);
-            broken(&leaf, index as u64, size as u64, &[&[root][..], &proof].concat(), &root);
+            broken(
+                &leaf,
+                index as u64,
+                size as u64,
+                &[&proof[..], &[root]].concat(),
+                &root,
+            );
+            broken(
+                &leaf,
+                index as u64,
+                size as u64,
+                &[&[root][..], &proof].concat(),
+                &root,
+            );
             if !proof.is_empty() {
                 broken(&leaf, index as u64, size as u64, &proof[1..], &root);
                 broken(&leaf, index as u64, size as u64, &proof[..proof.len() - 1], &root);
@@ -111,7 +126,10 @@ fn root_of_nothing() -> Hash {
 fn tile_paths() {
     let path = |kind, index, width| TilePath { kind, index, width };
     for (expected, tile) in [
-        ("tile/0/x001/x234/067", path(TileKind::Hashes { level: 0 }, 1_234_067, 256)),
+        (
+            "tile/0/x001/x234/067",
+            path(TileKind::Hashes { level: 0 }, 1_234_067, 256),
+        ),
         ("tile/entries/x273.p/112", path(TileKind::Entries, 0, 0)),
         ("tile/0/273.p/112", path(TileKind::Hashes { level: 0 }, 273, 112)),
         ("tile/63/000", path(TileKind::Hashes { level: 63 }, 0, 256)),
@@ -126,16 +144,39 @@ fn tile_paths() {
         }
     }
     for wrong in [
-        "tile/0/x000/001", "tile/00/001", "tile/64/000", "tile/0/1", "tile/0/0001", "tile/0/001.p/0", "tile/0/001.p/256",
-        "tile/0/001.p/01", "tile/0/001/", "tile/0/001.p/", "tile//001", "tile/0/../001", "/tile/0/001", "tile/0/x01/001",
-        "tile/entries", "tile/-1/000", "tile/0/+01", "tile/0/x999/x999/x999/x999/x999/x999/x999/999", "tile/0/٠٠١", "",
+        "tile/0/x000/001",
+        "tile/00/001",
+        "tile/64/000",
+        "tile/0/1",
+        "tile/0/0001",
+        "tile/0/001.p/0",
+        "tile/0/001.p/256",
+        "tile/0/001.p/01",
+        "tile/0/001/",
+        "tile/0/001.p/",
+        "tile//001",
+        "tile/0/../001",
+        "/tile/0/001",
+        "tile/0/x01/001",
+        "tile/entries",
+        "tile/-1/000",
+        "tile/0/+01",
+        "tile/0/x999/x999/x999/x999/x999/x999/x999/999",
+        "tile/0/٠٠١",
+        "",
     ] {
         assert_eq!(TilePath::parse(wrong), None, "{wrong}");
     }
     // "A tree of size 70,000 will be represented by …"
     let width = |level, index| TilePath::hashes(level, index, 70_000).map(|tile| tile.width);
-    assert_eq!((width(0, 272), width(0, 273), width(0, 274)), (Some(256), Some(112), None));
-    assert_eq!((width(1, 0), width(1, 1), width(2, 0), width(3, 0)), (Some(256), Some(17), Some(1), None));
+    assert_eq!(
+        (width(0, 272), width(0, 273), width(0, 274)),
+        (Some(256), Some(112), None)
+    );
+    assert_eq!(
+        (width(1, 0), width(1, 1), width(2, 0), width(3, 0)),
+        (Some(256), Some(17), Some(1), None)
+    );
     assert_eq!(TilePath::hashes(1, 0, 256).map(|tile| tile.width), Some(1));
     assert_eq!(TilePath::hashes(0, 1, 256), None);
 }
@@ -159,7 +200,12 @@ fn the_example_request_of_tlog_witness() {
     assert_eq!(request.unverified_origin(), Some("example.com/behind-the-sofa"));
     assert_eq!(request.to_string(), body);
     let note = body.split_once("\n\n").unwrap().1;
-    let checkpoint = Checkpoint::parse(note.split_once("\n\n").map(|(text, _)| format!("{text}\n")).unwrap().as_str());
+    let checkpoint = Checkpoint::parse(
+        note.split_once("\n\n")
+            .map(|(text, _)| format!("{text}\n"))
+            .unwrap()
+            .as_str(),
+    );
     assert_eq!(checkpoint.unwrap().size, 20_852_163);
 }
 
@@ -177,12 +223,18 @@ fn published_inclusion_and_consistency_vectors() {
     let hashes = |value: &Value| -> Option<Vec<Hash>> {
         match value {
             Value::Null => Some(Vec::new()),
-            other => other.as_array()?.iter().map(|hash| hash.as_str()?.parse().ok()).collect(),
+            other => other
+                .as_array()?
+                .iter()
+                .map(|hash| hash.as_str()?.parse().ok())
+                .collect(),
         }
     };
     let lines = |name: &str| -> Vec<Value> {
         let text = fs::read_to_string(data.join("vectors/merkle").join(name)).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     };
     let mut counts = (0, 0);
     for case in lines("rfc6962_inclusion_proofs.jsonl") {
@@ -190,20 +242,52 @@ fn published_inclusion_and_consistency_vectors() {
         let hash = |name: &str| case[name].as_str().and_then(vector_hash);
         let holds = (|| {
             let (leaf, root) = (hash("leafHash")?, hash("root")?);
-            verify_inclusion(&leaf, number("leafIdx"), number("treeSize"), &hashes(&case["proof"])?, &root).ok()
+            verify_inclusion(
+                &leaf,
+                number("leafIdx"),
+                number("treeSize"),
+                &hashes(&case["proof"])?,
+                &root,
+            )
+            .ok()
         })();
-        assert_eq!(holds.is_none(), case["wantErr"].as_bool().unwrap(), "{}", case["case"]);
-        counts = if holds.is_some() { (counts.0 + 1, counts.1) } else { (counts.0, counts.1 + 1) };
+        assert_eq!(
+            holds.is_none(),
+            case["wantErr"].as_bool().unwrap(),
+            "{}",
+            case["case"]
+        );
+        counts = if holds.is_some() {
+            (counts.0 + 1, counts.1)
+        } else {
+            (counts.0, counts.1 + 1)
+        };
     }
     for case in lines("rfc6962_consistency_proofs.jsonl") {
         let number = |name: &str| case[name].as_u64().unwrap();
         let hash = |name: &str| case[name].as_str().and_then(vector_hash);
         let holds = (|| {
             let (old, new) = (hash("root1")?, hash("root2")?);
-            verify_consistency(number("size1"), &old, number("size2"), &new, &hashes(&case["proof"])?).ok()
+            verify_consistency(
+                number("size1"),
+                &old,
+                number("size2"),
+                &new,
+                &hashes(&case["proof"])?,
+            )
+            .ok()
         })();
-        assert_eq!(holds.is_none(), case["wantErr"].as_bool().unwrap(), "{}", case["case"]);
-        counts = if holds.is_some() { (counts.0 + 1, counts.1) } else { (counts.0, counts.1 + 1) };
+        assert_eq!(
+            holds.is_none(),
+            case["wantErr"].as_bool().unwrap(),
+            "{}",
+            case["case"]
+        );
+        counts = if holds.is_some() {
+            (counts.0 + 1, counts.1)
+        } else {
+            (counts.0, counts.1 + 1)
+        };
     }
     assert_eq!(counts.0 + counts.1, 196);
     assert!(counts.0 > 5, "{counts:?}");
@@ -214,14 +298,21 @@ fn published_inclusion_and_consistency_vectors() {
 fn the_published_sample_log() {
     let Some(data) = real_data() else { return };
     let dir = data.join("vectors/tlog/tessera_log");
-    let log = fs::read_to_string(dir.join("KEY.txt")).unwrap().trim().parse().unwrap();
+    let log = fs::read_to_string(dir.join("KEY.txt"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     let keys = Keys::of(log);
     let checkpoint = |n: u64| {
         let bytes = fs::read(dir.join(format!("checkpoint.{n}"))).unwrap();
         SignedCheckpoint::open(&bytes, &keys.log).unwrap()
     };
     let kept: Vec<_> = (0..=15).map(checkpoint).collect();
-    let options = AuditOptions { leaves: false, ..now() };
+    let options = AuditOptions {
+        leaves: false,
+        ..now()
+    };
     let source = Folder::read_only(&dir);
     let report = verify(&source, &keys, &kept, &options);
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
@@ -245,7 +336,8 @@ fn the_published_sample_log() {
 #[test]
 fn published_checkpoints_are_read_and_written_alike() {
     let Some(data) = real_data() else { return };
-    let text = fs::read_to_string(data.join("vectors/tlog/signed_note_and_checkpoint_examples.json")).unwrap();
+    let text =
+        fs::read_to_string(data.join("vectors/tlog/signed_note_and_checkpoint_examples.json")).unwrap();
     let examples: Value = serde_json::from_str(&text).unwrap();
     let mut seen = 0;
     for example in examples["format_only"].as_array().unwrap() {
@@ -257,5 +349,8 @@ fn published_checkpoints_are_read_and_written_alike() {
         }
     }
     assert_eq!(seen, 2);
-    assert_eq!(Base64::encode_string(&Hash::EMPTY_ROOT.0), Hash::EMPTY_ROOT.to_string());
+    assert_eq!(
+        Base64::encode_string(&Hash::EMPTY_ROOT.0),
+        Hash::EMPTY_ROOT.to_string()
+    );
 }
