@@ -172,7 +172,9 @@ pub fn client_request(folder: &Path, name: &str) -> Result<ClientRequest, Identi
         });
     }
     let pair = KeyPair::generate()?;
-    let pem = named(name, &[], Vec::new())?.serialize_request(&pair)?.pem()?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name(name);
+    let pem = params.serialize_request(&pair)?.pem()?;
     make_folder(folder)?;
     write_secret(&key, Zeroizing::new(pair.serialize_pem()).as_bytes())?;
     Ok(ClientRequest {
@@ -332,13 +334,18 @@ fn named(
     usages: Vec<ExtendedKeyUsagePurpose>,
 ) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(alternative_names.to_vec())?;
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.distinguished_name = self::common_name(common_name);
     params.not_before = rcgen::date_time_ymd(2024, 1, 1);
     params.not_after = rcgen::date_time_ymd(2124, 1, 1);
     params.use_authority_key_identifier_extension = true;
     params.extended_key_usages = usages;
     Ok(params)
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
 }
 
 fn api_certificate(agency_id: &str, names: &[String]) -> Result<CertificateParams, rcgen::Error> {

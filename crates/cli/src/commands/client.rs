@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
-use concordat_node::config::Config;
+use concordat_node::config::{self, Config};
 use concordat_node::identity::{self, ClientFiles};
 use concordat_node::{StartError, open_store};
 use concordat_store::{Store, StoreError};
@@ -153,7 +153,8 @@ async fn way(connection: &Connection) -> Result<Way> {
         )
     })?;
     // A node that runs and does not let us in: its folder is no way around it.
-    let running = std::net::TcpStream::connect(config.api.listen).is_ok();
+    let listener = (config::reachable(config.api.listen.ip()), config.api.listen.port());
+    let running = std::net::TcpStream::connect(listener).is_ok();
     if running { Err(refused) } else { Ok(Way::Folder(config)) }
 }
 
