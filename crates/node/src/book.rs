@@ -19,6 +19,8 @@ pub struct Entry {
     pub note: String,
     /// Whether it is in force.
     pub status: AgreementStatus,
+    /// Where we suspended it, why; else empty.
+    pub suspended_because: String,
     /// The other agency's node.
     pub partner: Partner,
 }
@@ -73,6 +75,7 @@ impl Book {
                 partner,
                 note: row.note,
                 status: row.status,
+                suspended_because: kept.suspended_because.unwrap_or_default(),
                 agreement,
             };
             entries.insert(entry.agreement.id.clone(), Arc::new(entry));

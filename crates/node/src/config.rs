@@ -1,6 +1,6 @@
 //! The node's configuration: one TOML file, unknown fields refused, units in the names, secrets never in it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -57,12 +57,34 @@ pub struct Peer {
 pub struct Api {
     /// Address to listen on, mTLS with certificates from `concordat client add`.
     pub listen: SocketAddr,
-    /// Host names and addresses in the listener's certificate. Used by `concordat init` only.
+    /// Host names and addresses under which our own systems reach the listener, beside its own address. At start the
+    /// node makes its certificate anew if it does not stand for all of them.
     #[serde(default = "default_names")]
     pub names: Vec<String>,
     /// A second listener without TLS or authentication, for trials on one machine. Loopback addresses only.
     #[serde(default)]
     pub insecure_loopback_listen: Option<SocketAddr>,
+}
+
+impl Api {
+    /// What the listener's certificate stands for: the names, and the address it is reached at.
+    pub fn certificate_names(&self) -> Vec<String> {
+        let mut names = self.names.clone();
+        let address = reachable(self.listen.ip()).to_string();
+        if !names.contains(&address) {
+            names.push(address);
+        }
+        names
+    }
+}
+
+/// Where a listener can be reached from its own machine: an unspecified address means all, so loopback too.
+pub fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 fn default_names() -> Vec<String> {
@@ -304,6 +326,7 @@ endpoint = {endpoint}
 # Our own systems connect here, with certificates from `concordat client add`.
 [api]
 listen = {api_listen}
+# Other names and addresses under which they reach it; its certificate is made anew at start when these change.
 names = ["localhost", "127.0.0.1"]
 # A listener without any authentication, for trials on one machine. Loopback only.
 # insecure_loopback_listen = "127.0.0.1:7445"
@@ -374,6 +397,18 @@ mod tests {
             format!("{:?}", config.secrets),
             format!("{:?}", Secrets::default())
         );
+    }
+
+    #[test]
+    fn the_listeners_own_address_is_among_its_names() {
+        let names = |listen: &str| {
+            let text = sample_text().replace("127.0.0.1:7444", listen);
+            Config::parse(&text).expect("sample").api.certificate_names()
+        };
+        assert_eq!(names("127.0.0.1:7444"), ["localhost", "127.0.0.1"]);
+        assert_eq!(names("0.0.0.0:7444"), ["localhost", "127.0.0.1"]);
+        assert_eq!(names("[::]:7444"), ["localhost", "127.0.0.1", "::1"]);
+        assert_eq!(names("192.0.2.10:7444"), ["localhost", "127.0.0.1", "192.0.2.10"]);
     }
 
     #[test]

@@ -37,4 +37,5 @@ pub mod watchlist_service;
 
 mod run;
 
+pub use admin_services::client_to_proto;
 pub use run::{Node, Outside, StartError, open_store};

@@ -1,10 +1,10 @@
 //! Accepting connections: the TLS handshake first, in bounded time and number, then gRPC.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,10 +32,37 @@ const HANDSHAKES_PER_ADDRESS: usize = 64;
 pub enum Caller {
     /// A partner's node, by its key: an agreement says whose it is.
     Partner(SpkiPin),
-    /// One of our own systems or people, by the name in its certificate.
-    Client(String),
+    /// One of our own systems or people.
+    Client {
+        /// By its name on our list.
+        name: String,
+        /// By its certificate.
+        cert_sha256: [u8; 32],
+    },
     /// Anyone on this machine, through the listener without authentication.
     Loopback,
+}
+
+/// Certificates that were revoked while the node runs: their connections are open, their calls are refused.
+#[derive(Clone, Default)]
+pub struct Revoked(Arc<RwLock<HashSet<[u8; 32]>>>);
+
+impl Revoked {
+    /// From now on.
+    pub fn add(&self, cert_sha256: [u8; 32]) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(cert_sha256);
+    }
+
+    /// Whether it was revoked.
+    pub fn contains(&self, cert_sha256: &[u8; 32]) -> bool {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(cert_sha256)
+    }
 }
 
 /// An accepted connection.

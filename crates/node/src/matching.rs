@@ -48,7 +48,7 @@ impl Context {
     /// Names the first that is missing.
     pub fn check(context: Option<&QueryContext>, caller: Option<&Caller>) -> Result<Self, Fault> {
         let client = match caller {
-            Some(Caller::Client(name)) => name.clone(),
+            Some(Caller::Client { name, .. }) => name.clone(),
             Some(Caller::Loopback) => "loopback".to_owned(),
             Some(Caller::Partner(_)) | None => {
                 return Err(Fault::new(

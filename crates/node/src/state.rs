@@ -16,6 +16,7 @@ use crate::held::HeldScopes;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
 use crate::keys::OwnKeys;
+use crate::listen::Revoked;
 use crate::maintenance::Changed;
 use crate::publish::ServedScopes;
 
@@ -51,6 +52,8 @@ pub struct State {
     pub jobs: Jobs,
     /// Lists that changed since their offers were last published.
     pub changed: Changed,
+    /// Our own systems that were stopped from calling since the start.
+    pub revoked: Revoked,
     /// Set when the node is to stop.
     pub stop: CancellationToken,
 }

@@ -48,6 +48,29 @@ impl Credentials {
         })
     }
 
+    /// Whether the first certificate stands for each of these host names and addresses.
+    pub fn stands_for(&self, names: &[String]) -> bool {
+        use x509_parser::extensions::GeneralName;
+        let Some((_, parsed)) = self
+            .chain
+            .first()
+            .and_then(|certificate| x509_parser::parse_x509_certificate(certificate.as_ref()).ok())
+        else {
+            return false;
+        };
+        let Ok(Some(known)) = parsed.subject_alternative_name() else {
+            return names.is_empty();
+        };
+        let known = &known.value.general_names;
+        names.iter().all(|name| match name.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(ip)) => known.contains(&GeneralName::IPAddress(&ip.octets())),
+            Ok(std::net::IpAddr::V6(ip)) => known.contains(&GeneralName::IPAddress(&ip.octets())),
+            Err(_) => known.iter().any(
+                |known| matches!(known, GeneralName::DNSName(known) if known.eq_ignore_ascii_case(name)),
+            ),
+        })
+    }
+
     /// Pin of the first certificate's key.
     ///
     /// # Errors
@@ -79,6 +102,14 @@ pub enum TlsError {
     /// The client authority cannot be used.
     #[error("the client authority's certificate cannot be used: {0}")]
     Verifier(String),
+}
+
+/// The first certificate of a PEM text.
+///
+/// # Errors
+/// There is none.
+pub fn first_certificate(pem: &[u8]) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_slice(pem).map_err(|_| TlsError::Pem)
 }
 
 /// Pin of a certificate; `None` where it cannot be parsed.

@@ -124,6 +124,8 @@ CREATE TABLE agreement (
     digest     BLOB NOT NULL CHECK (length(digest) = 32),
     note       TEXT NOT NULL,
     status     TEXT NOT NULL CHECK (status IN ('proposed', 'active', 'suspended', 'superseded', 'ended')),
+    -- Why we suspended it.
+    suspended_because TEXT CHECK (suspended_because IS NULL OR status = 'suspended'),
     partner    TEXT NOT NULL,
     owns       INTEGER NOT NULL CHECK (owns IN (0, 1)),
     asks       INTEGER NOT NULL CHECK (asks IN (0, 1)),

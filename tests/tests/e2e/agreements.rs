@@ -219,6 +219,7 @@ async fn a_state_is_changed_only_from_the_right_one() {
         .expect("suspended")
         .into_inner();
     assert_eq!(suspended.status(), Status::Suspended);
+    assert_eq!(suspended.status_reason, "an incident");
     assert_eq!(
         pair.asker.agreement(&id).await.expect("known").status(),
         Status::Active,
@@ -226,6 +227,7 @@ async fn a_state_is_changed_only_from_the_right_one() {
     );
     let resumed = admin.resume(resume()).await.expect("resumed").into_inner();
     assert_eq!(resumed.status(), Status::Active);
+    assert_eq!(resumed.status_reason, "", "a reason is one of a suspension");
     let unknown = pair.owner.agreement("never-was").await.expect_err("unknown");
     assert_eq!(
         (unknown.code(), FaultView::from(&unknown).rule.as_str()),
@@ -313,4 +315,32 @@ async fn one_key_stands_for_one_agency() {
         refused(pair.owner.propose(&draft).await),
         ("AGR-033".into(), "party".into())
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agreement_that_is_over_is_shown_as_expired_and_not_signed_again() {
+    let (asker, owner, draft) = two().await;
+    let proposed = asker.propose(&draft).await.expect("proposed");
+    assert!(
+        proposed.valid_until.starts_with("2027-"),
+        "{}",
+        proposed.valid_until
+    );
+    let offers = proposed.usage.len();
+    assert!(offers > 0);
+    for agency in [&asker, &owner] {
+        agency.clock.advance(2 * 366 * 86_400);
+    }
+    let over = asker
+        .agreement(&proposed.agreement_id)
+        .await
+        .expect("still known");
+    assert_eq!(over.status(), Status::Expired);
+    assert_eq!(over.usage.len(), offers, "its offers stay listed");
+    let signed = refused(owner.sign(&proposed.note).await);
+    assert_eq!(signed, ("AGR-101".into(), "agreement.valid_until".into()));
+    let again = refused(asker.propose(&draft.replace("aa-bb-2026", "aa-bb-again")).await);
+    assert_eq!(again, ("AGR-101".into(), "agreement.valid_until".into()));
+    let unsigned = refused(owner.sign(&draft).await);
+    assert_eq!(unsigned, ("AGR-010".into(), "note".into()));
 }
