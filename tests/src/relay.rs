@@ -40,6 +40,10 @@ pub struct Lies {
     pub segment: Option<Pieces>,
     /// A segment that never ends.
     pub endless_segment: bool,
+    /// A segment of which nothing comes.
+    pub stalled_segment: bool,
+    /// Takes questions for agreements and manifests and never answers.
+    pub deaf: bool,
     /// Answers to chunks.
     pub chunk: Change<evaluate_response::Message>,
     /// Takes chunks and never answers.
@@ -111,6 +115,12 @@ impl Door {
         self.lies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn answer_at_all(&self) {
+        if self.lies().deaf {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn hear(&self, message: &impl Message) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.extend(message.encode_to_vec());
@@ -133,6 +143,7 @@ impl PeerService for Door {
         request: Request<ExchangeAgreementRequest>,
     ) -> Result<Response<ExchangeAgreementResponse>, Status> {
         self.hear(request.get_ref());
+        self.answer_at_all().await;
         self.node.clone().exchange_agreement(request.into_inner()).await
     }
 
@@ -197,6 +208,7 @@ impl PeerService for Door {
         request: Request<GetManifestRequest>,
     ) -> Result<Response<GetManifestResponse>, Status> {
         self.hear(request.get_ref());
+        self.answer_at_all().await;
         let note = self
             .node
             .clone()
@@ -219,6 +231,9 @@ impl PeerService for Door {
     ) -> Result<Response<Self::FetchSegmentStream>, Status> {
         self.hear(request.get_ref());
         let lies = self.lies();
+        if lies.stalled_segment {
+            return Ok(Response::new(Box::pin(futures_util::stream::pending())));
+        }
         if lies.endless_segment {
             let piece = Bytes::from(vec![0; 64 << 10]);
             let pieces =

@@ -286,8 +286,11 @@ impl Snapshots {
             for offer in &entry.agreement.offers {
                 let owned = offer.owner == state.us();
                 let scope = (&entry.agreement, offer, epoch);
+                let mut unreadable = false;
                 let snapshot = if owned {
-                    publish::served(state, scope).await?
+                    let served = publish::served(state, scope).await;
+                    unreadable = served.is_err();
+                    served.unwrap_or_default()
                 } else {
                     state
                         .held
@@ -312,8 +315,12 @@ impl Snapshots {
                 };
                 match snapshot {
                     Some(snapshot) => fill(&mut message, snapshot.manifest(), now),
+                    None if unreadable => message.detail = "damaged: to be published anew".into(),
                     None if owned => message.detail = "not published in this epoch yet".into(),
                     None => message.detail = "not fetched in this epoch yet".into(),
+                }
+                if owned && let Some(trouble) = state.troubles.of(&entry.agreement.id, &offer.id) {
+                    message.detail = trouble;
                 }
                 snapshots.push(message);
             }
@@ -338,8 +345,12 @@ impl SnapshotService for Snapshots {
         if !agreement.is_empty() && self.0.book.get(&agreement).is_none() {
             return Err(no_such_agreement().into());
         }
+        let spec = Spec::Publish {
+            agreement,
+            offers: Vec::new(),
+        };
         Ok(Response::new(
-            jobs::create(&self.0, &Spec::Publish { agreement }, None).await?,
+            jobs::create(&self.0, &spec, None).await?,
         ))
     }
 

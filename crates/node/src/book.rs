@@ -104,6 +104,16 @@ impl Book {
             .collect()
     }
 
+    /// Agreement and offer of ours, not ended, that name this list of ours.
+    pub fn offer_of_list(&self, list: &str) -> Option<(String, String)> {
+        self.all().iter().find_map(|entry| {
+            let ours = entry.agreement.offers.iter().filter(|offer| offer.owner == self.us);
+            let mut naming = ours.filter(|offer| offer.lists.iter().any(|name| name == list));
+            let offer = naming.next()?;
+            Some((entry.agreement.id.clone(), offer.id.clone()))
+        })
+    }
+
     /// Keeps a note with the signatures it has, and takes it into force once both parties have signed.
     ///
     /// # Errors

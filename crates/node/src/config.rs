@@ -142,6 +142,10 @@ pub struct Snapshot {
     pub auto_publish: bool,
     /// Memory for sorting tags while publishing, in MiB.
     pub sort_memory_mib: u32,
+    /// The largest snapshot that is fetched, in MiB. Twice as much is on disk while the next one comes.
+    pub max_snapshot_mib: u32,
+    /// How long a partner may take over a call that is no query, or over the next piece of a segment, in milliseconds.
+    pub call_deadline_ms: u32,
 }
 
 impl Default for Snapshot {
@@ -150,6 +154,8 @@ impl Default for Snapshot {
             poll_interval_s: 60,
             auto_publish: true,
             sort_memory_mib: 64,
+            max_snapshot_mib: 4_096,
+            call_deadline_ms: 10_000,
         }
     }
 }
@@ -284,6 +290,12 @@ impl Config {
         if !(8..=65_536).contains(&self.snapshot.sort_memory_mib) {
             return value("snapshot.sort_memory_mib", "8 to 65536");
         }
+        if !(1..=1_048_576).contains(&self.snapshot.max_snapshot_mib) {
+            return value("snapshot.max_snapshot_mib", "1 to 1048576");
+        }
+        if !(1..=600_000).contains(&self.snapshot.call_deadline_ms) {
+            return value("snapshot.call_deadline_ms", "1 to 600000");
+        }
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -348,6 +360,10 @@ job_chunk_elements = 1024
 poll_interval_s = 60
 auto_publish = true
 sort_memory_mib = 64
+# The largest snapshot that is fetched from a partner: 16 bytes for each tag, padding included.
+max_snapshot_mib = 4096
+# A partner that takes longer over a manifest, or over the next piece of a segment, is tried again at the next poll.
+call_deadline_ms = 10000
 
 [compute]
 # 0: one thread per core.
@@ -430,5 +446,7 @@ mod tests {
             .starts_with("api.insecure_loopback_listen")
         );
         assert!(change("poll_interval_s = 60", "poll_interval_s = 0").contains("poll_interval_s"));
+        assert!(change("max_snapshot_mib = 4096", "max_snapshot_mib = 0").contains("max_snapshot_mib"));
+        assert!(change("call_deadline_ms = 10000", "call_deadline_ms = 0").contains("call_deadline_ms"));
     }
 }

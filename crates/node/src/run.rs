@@ -176,8 +176,8 @@ impl Node {
             served: Default::default(),
             held: Default::default(),
             jobs: Default::default(),
-            changed: Default::default(),
             revoked: Revoked::default(),
+            troubles: Default::default(),
             stop: stop.clone(),
             config,
         });
@@ -221,6 +221,7 @@ impl Node {
             ));
         }
         jobs::resume_all(&state).await?;
+        tasks.spawn(maintenance::end_keys(Arc::clone(&state)));
         tasks.spawn(maintenance::run(Arc::clone(&state)));
         Ok(Self {
             state,

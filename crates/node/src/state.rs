@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::jobs::Jobs;
 use crate::keys::OwnKeys;
 use crate::listen::Revoked;
-use crate::maintenance::Changed;
+use crate::maintenance::Troubles;
 use crate::publish::ServedScopes;
 
 /// A running node's state. One per process, shared by reference.
@@ -50,10 +50,10 @@ pub struct State {
     pub charger: Charger,
     /// Work in the background.
     pub jobs: Jobs,
-    /// Lists that changed since their offers were last published.
-    pub changed: Changed,
     /// Our own systems that were stopped from calling since the start.
     pub revoked: Revoked,
+    /// Offers that cannot be published, and why.
+    pub troubles: Troubles,
     /// Set when the node is to stop.
     pub stop: CancellationToken,
 }

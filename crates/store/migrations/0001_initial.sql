@@ -25,7 +25,9 @@ CREATE TABLE list (
     created_ms INTEGER NOT NULL,
     deleted_ms INTEGER,
     -- Visible records; kept in step by every transaction that makes records visible or invisible.
-    records    INTEGER NOT NULL DEFAULT 0 CHECK (records >= 0)
+    records    INTEGER NOT NULL DEFAULT 0 CHECK (records >= 0),
+    -- Counts these transactions: equal means unchanged.
+    revision   INTEGER NOT NULL DEFAULT 0 CHECK (revision >= 0)
 ) STRICT;
 CREATE UNIQUE INDEX list_name ON list (name) WHERE deleted_ms IS NULL;
 
@@ -188,6 +190,8 @@ CREATE TABLE snapshot_served (
     scope_id     INTEGER NOT NULL REFERENCES scope (id),
     version      INTEGER NOT NULL CHECK (version > 0),
     manifest     TEXT NOT NULL,
+    -- Which lists, each at which revision, it shows: "id:revision" in order of id.
+    lists        TEXT NOT NULL,
     published_ms INTEGER NOT NULL,
     PRIMARY KEY (scope_id, version)
 ) STRICT, WITHOUT ROWID;

@@ -320,3 +320,30 @@ async fn a_deleted_record_is_gone_from_the_files_once_purged() {
     no_part_is_left(&home, &payload);
     no_part_is_left(&home, &identifier);
 }
+
+/// Erasing is not done while somebody reads an old state; trying again does not hold up writers.
+#[tokio::test]
+async fn erasing_is_tried_again_without_waiting() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let list = store.create_list("wanted", 0).await.unwrap();
+    let mut publication = store
+        .begin_publication(scope, selection(&[list], PASSPORT))
+        .await
+        .unwrap();
+    publication.next_page(1).await.unwrap();
+    store.set_fact("later", "than the view", 0).await.unwrap();
+    assert_eq!(store.checkpoint_unless_read().await.unwrap(), Erasure::LogInUse);
+    store.set_fact("later", "still", 0).await.unwrap();
+    drop(publication);
+    // The view's connection ends on a thread of its own.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while store.checkpoint_unless_read().await.unwrap() == Erasure::LogInUse {
+        assert!(std::time::Instant::now() < deadline, "the log stays in use");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let mut log = home.path().into_os_string();
+    log.push("-wal");
+    assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
+}

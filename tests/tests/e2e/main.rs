@@ -12,6 +12,7 @@ mod hostile_owner;
 mod hostile_requester;
 mod matching;
 mod never_false;
+mod publication;
 mod quota;
 mod rules;
 mod tls;
