@@ -9,21 +9,21 @@ use concordat_wire::v1::agreement_service_server::AgreementService;
 use concordat_wire::v1::node_service_server::NodeService;
 use concordat_wire::v1::snapshot_service_server::SnapshotService;
 use concordat_wire::v1::{
-    AddClientRequest, AddClientResponse, Agreement as AgreementMessage, Client, FetchRequest, FetchResponse,
-    GetAgreementRequest, InfoRequest, InfoResponse, Job, ListAgreementsRequest, ListAgreementsResponse,
-    ListClientsRequest, ListClientsResponse, OfferUsage, ProposeRequest, PublishRequest, ResumeRequest,
-    RevokeClientRequest, RevokeClientResponse, SignRequest, Snapshot as SnapshotMessage,
-    SnapshotStatusRequest, SnapshotStatusResponse, SuspendRequest,
+    AddClientRequest, AddClientResponse, Agreement as AgreementMessage, Client, EndRequest, FetchRequest,
+    FetchResponse, GetAgreementRequest, InfoRequest, InfoResponse, Job, ListAgreementsRequest,
+    ListAgreementsResponse, ListClientsRequest, ListClientsResponse, OfferUsage, ProposeRequest,
+    PublishRequest, ResumeRequest, RevokeClientRequest, RevokeClientResponse, SignRequest,
+    Snapshot as SnapshotMessage, SnapshotStatusRequest, SnapshotStatusResponse, SuspendRequest,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
 
-use crate::agreement::{Agreement, MARKER, Offer};
+use crate::agreement::{Agreement, MARKER, Offer, is_label};
 use crate::book::{Entry, not_a_party, store_fault};
 use crate::identity::{self, IdentityError};
 use crate::jobs::{self, Spec};
 use crate::listen::Caller;
-use crate::maintenance::{countersign, fetch_all, no_such_agreement};
+use crate::maintenance::{self, countersign, fetch_all, no_such_agreement};
 use crate::peer_service::merge;
 use crate::publish;
 use crate::state::State;
@@ -68,7 +68,7 @@ impl Agreements {
             signed_by: agreement.signers(&note)?,
             usage,
             valid_until: agreement.valid_until.to_string(),
-            status_reason: entry.suspended_because.clone(),
+            status_reason: entry.stopped_because.clone(),
         })
     }
 
@@ -125,15 +125,16 @@ impl Agreements {
         self.entry(&agreement.id)
     }
 
-    /// Suspends it for a reason, or lets it go on.
-    async fn set_status(&self, id: &str, suspend: Option<&str>) -> Result<AgreementMessage, Fault> {
+    async fn set_status(&self, id: &str, next: Next<'_>) -> Result<AgreementMessage, Fault> {
         let state = &self.0;
         self.entry(id)?;
-        let changed = match suspend {
-            Some(reason) => state.store.suspend_agreement(id, reason, state.now_ms()).await,
-            None => {
+        let now_ms = state.now_ms();
+        let changed = match next {
+            Next::Suspended(because) => state.store.suspend_agreement(id, because, now_ms).await,
+            Next::Ended(because) => state.store.end_agreement(id, because, now_ms).await,
+            Next::Active => {
                 let active = AgreementStatus::Active;
-                state.store.set_agreement_status(id, active, state.now_ms()).await
+                state.store.set_agreement_status(id, active, now_ms).await
             }
         };
         changed.map_err(|error| match error {
@@ -144,9 +145,35 @@ impl Agreements {
             ),
             error => store_fault(&error),
         })?;
+        if let Next::Suspended(reason) | Next::Ended(reason) = next {
+            tracing::warn!(agreement = id, reason, "stopped an agreement");
+        }
         state.book.reload(&state.store).await?;
+        if let Next::Ended(_) = next {
+            maintenance::end_epochs(state).await;
+        }
         self.describe(&*self.entry(id)?).await
     }
+}
+
+/// What a person makes of an agreement.
+#[derive(Clone, Copy)]
+enum Next<'a> {
+    Suspended(&'a str),
+    Active,
+    Ended(&'a str),
+}
+
+/// Why an agreement is stopped, for the record.
+fn stated(reason: &str) -> Result<&str, Fault> {
+    if is_label(reason) {
+        return Ok(reason);
+    }
+    Err(Fault::invalid(
+        "AGR-031",
+        "reason",
+        "say why, in 1 to 128 characters",
+    ))
 }
 
 #[tonic::async_trait]
@@ -246,19 +273,15 @@ impl AgreementService for Agreements {
     }
 
     async fn suspend(&self, request: Request<SuspendRequest>) -> Result<Response<AgreementMessage>, Status> {
-        let request = request.into_inner();
-        if !crate::agreement::is_label(&request.reason) {
-            return Err(Fault::invalid("AGR-031", "reason", "say why, in 1 to 128 characters").into());
-        }
-        tracing::warn!(
-            agreement = request.agreement_id,
-            reason = request.reason,
-            "suspending an agreement"
-        );
-        Ok(Response::new(
-            self.set_status(&request.agreement_id, Some(&request.reason))
-                .await?,
-        ))
+        let request = request.get_ref();
+        let next = Next::Suspended(stated(&request.reason)?);
+        Ok(Response::new(self.set_status(&request.agreement_id, next).await?))
+    }
+
+    async fn end(&self, request: Request<EndRequest>) -> Result<Response<AgreementMessage>, Status> {
+        let request = request.get_ref();
+        let next = Next::Ended(stated(&request.reason)?);
+        Ok(Response::new(self.set_status(&request.agreement_id, next).await?))
     }
 
     async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<AgreementMessage>, Status> {
@@ -267,7 +290,9 @@ impl AgreementService for Agreements {
             let message = format!("agreement {} is not suspended", entry.agreement.id);
             return Err(Fault::new(Reason::Precondition, "AGR-029", message).into());
         }
-        Ok(Response::new(self.set_status(&entry.agreement.id, None).await?))
+        Ok(Response::new(
+            self.set_status(&entry.agreement.id, Next::Active).await?,
+        ))
     }
 }
 
@@ -283,6 +308,10 @@ impl Snapshots {
             let Some(epoch) = entry.agreement.epoch_at(now) else {
                 continue;
             };
+            // Nothing is published or fetched before both have signed.
+            if entry.status == AgreementStatus::Proposed {
+                continue;
+            }
             for offer in &entry.agreement.offers {
                 let owned = offer.owner == state.us();
                 let scope = (&entry.agreement, offer, epoch);
@@ -349,9 +378,7 @@ impl SnapshotService for Snapshots {
             agreement,
             offers: Vec::new(),
         };
-        Ok(Response::new(
-            jobs::create(&self.0, &spec, None).await?,
-        ))
+        Ok(Response::new(jobs::create(&self.0, &spec, None).await?))
     }
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<FetchResponse>, Status> {

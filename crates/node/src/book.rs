@@ -20,7 +20,7 @@ pub struct Entry {
     /// Whether it is in force.
     pub status: AgreementStatus,
     /// Where we suspended it, why; else empty.
-    pub suspended_because: String,
+    pub stopped_because: String,
     /// The other agency's node.
     pub partner: Partner,
 }
@@ -53,9 +53,6 @@ impl Book {
         let mut pins = HashSet::new();
         for kept in store.agreements().await.map_err(|error| store_fault(&error))? {
             let row = kept.agreement;
-            if matches!(row.status, AgreementStatus::Ended | AgreementStatus::Superseded) {
-                continue;
-            }
             let (agreement, _) = Agreement::from_note(&row.note)?;
             let Some(party) = agreement.partner_of(&self.us) else {
                 return Err(Fault::new(
@@ -64,7 +61,9 @@ impl Book {
                     format!("stored agreement {} is not ours", agreement.id),
                 ));
             };
-            pins.insert(party.tls_spki);
+            if !is_over(row.status) {
+                pins.insert(party.tls_spki);
+            }
             // A channel is kept as long as the partner's key and address stay the same.
             let partner = match self.get(&agreement.id) {
                 Some(old) if old.agreement.partner_of(&self.us) == Some(party) => old.partner.clone(),
@@ -75,7 +74,7 @@ impl Book {
                 partner,
                 note: row.note,
                 status: row.status,
-                suspended_because: kept.suspended_because.unwrap_or_default(),
+                stopped_because: kept.stopped_because.unwrap_or_default(),
                 agreement,
             };
             entries.insert(entry.agreement.id.clone(), Arc::new(entry));
@@ -96,6 +95,13 @@ impl Book {
 
     /// All agreements that have not ended, by id.
     pub fn all(&self) -> Vec<Arc<Entry>> {
+        let mut all = self.even_ended();
+        all.retain(|entry| !is_over(entry.status));
+        all
+    }
+
+    /// All agreements, by id.
+    pub fn even_ended(&self) -> Vec<Arc<Entry>> {
         self.entries
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -107,7 +113,11 @@ impl Book {
     /// Agreement and offer of ours, not ended, that name this list of ours.
     pub fn offer_of_list(&self, list: &str) -> Option<(String, String)> {
         self.all().iter().find_map(|entry| {
-            let ours = entry.agreement.offers.iter().filter(|offer| offer.owner == self.us);
+            let ours = entry
+                .agreement
+                .offers
+                .iter()
+                .filter(|offer| offer.owner == self.us);
             let mut naming = ours.filter(|offer| offer.lists.iter().any(|name| name == list));
             let offer = naming.next()?;
             Some((entry.agreement.id.clone(), offer.id.clone()))
@@ -135,6 +145,13 @@ impl Book {
                 "AGR-025",
                 "we have not signed this agreement",
             ));
+        }
+        if self.get(&agreement.id).is_some_and(|known| is_over(known.status)) {
+            let message = format!(
+                "agreement {} has ended: give the new one another id",
+                agreement.id
+            );
+            return Err(Fault::new(Reason::Precondition, "AGR-034", message).field("agreement.id"));
         }
         self.known_keys(&agreement.id, partner)?;
         let complete = signers.contains(&partner.id);
@@ -250,6 +267,11 @@ impl Book {
         let offer = offer.clone();
         Ok((entry, offer, scope.epoch))
     }
+}
+
+/// Nothing more will happen under it.
+pub const fn is_over(status: AgreementStatus) -> bool {
+    matches!(status, AgreementStatus::Ended | AgreementStatus::Superseded)
 }
 
 /// The scope of an offer and epoch as it goes over the wire.

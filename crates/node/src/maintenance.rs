@@ -10,7 +10,7 @@ use concordat_wire::{Fault, Reason};
 use tokio::task::JoinHandle;
 
 use crate::agreement::Agreement;
-use crate::book::Entry;
+use crate::book::{Entry, is_over};
 use crate::jobs::{self, Spec};
 use crate::peer_service::merge;
 use crate::state::State;
@@ -226,11 +226,12 @@ async fn publish_what_is_due(state: &Arc<State>) {
     }
 }
 
-/// Destroys the keys of epochs that are over, with everything computed under them. Returns whether there were any.
-async fn end_epochs(state: &State) -> bool {
+/// Destroys the keys of epochs and agreements that are over, with everything computed under them. Returns whether there
+/// were any.
+pub async fn end_epochs(state: &State) -> bool {
     let now = state.clock.now();
     let mut any = false;
-    for entry in state.book.all() {
+    for entry in state.book.even_ended() {
         let agreement = &entry.agreement;
         let scopes = match state.store.scopes(&agreement.id).await {
             Ok(scopes) => scopes,
@@ -241,7 +242,7 @@ async fn end_epochs(state: &State) -> bool {
         };
         for scope in scopes {
             let (_, end) = agreement.epoch_bounds(scope.epoch);
-            let over = now.as_second() >= end.saturating_add(agreement.grace_s());
+            let over = is_over(entry.status) || now.as_second() >= end.saturating_add(agreement.grace_s());
             if over && scope.status != ScopeStatus::Destroyed {
                 any = true;
                 end_epoch(state, agreement, &scope).await;

@@ -127,7 +127,7 @@ CREATE TABLE agreement (
     note       TEXT NOT NULL,
     status     TEXT NOT NULL CHECK (status IN ('proposed', 'active', 'suspended', 'superseded', 'ended')),
     -- Why we suspended it.
-    suspended_because TEXT CHECK (suspended_because IS NULL OR status = 'suspended'),
+    stopped_because TEXT CHECK (stopped_because IS NULL OR status IN ('suspended', 'ended')),
     partner    TEXT NOT NULL,
     owns       INTEGER NOT NULL CHECK (owns IN (0, 1)),
     asks       INTEGER NOT NULL CHECK (asks IN (0, 1)),

@@ -59,7 +59,7 @@ pub struct Agreement {
     /// What was kept.
     pub agreement: NewAgreement,
     /// Where we suspended it, why.
-    pub suspended_because: Option<String>,
+    pub stopped_because: Option<String>,
     /// When it was first kept, Unix milliseconds.
     pub created_ms: i64,
     /// When its note or status last changed, Unix milliseconds.
@@ -106,6 +106,15 @@ impl Store {
             .await
     }
 
+    /// Ends it for good and keeps why. One that has not been signed by both is withdrawn by that.
+    ///
+    /// # Errors
+    /// As [`Store::set_agreement_status`].
+    pub async fn end_agreement(&self, id: &str, because: &str, now_ms: i64) -> Result<()> {
+        self.change_agreement(id, AgreementStatus::Ended, Some(because), now_ms)
+            .await
+    }
+
     /// Changes the status. The same status again changes nothing.
     ///
     /// # Errors
@@ -139,7 +148,7 @@ impl Store {
                 to: status.as_str(),
             });
         }
-        sqlx::query("UPDATE agreement SET status = ?, suspended_because = ?, updated_ms = ? WHERE id = ?")
+        sqlx::query("UPDATE agreement SET status = ?, stopped_because = ?, updated_ms = ? WHERE id = ?")
             .bind(status.as_str())
             .bind(because)
             .bind(now_ms)
@@ -184,7 +193,7 @@ fn agreement_of(row: &SqliteRow) -> Result<Agreement> {
             owns: row.flag("owns")?,
             asks: row.flag("asks")?,
         },
-        suspended_because: row.try_get("suspended_because")?,
+        stopped_because: row.try_get("stopped_because")?,
         created_ms: row.try_get("created_ms")?,
         updated_ms: row.try_get("updated_ms")?,
     })

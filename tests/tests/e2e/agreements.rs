@@ -3,7 +3,10 @@
 use concordat_note::{Note, SigningKey};
 use concordat_tests::{Agency, OWNER, Pair, Terms};
 use concordat_wire::FaultView;
-use concordat_wire::v1::{GetScopeKeyRequest, ResumeRequest, Scope, SuspendRequest, agreement::Status};
+use concordat_wire::v1::{
+    CapabilitiesRequest, EndRequest, GetScopeKeyRequest, ResumeRequest, Scope, SuspendRequest,
+    agreement::Status,
+};
 use tonic::Code;
 
 async fn two() -> (Agency, Agency, String) {
@@ -343,4 +346,80 @@ async fn an_agreement_that_is_over_is_shown_as_expired_and_not_signed_again() {
     assert_eq!(again, ("AGR-101".into(), "agreement.valid_until".into()));
     let unsigned = refused(owner.sign(&draft).await);
     assert_eq!(unsigned, ("AGR-010".into(), "note".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_agreement_is_over_for_good_and_so_are_its_keys() {
+    let mut pair = Pair::with(Terms::default(), vec![]).await;
+    let (id, note) = {
+        let known = pair.owner.agreement(&pair.agreement).await.expect("known");
+        (known.agreement_id, known.note)
+    };
+    let request = |reason: &str| EndRequest {
+        agreement_id: id.clone(),
+        reason: reason.into(),
+    };
+    assert_eq!(
+        refused(pair.owner.agreements().end(request("")).await),
+        ("AGR-031".into(), "reason".into())
+    );
+    let mut peer = pair.asker.impersonate(&pair.owner);
+    peer.capabilities(CapabilitiesRequest {}).await.expect("let in");
+    let ended = pair
+        .owner
+        .agreements()
+        .end(request("over"))
+        .await
+        .expect("ended")
+        .into_inner();
+    assert_eq!(
+        (ended.status(), ended.status_reason.as_str()),
+        (Status::Ended, "over")
+    );
+    let store = &pair.owner.node().state.store;
+    let scopes = store.scopes(&id).await.expect("read");
+    assert!(!scopes.is_empty());
+    for scope in scopes {
+        assert_eq!(scope.status, concordat_store::ScopeStatus::Destroyed);
+    }
+    // The key opens no new connection, and no way leads back, not after a restart either.
+    pair.asker
+        .impersonate(&pair.owner)
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect_err("nothing pins the key");
+    pair.owner.stop().await;
+    pair.owner.start().await;
+    assert_eq!(
+        refused(pair.owner.sign(&note).await),
+        ("AGR-034".into(), "agreement.id".into())
+    );
+    let resume = ResumeRequest {
+        agreement_id: id.clone(),
+    };
+    assert_eq!(refused(pair.owner.agreements().resume(resume).await).0, "AGR-029");
+    assert_eq!(
+        pair.owner.agreement(&id).await.expect("still known").status(),
+        Status::Ended
+    );
+
+    // A proposal that nobody signed is withdrawn.
+    let draft = Terms {
+        id: "withdrawn".into(),
+        ..Terms::default()
+    }
+    .draft([&pair.asker.party().await, &pair.owner.party().await]);
+    pair.asker.propose(&draft).await.expect("proposed");
+    let end = EndRequest {
+        agreement_id: "withdrawn".into(),
+        reason: "a mistake".into(),
+    };
+    let ended = pair
+        .asker
+        .agreements()
+        .end(end)
+        .await
+        .expect("withdrawn")
+        .into_inner();
+    assert_eq!(ended.status(), Status::Ended);
 }

@@ -10,8 +10,8 @@ use concordat_identifiers::Kind;
 use concordat_node::agreement::purpose_name;
 use concordat_node::config::is_agency_id;
 use concordat_wire::v1::{
-    self, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ProposeRequest, Purpose, ResumeRequest,
-    SignRequest, SuspendRequest,
+    self, EndRequest, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ProposeRequest, Purpose,
+    ResumeRequest, SignRequest, SuspendRequest,
 };
 use serde_json::json;
 
@@ -64,6 +64,18 @@ pub enum Command {
     },
     /// Stop every query under an agreement at once
     Suspend {
+        /// Its id
+        id: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// End an agreement for good, or withdraw a proposal
+    ///
+    /// Its keys and snapshots are destroyed at once. It does not come back: a new agreement needs another id.
+    End {
         /// Its id
         id: String,
         /// Why, for the record
@@ -212,6 +224,23 @@ impl Command {
                     .await?
                     .agreements()
                     .suspend(request)
+                    .await?
+                    .into_inner()
+            }
+            Self::End {
+                id,
+                reason,
+                connection,
+            } => {
+                let request = EndRequest {
+                    agreement_id: id,
+                    reason,
+                };
+                connection
+                    .open()
+                    .await?
+                    .agreements()
+                    .end(request)
                     .await?
                     .into_inner()
             }
