@@ -121,7 +121,9 @@ pub fn joined(causes: impl IntoIterator<Item = String>) -> String {
     for cause in causes {
         match parts.last_mut() {
             Some(last) if last.ends_with(&cause) => {}
-            Some(last) if cause.starts_with(&format!("{last}: ")) || cause.starts_with(&format!("{last}, ")) => {
+            Some(last)
+                if cause.starts_with(&format!("{last}: ")) || cause.starts_with(&format!("{last}, ")) =>
+            {
                 *last = cause;
             }
             _ => parts.push(cause),
@@ -208,7 +210,10 @@ mod tests {
     #[test]
     fn nothing_is_said_twice() {
         let said = |causes: &[&str]| joined(causes.iter().map(|cause| (*cause).to_owned()));
-        assert_eq!(said(&["the database: wrong key", "wrong key"]), "the database: wrong key");
+        assert_eq!(
+            said(&["the database: wrong key", "wrong key"]),
+            "the database: wrong key"
+        );
         assert_eq!(said(&["cut.pax", "cut.pax: cut off"]), "cut.pax: cut off");
         assert_eq!(said(&["a.xml", "a.xml, line 3: broken"]), "a.xml, line 3: broken");
         assert_eq!(
@@ -222,14 +227,24 @@ mod tests {
     #[test]
     fn only_a_closed_stdout_is_silent() {
         let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
-        assert!(stdout_is_closed(&anyhow::Error::new(out::of_stdout(broken())).context("writing")));
+        assert!(stdout_is_closed(
+            &anyhow::Error::new(out::of_stdout(broken())).context("writing")
+        ));
         assert!(!stdout_is_closed(&anyhow::Error::new(broken())));
-        assert!(!stdout_is_closed(&anyhow::Error::new(Status::from_error(Box::new(broken())))));
+        assert!(!stdout_is_closed(&anyhow::Error::new(Status::from_error(
+            Box::new(broken())
+        ))));
     }
 
     #[test]
     fn no_failure_exits_with_zero() {
-        for exit in [Exit::Failed, Exit::Usage, Exit::Hit, Exit::Unknown, Exit::Interrupted] {
+        for exit in [
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Hit,
+            Exit::Unknown,
+            Exit::Interrupted,
+        ] {
             assert_ne!(ExitCode::from(exit), ExitCode::SUCCESS);
         }
         assert_eq!(ExitCode::from(Exit::Done), ExitCode::SUCCESS);

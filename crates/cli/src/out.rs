@@ -121,7 +121,8 @@ impl OutFile {
                     let file = builder
                         .permissions(known.as_ref().map_or(new, std::fs::Metadata::permissions))
                         .prefix(".concordat-")
-                        .tempfile_in(folder)?;
+                        .tempfile_in(folder)
+                        .map_err(without_path)?;
                     if known.is_ok() {
                         // A file that we may not write is not replaced either.
                         File::options().append(true).open(&place)?;
@@ -151,6 +152,15 @@ impl OutFile {
         };
         finish().with_context(|| self.path.display().to_string())
     }
+}
+
+/// The system's word alone: the name of the temporary file means nothing to anybody.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let code = inner
+        .and_then(|inner| inner.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 impl Write for OutFile {
@@ -256,8 +266,10 @@ pub fn counted_of(done: u64, total: u64, noun: &str) -> String {
 
 /// A time of the node for people: UTC, whole seconds. What is no time stays as it is.
 pub fn time(text: &str) -> String {
-    text.parse::<jiff::Timestamp>()
-        .map_or_else(|_| text.to_owned(), |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+    text.parse::<jiff::Timestamp>().map_or_else(
+        |_| text.to_owned(),
+        |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
 }
 
 /// A size for people: `3.4 MB`.
@@ -290,7 +302,10 @@ mod tests {
 
     #[test]
     fn one_of_a_thing_is_no_plural() {
-        assert_eq!([0, 1, 1_200].map(|number| counted(number, "record")), ["0 records", "1 record", "1,200 records"]);
+        assert_eq!(
+            [0, 1, 1_200].map(|number| counted(number, "record")),
+            ["0 records", "1 record", "1,200 records"]
+        );
         assert_eq!(counted_of(5, 29, "identifier"), "5 of 29 identifiers");
         assert_eq!(counted_of(29, 29, "identifier"), "29 identifiers");
         assert_eq!(counted_of(0, 1, "identifier"), "0 of 1 identifier");
@@ -311,18 +326,29 @@ mod tests {
         let mut file = OutFile::create(&path).expect("opened");
         file.write_all(b"new").expect("written");
         drop(file);
-        assert_eq!(std::fs::read_to_string(&path).expect("there"), "old", "a failure costs nothing");
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("there"),
+            "old",
+            "a failure costs nothing"
+        );
         let mut file = OutFile::create(&path).expect("opened");
         file.write_all(b"new").expect("written");
         file.finish().expect("in its place");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "new");
-        assert_eq!(std::fs::read_dir(folder.path()).expect("readable").count(), 1, "nothing is left behind");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("readable").count(),
+            1,
+            "nothing is left behind"
+        );
         assert!(OutFile::create(&folder.path().join("nope/x.csv")).is_err());
         assert!(OutFile::create(folder.path()).is_err(), "a folder is no file");
         let mut null = OutFile::create(Path::new("/dev/null")).expect("a device");
         null.write_all(b"x").expect("written");
         null.finish().expect("done");
-        assert!(!std::fs::metadata("/dev/null").expect("there").is_file(), "it is still a device");
+        assert!(
+            !std::fs::metadata("/dev/null").expect("there").is_file(),
+            "it is still a device"
+        );
     }
 
     #[test]

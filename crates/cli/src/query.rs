@@ -41,7 +41,11 @@ pub fn purpose() -> impl TypedValueParser<Value = Purpose> {
         // As the code list and agreements write it.
         let code = name.replace('-', "_");
         let value = PossibleValue::new(name);
-        if code.contains('_') { value.alias(code) } else { value }
+        if code.contains('_') {
+            value.alias(code)
+        } else {
+            value
+        }
     };
     PossibleValuesParser::new(words::purposes().map(spelled))
         // Only listed names come here.

@@ -157,18 +157,27 @@ mod tests {
     fn a_detail_says_something_new() {
         let spoken = |reason: UnknownReason, detail| reason_detailed(reason.into(), detail);
         assert_eq!(
-            spoken(UnknownReason::Unreachable, "the partner's node cannot be reached (connection refused)"),
+            spoken(
+                UnknownReason::Unreachable,
+                "the partner's node cannot be reached (connection refused)"
+            ),
             "the partner's node could not be reached (connection refused)"
         );
         assert_eq!(
-            spoken(UnknownReason::Deadline, "the partner's node cannot be reached (Deadline expired)"),
+            spoken(
+                UnknownReason::Deadline,
+                "the partner's node cannot be reached (Deadline expired)"
+            ),
             "the partner did not answer in time"
         );
         assert_eq!(
             spoken(UnknownReason::Quota, "try tomorrow"),
             "the quota of the agreement is used up (try tomorrow)"
         );
-        assert_eq!(spoken(UnknownReason::Quota, ""), "the quota of the agreement is used up");
+        assert_eq!(
+            spoken(UnknownReason::Quota, ""),
+            "the quota of the agreement is used up"
+        );
     }
 
     #[test]

@@ -76,7 +76,9 @@ fn pasted(script: &str, changes: &[(&str, String)]) -> (tempfile::TempDir, Ran) 
     }
     let output = command
         .arg("-c")
-        .arg(format!("trap 'code=$?; kill $(jobs -p); wait; exit $code' EXIT\nset -e\n{script}\n"))
+        .arg(format!(
+            "trap 'code=$?; kill $(jobs -p); wait; exit $code' EXIT\nset -e\n{script}\n"
+        ))
         .env("PATH", path)
         .current_dir(folder.path())
         .output();
@@ -92,7 +94,10 @@ fn the_installation_of_the_readme_works_when_pasted() {
     let script = block(&repository("README.md"), "A node of your own", "sh");
     let [peer, api] = free_ports();
     let init = "--dir target/north\n";
-    let (folder, ran) = pasted(&script, &[(init, format!("--dir target/north{}\n", listen(peer, api)))]);
+    let (folder, ran) = pasted(
+        &script,
+        &[(init, format!("--dir target/north{}\n", listen(peer, api)))],
+    );
     let ran = ran.exits(0);
     assert!(ran.stdout.contains("wanted: 1,000 records"), "{}", ran.stdout);
     assert!(ran.stdout.contains("[[party]]\nid = \"north\""), "{}", ran.stdout);
@@ -111,7 +116,10 @@ fn the_walkthrough_leads_to_the_first_hit() {
     let [peer_a, api_a, peer_b, api_b] = free_ports();
     let changes = [
         ("--dir north\n", format!("--dir north{}\n", listen(peer_a, api_a))),
-        (" --peer-listen 127.0.0.1:8443 --api-listen 127.0.0.1:8444", listen(peer_b, api_b)),
+        (
+            " --peer-listen 127.0.0.1:8443 --api-listen 127.0.0.1:8444",
+            listen(peer_b, api_b),
+        ),
     ];
     let (_folder, ran) = pasted(&block(&doc, heading, "sh"), &changes);
     let ran = ran.exits(3);
@@ -136,16 +144,28 @@ fn the_documented_record_is_imported_without_a_complaint() {
         .filter(|rejection| rejection.severity == Severity::Reject)
         .collect();
     assert!(refused.is_empty(), "{refused:?}");
-    let kinds: std::collections::BTreeSet<_> =
-        derived.identifiers.iter().map(concordat_identifiers::Identifier::kind).collect();
-    assert_eq!(kinds.len(), concordat_identifiers::Kind::ALL.len(), "it shows every kind");
+    let kinds: std::collections::BTreeSet<_> = derived
+        .identifiers
+        .iter()
+        .map(concordat_identifiers::Identifier::kind)
+        .collect();
+    assert_eq!(
+        kinds.len(),
+        concordat_identifiers::Kind::ALL.len(),
+        "it shows every kind"
+    );
 }
 
 #[test]
 fn the_example_configuration_and_the_rules_are_reachable() {
     let example = repository("deploy/concordat.example.toml");
     let config = concordat_node::config::Config::parse(&example).expect("a configuration");
-    assert!(config.api.certificate_names().contains(&config.api.listen.ip().to_string()));
+    assert!(
+        config
+            .api
+            .certificate_names()
+            .contains(&config.api.listen.ip().to_string())
+    );
     assert!(repository("README.md").contains("](docs/rules.md)"));
     assert!(repository("docs/cli.md").contains("](rules.md)"));
 }

@@ -71,7 +71,9 @@ fn two_agencies_by_the_command_line() {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("changed");
     let shared = run(&format!("node --config {}", config.display())).exits(1);
     assert!(
-        shared.stderr.contains("identity.key can be read or written by others (mode 0644)"),
+        shared
+            .stderr
+            .contains("identity.key can be read or written by others (mode 0644)"),
         "{}",
         shared.stderr
     );
@@ -175,13 +177,28 @@ fn two_agencies_by_the_command_line() {
         .json();
     assert_eq!(found[0]["source_id"], "B-2");
     let unusable = run(&format!("list lookup --passport ZZ --dir {b}")).exits(1);
-    assert!(unusable.stderr.contains("not looked up: documents[0].number: "), "{}", unusable.stderr);
+    assert!(
+        unusable.stderr.contains("not looked up: documents[0].number: "),
+        "{}",
+        unusable.stderr
+    );
     assert!(!unusable.stderr.contains("ZZ"), "{}", unusable.stderr);
-    let half = run(&format!("list lookup --passport X7654321 --phone 12 --json --dir {b}")).exits(1);
+    let half = run(&format!(
+        "list lookup --passport X7654321 --phone 12 --json --dir {b}"
+    ))
+    .exits(1);
     assert_eq!(half.json()[0]["source_id"], "B-2", "what can be looked up is");
     let gone = run(&format!("list delete-records S99 --list stolen --dir {b}")).exits(1);
-    assert!(gone.stderr.contains("not found: 1 of 1 record"), "{}", gone.stderr);
-    let more = format!("{}\n{}", record("B-3", "X7654322", "+31 20 765 4322"), record("B-4", "X7654323", "12"));
+    assert!(
+        gone.stderr.contains("not found: 1 of 1 record"),
+        "{}",
+        gone.stderr
+    );
+    let more = format!(
+        "{}\n{}",
+        record("B-3", "X7654322", "+31 20 765 4322"),
+        record("B-4", "X7654323", "12")
+    );
     let more = write(root, "more.jsonl", &more);
     let upserted = run(&format!("list upsert {more} --list extra --dir {b}")).exits(1);
     assert!(upserted.stderr.contains("[LIST-001]"), "{}", upserted.stderr);
@@ -218,10 +235,17 @@ fn two_agencies_by_the_command_line() {
     let past = write(root, "past.toml", &past);
     let over = run(&format!("agreement propose {past} --dir {a}")).exits(1);
     assert!(over.stderr.contains("[AGR-101]"), "{}", over.stderr);
-    let nowhere = run(&format!("agreement propose {draft} --out {}/nope/x --dir {a}", root.display())).exits(1);
+    let nowhere = run(&format!(
+        "agreement propose {draft} --out {}/nope/x --dir {a}",
+        root.display()
+    ))
+    .exits(1);
     assert!(nowhere.stderr.contains("nope/x"), "{}", nowhere.stderr);
     assert!(
-        run(&format!("agreement ls --json --dir {a}")).exits(0).stdout.is_empty(),
+        run(&format!("agreement ls --json --dir {a}"))
+            .exits(0)
+            .stdout
+            .is_empty(),
         "nothing was signed"
     );
     let note = |name: &str| root.join(name).to_string_lossy().into_owned();
@@ -242,7 +266,10 @@ fn two_agencies_by_the_command_line() {
         signed.stdout
     );
     let listed = run(&format!("agreement ls --dir {a}")).exits(0).stdout;
-    assert!(listed.contains("VALID UNTIL") && listed.contains(&date("valid_until")), "{listed}");
+    assert!(
+        listed.contains("VALID UNTIL") && listed.contains(&date("valid_until")),
+        "{listed}"
+    );
     run(&format!("agreement sign {} --json --dir {a}", note("both.txt"))).exits(0);
     let agreement = run(&format!("agreement show aa-bb --json --dir {a}"))
         .exits(0)
@@ -293,7 +320,10 @@ fn two_agencies_by_the_command_line() {
         (Some("1"), Some(1)),
         "it has a number like the others"
     );
-    let why = broken[0]["rejections"][0]["reason"].as_str().unwrap_or_default().to_owned();
+    let why = broken[0]["rejections"][0]["reason"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
     assert!(why.contains("second line of the zone"), "{why}");
     ask("--email someone@example.org").exits(4);
     let refused = run(&format!(
@@ -320,7 +350,11 @@ fn two_agencies_by_the_command_line() {
         let jobs = run(&format!("job ls --json --dir {a}")).exits(0).json();
         jobs.into_iter().filter(|job| job["type"] == "intersect").count()
     };
-    assert_eq!(intersects(), 0, "a result that cannot be written is not worked for");
+    assert_eq!(
+        intersects(),
+        0,
+        "a result that cannot be written is not worked for"
+    );
     let line = format!(
         "intersect --partner bb --list wanted --kind travel_document {WHY} --out {} --dir {a}",
         csv.display()
@@ -342,7 +376,11 @@ fn two_agencies_by_the_command_line() {
         "A-1"
     );
     let written = root.join("again.csv");
-    let summary = run(&format!("job matches {id} --json --out {} --dir {a}", written.display())).exits(0);
+    let summary = run(&format!(
+        "job matches {id} --json --out {} --dir {a}",
+        written.display()
+    ))
+    .exits(0);
     assert_eq!(summary.json()[0]["matches"], 1);
     assert_eq!(fs::read_to_string(written).expect("written"), csv);
     run(&format!(
@@ -364,7 +402,9 @@ fn two_agencies_by_the_command_line() {
     // A dead partner is UNKNOWN.
     let log_b = node_b.stop();
     ask("--passport L898902C3:NLD").exits(4);
-    interrupted(&format!("intersect --partner bb --list wanted --wait {WHY} --dir {a}"));
+    interrupted(&format!(
+        "intersect --partner bb --list wanted --wait {WHY} --dir {a}"
+    ));
     let log_a = node_a.stop();
     for secret in ["L898902C3", "X7654321", "ERIKSSON", "1234567"] {
         assert!(
@@ -415,13 +455,27 @@ fn a_reader_that_has_seen_enough_is_no_panic() {
 fn outputs_are_held_to_their_names_first() {
     let root = tempfile::tempdir().expect("a folder");
     let same = root.path().join("same").display().to_string();
-    let twice = run(&format!("gen --records 10 --left {same} --right {same} --truth {same}.csv")).exits(2);
+    let twice = run(&format!(
+        "gen --records 10 --left {same} --right {same} --truth {same}.csv"
+    ))
+    .exits(2);
     assert_eq!(twice.stderr, "error: --left and --right name the same file\n");
     let nowhere = run(&format!("demo --pairs {same}/nope/x.csv")).exits(1);
-    assert!(nowhere.stderr.contains("nope/x.csv") && !nowhere.stderr.contains("preparing"), "{}", nowhere.stderr);
-    let late = run(&format!("gen --records 10 --left {same} --right {same}/nope/r --truth {same}.csv")).exits(1);
+    assert!(
+        nowhere.stderr.contains("nope/x.csv") && !nowhere.stderr.contains("preparing"),
+        "{}",
+        nowhere.stderr
+    );
+    let late = run(&format!(
+        "gen --records 10 --left {same} --right {same}/nope/r --truth {same}.csv"
+    ))
+    .exits(1);
     assert!(late.stderr.contains("nope/r"), "{}", late.stderr);
-    assert_eq!(fs::read_dir(root.path()).expect("readable").count(), 0, "nothing is left behind");
+    assert_eq!(
+        fs::read_dir(root.path()).expect("readable").count(),
+        0,
+        "nothing is left behind"
+    );
 }
 
 #[test]

@@ -12,8 +12,8 @@ use concordat_wire::v1::{
     AddClientRequest, AddClientResponse, Agreement as AgreementMessage, Client, FetchRequest, FetchResponse,
     GetAgreementRequest, InfoRequest, InfoResponse, Job, ListAgreementsRequest, ListAgreementsResponse,
     ListClientsRequest, ListClientsResponse, OfferUsage, ProposeRequest, PublishRequest, ResumeRequest,
-    RevokeClientRequest, RevokeClientResponse, SignRequest, Snapshot as SnapshotMessage, SnapshotStatusRequest,
-    SnapshotStatusResponse, SuspendRequest,
+    RevokeClientRequest, RevokeClientResponse, SignRequest, Snapshot as SnapshotMessage,
+    SnapshotStatusRequest, SnapshotStatusResponse, SuspendRequest,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
@@ -137,13 +137,13 @@ impl Agreements {
             }
         };
         changed.map_err(|error| match error {
-                StoreError::InvalidTransition { from, to, .. } => Fault::new(
-                    Reason::Precondition,
-                    "AGR-029",
-                    format!("agreement {id} is {from} and cannot become {to}"),
-                ),
-                error => store_fault(&error),
-            })?;
+            StoreError::InvalidTransition { from, to, .. } => Fault::new(
+                Reason::Precondition,
+                "AGR-029",
+                format!("agreement {id} is {from} and cannot become {to}"),
+            ),
+            error => store_fault(&error),
+        })?;
         state.book.reload(&state.store).await?;
         self.describe(&*self.entry(id)?).await
     }
@@ -267,9 +267,7 @@ impl AgreementService for Agreements {
             let message = format!("agreement {} is not suspended", entry.agreement.id);
             return Err(Fault::new(Reason::Precondition, "AGR-029", message).into());
         }
-        Ok(Response::new(
-            self.set_status(&entry.agreement.id, None).await?,
-        ))
+        Ok(Response::new(self.set_status(&entry.agreement.id, None).await?))
     }
 }
 
@@ -364,7 +362,11 @@ impl SnapshotService for Snapshots {
         let held = snapshots
             .into_iter()
             .filter(|snapshot| snapshot.role() == v1::snapshot::Role::Held)
-            .filter(|snapshot| partner.as_ref().is_none_or(|partner| *partner == snapshot.partner_id))
+            .filter(|snapshot| {
+                partner
+                    .as_ref()
+                    .is_none_or(|partner| *partner == snapshot.partner_id)
+            })
             .collect();
         Ok(Response::new(FetchResponse {
             snapshots: held,
@@ -415,8 +417,9 @@ impl NodeService for Info {
         }
         let data_dir = state.config.node.data_dir.clone();
         let name = request.name.clone();
-        let signed =
-            tokio::task::spawn_blocking(move || identity::sign_client(&data_dir, &name, &request.request_pem));
+        let signed = tokio::task::spawn_blocking(move || {
+            identity::sign_client(&data_dir, &name, &request.request_pem)
+        });
         let signed = signed
             .await
             .map_err(|error| Fault::internal(error.to_string()))?
@@ -455,7 +458,8 @@ impl NodeService for Info {
             .await
             .map_err(|error| match error {
                 StoreError::NotFound { .. } => {
-                    Fault::new(Reason::NotFound, "NODE-013", format!("there is no client {name}")).field("name")
+                    Fault::new(Reason::NotFound, "NODE-013", format!("there is no client {name}"))
+                        .field("name")
                 }
                 error => store_fault(&error),
             })?;
@@ -471,7 +475,12 @@ impl NodeService for Info {
         request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
         only_admin(&request)?;
-        let clients = self.0.store.clients().await.map_err(|error| store_fault(&error))?;
+        let clients = self
+            .0
+            .store
+            .clients()
+            .await
+            .map_err(|error| store_fault(&error))?;
         Ok(Response::new(ListClientsResponse {
             clients: clients.iter().map(client_to_proto).collect(),
         }))
@@ -531,11 +540,7 @@ fn has_a_certificate(name: &str) -> Fault {
 
 /// What a client hears that was revoked while it is connected.
 pub fn revoked() -> Fault {
-    Fault::new(
-        Reason::NotPermitted,
-        "NODE-015",
-        "this certificate was revoked",
-    )
+    Fault::new(Reason::NotPermitted, "NODE-015", "this certificate was revoked")
 }
 
 /// Resident set and its peak in bytes, as Linux tells; 0 elsewhere.

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use concordat_note::SigningKey;
 use rand::CryptoRng;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use zeroize::Zeroizing;
 
@@ -230,7 +230,11 @@ pub struct ClientCertificate {
 ///
 /// # Errors
 /// The name is not usable, the request cannot be read or is not signed by its key, or the authority's key is not here.
-pub fn sign_client(data_dir: &Path, name: &str, request_pem: &str) -> Result<ClientCertificate, IdentityError> {
+pub fn sign_client(
+    data_dir: &Path,
+    name: &str,
+    request_pem: &str,
+) -> Result<ClientCertificate, IdentityError> {
     check_client_name(name)?;
     let request = CertificateSigningRequestParams::from_pem(request_pem).map_err(IdentityError::Request)?;
     let certificate = named(name, &[], vec![ExtendedKeyUsagePurpose::ClientAuth])?
@@ -246,7 +250,8 @@ fn check_client_name(name: &str) -> Result<(), IdentityError> {
         return Ok(());
     }
     Err(IdentityError::Name(
-        "a client's name has 1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit".into(),
+        "a client's name has 1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit"
+            .into(),
     ))
 }
 
@@ -487,16 +492,28 @@ mod tests {
     fn the_api_certificate_follows_the_names() {
         let folder = tempfile::tempdir().expect("a folder");
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        create(folder.path(), "aa", &names(&["localhost", "127.0.0.1"]), &mut rand::rng()).expect("made");
+        create(
+            folder.path(),
+            "aa",
+            &names(&["localhost", "127.0.0.1"]),
+            &mut rand::rng(),
+        )
+        .expect("made");
         let mut identity = Identity::load(folder.path()).expect("read");
         let pin = identity.api.pin().expect("a pin");
         let wanted = names(&["LOCALHOST"]);
-        assert!(!identity.cover(folder.path(), &wanted).expect("covered"), "nothing to do");
+        assert!(
+            !identity.cover(folder.path(), &wanted).expect("covered"),
+            "nothing to do"
+        );
         let wanted = names(&["localhost", "192.0.2.10", "2001:db8::7", "api.police.example"]);
         assert!(!identity.api.stands_for(&wanted));
         assert!(identity.cover(folder.path(), &wanted).expect("made anew"));
         assert!(identity.api.stands_for(&wanted));
-        assert!(!identity.api.stands_for(&names(&["127.0.0.1"])), "what is gone is gone");
+        assert!(
+            !identity.api.stands_for(&names(&["127.0.0.1"])),
+            "what is gone is gone"
+        );
         assert_eq!(identity.api.pin().expect("a pin"), pin, "the same key");
         let again = Identity::load(folder.path()).expect("read");
         assert!(again.api.stands_for(&wanted), "it is on disk");

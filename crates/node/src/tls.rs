@@ -65,9 +65,9 @@ impl Credentials {
         names.iter().all(|name| match name.parse::<std::net::IpAddr>() {
             Ok(std::net::IpAddr::V4(ip)) => known.contains(&GeneralName::IPAddress(&ip.octets())),
             Ok(std::net::IpAddr::V6(ip)) => known.contains(&GeneralName::IPAddress(&ip.octets())),
-            Err(_) => known
-                .iter()
-                .any(|known| matches!(known, GeneralName::DNSName(known) if known.eq_ignore_ascii_case(name))),
+            Err(_) => known.iter().any(
+                |known| matches!(known, GeneralName::DNSName(known) if known.eq_ignore_ascii_case(name)),
+            ),
         })
     }
 

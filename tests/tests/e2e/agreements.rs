@@ -264,13 +264,20 @@ async fn an_agreement_survives_a_restart_and_a_partner_that_was_away() {
 async fn an_agreement_that_is_over_is_shown_as_expired_and_not_signed_again() {
     let (asker, owner, draft) = two().await;
     let proposed = asker.propose(&draft).await.expect("proposed");
-    assert!(proposed.valid_until.starts_with("2027-"), "{}", proposed.valid_until);
+    assert!(
+        proposed.valid_until.starts_with("2027-"),
+        "{}",
+        proposed.valid_until
+    );
     let offers = proposed.usage.len();
     assert!(offers > 0);
     for agency in [&asker, &owner] {
         agency.clock.advance(2 * 366 * 86_400);
     }
-    let over = asker.agreement(&proposed.agreement_id).await.expect("still known");
+    let over = asker
+        .agreement(&proposed.agreement_id)
+        .await
+        .expect("still known");
     assert_eq!(over.status(), Status::Expired);
     assert_eq!(over.usage.len(), offers, "its offers stay listed");
     let signed = refused(owner.sign(&proposed.note).await);

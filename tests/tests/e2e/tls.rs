@@ -7,14 +7,14 @@ use concordat_node::identity;
 use concordat_node::partner::Partner;
 use concordat_node::tls::{self, Credentials};
 use concordat_tests::{Agency, OWNER, Pair, Terms};
+use concordat_wire::FaultView;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
-use concordat_wire::FaultView;
 use concordat_wire::v1::{
-    AddClientRequest, CapabilitiesRequest, InfoRequest, ListClientsRequest, ListJobsRequest, ListListsRequest,
-    RevokeClientRequest,
+    AddClientRequest, CapabilitiesRequest, InfoRequest, ListClientsRequest, ListJobsRequest,
+    ListListsRequest, RevokeClientRequest,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, SignatureScheme};
@@ -274,9 +274,15 @@ async fn admin_alone_manages_clients_and_a_revocation_reaches_open_connections()
         ("gate-7", "no request", "NODE-014"),
         (identity::ADMIN, request.pem(), "NODE-012"),
     ] {
-        assert_eq!(rule(admin.add_client(add(name, pem)).await.expect_err(wanted)), wanted);
+        assert_eq!(
+            rule(admin.add_client(add(name, pem)).await.expect_err(wanted)),
+            wanted
+        );
     }
-    let granted = admin.add_client(add("gate-7", request.pem())).await.expect("signed");
+    let granted = admin
+        .add_client(add("gate-7", request.pem()))
+        .await
+        .expect("signed");
     let ca = agency.folder().join("tls/ca.crt");
     let files = request
         .granted(&granted.into_inner().certificate_pem, ca)
@@ -287,11 +293,20 @@ async fn admin_alone_manages_clients_and_a_revocation_reaches_open_connections()
     let mut gate = NodeServiceClient::new(channel(gate, port));
     gate.info(InfoRequest {}).await.expect("let in");
     assert_eq!(
-        rule(gate.list_clients(ListClientsRequest {}).await.expect_err("not admin")),
+        rule(
+            gate.list_clients(ListClientsRequest {})
+                .await
+                .expect_err("not admin")
+        ),
         "NODE-010"
     );
-    let revoke = || RevokeClientRequest { name: "gate-7".into() };
-    assert_eq!(rule(gate.revoke_client(revoke()).await.expect_err("not admin")), "NODE-010");
+    let revoke = || RevokeClientRequest {
+        name: "gate-7".into(),
+    };
+    assert_eq!(
+        rule(gate.revoke_client(revoke()).await.expect_err("not admin")),
+        "NODE-010"
+    );
     let loopback = agency.node().insecure_address.expect("open").to_string();
     let loopback = Endpoint::from_shared(format!("http://{loopback}")).expect("an address");
     let mut loopback = NodeServiceClient::new(loopback.connect_lazy());
@@ -306,8 +321,16 @@ async fn admin_alone_manages_clients_and_a_revocation_reaches_open_connections()
         "NODE-015",
         "over the connection it already had"
     );
-    assert_eq!(rule(admin.revoke_client(revoke()).await.expect_err("gone")), "NODE-013");
-    let clients = admin.list_clients(ListClientsRequest {}).await.expect("listed").into_inner().clients;
+    assert_eq!(
+        rule(admin.revoke_client(revoke()).await.expect_err("gone")),
+        "NODE-013"
+    );
+    let clients = admin
+        .list_clients(ListClientsRequest {})
+        .await
+        .expect("listed")
+        .into_inner()
+        .clients;
     let revoked: Vec<_> = clients
         .iter()
         .map(|client| (client.name.as_str(), !client.revoked_at.is_empty()))

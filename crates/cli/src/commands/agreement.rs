@@ -276,7 +276,9 @@ fn written(agreement: &v1::Agreement, target: Option<Target>, out: Out) -> Resul
             file.finish()?;
             let path = path.display();
             let next = if active {
-                format!("in force; the signed document is in {path}. If {partner} does not have it yet, send it back")
+                format!(
+                    "in force; the signed document is in {path}. If {partner} does not have it yet, send it back"
+                )
             } else {
                 format!("next: send {path} to {partner}, who runs `concordat agreement sign` on it")
             };
@@ -358,7 +360,14 @@ async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(["AGREEMENT", "PARTNER", "STATUS", "VALID UNTIL", "SIGNED BY", "OFFERS"]);
+    let mut table = Table::new([
+        "AGREEMENT",
+        "PARTNER",
+        "STATUS",
+        "VALID UNTIL",
+        "SIGNED BY",
+        "OFFERS",
+    ]);
     for agreement in &agreements {
         table.row([
             agreement.agreement_id.clone(),

@@ -123,7 +123,8 @@ fn list(clients: &[Client], out: Out) -> Result<()> {
         let sha256 = hex::encode(&client.cert_sha256);
         if out.json {
             let revoked = (!revoked.is_empty()).then_some(revoked);
-            let value = || json!({ "name": client.name, "added": added, "revoked": revoked, "sha256": sha256 });
+            let value =
+                || json!({ "name": client.name, "added": added, "revoked": revoked, "sha256": sha256 });
             out.result(value, String::new)?;
         } else {
             table.row([client.name.clone(), added, revoked, sha256]);
@@ -153,9 +154,16 @@ async fn way(connection: &Connection) -> Result<Way> {
         )
     })?;
     // A node that runs and does not let us in: its folder is no way around it.
-    let listener = (config::reachable(config.api.listen.ip()), config.api.listen.port());
+    let listener = (
+        config::reachable(config.api.listen.ip()),
+        config.api.listen.port(),
+    );
     let running = std::net::TcpStream::connect(listener).is_ok();
-    if running { Err(refused) } else { Ok(Way::Folder(config)) }
+    if running {
+        Err(refused)
+    } else {
+        Ok(Way::Folder(config))
+    }
 }
 
 /// Makes the key of a client here, has the running node sign its certificate, and puts both into `DIR/clients`.
@@ -186,7 +194,8 @@ pub async fn add_in_folder(config: &Config, name: &str) -> Result<ClientFiles> {
         {
             bail!("{name} has a certificate already; choose another name");
         }
-        let files = identity::create_client(&config.node.data_dir, name).map_err(|error| taken(error, name))?;
+        let files =
+            identity::create_client(&config.node.data_dir, name).map_err(|error| taken(error, name))?;
         store.add_client(name, &files.fingerprint, now_ms()).await?;
         Ok(files)
     };
@@ -197,9 +206,14 @@ pub async fn add_in_folder(config: &Config, name: &str) -> Result<ClientFiles> {
 
 fn taken(error: identity::IdentityError, name: &str) -> anyhow::Error {
     match error {
-        identity::IdentityError::File { path, source } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+        identity::IdentityError::File { path, source }
+            if source.kind() == std::io::ErrorKind::AlreadyExists =>
+        {
             Advice::error(
-                format!("{name} has a certificate already ({}); choose another name", path.display()),
+                format!(
+                    "{name} has a certificate already ({}); choose another name",
+                    path.display()
+                ),
                 "if the old one was revoked, its name is free once its files are moved away",
             )
         }

@@ -152,7 +152,11 @@ pub fn show(job: &Job, out: Out) -> Result<()> {
 
 /// `1 match`, `1,200 matches`.
 pub fn found(matches: u64) -> String {
-    format!("{} {}", count(matches), if matches == 1 { "match" } else { "matches" })
+    format!(
+        "{} {}",
+        count(matches),
+        if matches == 1 { "match" } else { "matches" }
+    )
 }
 
 /// Follows a job for a person: names it at once, waits until it ends, prints it. Ctrl-C ends only the waiting.
@@ -250,19 +254,29 @@ async fn found_so_far(node: &Node, id: &str, file: Option<(PathBuf, OutFile)>, o
     let complete = job.state() == State::Succeeded;
     match file {
         Some((path, _)) if ended(&job) && !complete => Err(Advice::error(
-            format!("job {id} has {}: {} is left as it is", words::job_state(job.state), path.display()),
+            format!(
+                "job {id} has {}: {} is left as it is",
+                words::job_state(job.state),
+                path.display()
+            ),
             "without --out what it found is printed",
         )),
         Some((path, target)) => {
             let matches = write_matches(node, id, target).await?;
             if out.json {
-                out.result(|| json!({ "job_id": id, "matches": matches, "file": path }), String::new)?;
+                out.result(
+                    || json!({ "job_id": id, "matches": matches, "file": path }),
+                    String::new,
+                )?;
             }
             note(format_args!("{} in {}", found(matches), path.display()));
             Ok(unfinished(&job))
         }
         None if out.json => {
-            matches(node, id, |one| Ok(out.result(|| json::job_match(one), String::new)?)).await?;
+            matches(node, id, |one| {
+                Ok(out.result(|| json::job_match(one), String::new)?)
+            })
+            .await?;
             Ok(unfinished(&job))
         }
         None => {
@@ -275,7 +289,10 @@ async fn found_so_far(node: &Node, id: &str, file: Option<(PathBuf, OutFile)>, o
 /// Says that matches are not all there are, where they are not.
 fn unfinished(job: &Job) -> Exit {
     if job.state() != State::Succeeded {
-        note(format_args!("the job is {}: this is what it found so far", words::job_state(job.state)));
+        note(format_args!(
+            "the job is {}: this is what it found so far",
+            words::job_state(job.state)
+        ));
     }
     match exit(job) {
         // Found so far is all that was asked for.

@@ -130,7 +130,11 @@ impl Command {
                 )?;
                 let missing = asked.saturating_sub(removed);
                 if missing > 0 {
-                    note(format_args!("not found: {} of {}", count(missing), counted(asked, "record")));
+                    note(format_args!(
+                        "not found: {} of {}",
+                        count(missing),
+                        counted(asked, "record")
+                    ));
                     return Ok(Exit::Failed);
                 }
             }
@@ -180,7 +184,10 @@ async fn lookup(subject: &SubjectArgs, connection: &Connection, out: Out) -> Res
         let notice = rejected.severity == Severity::Notice;
         unusable |= !notice;
         let weight = if notice { "notice" } else { "not looked up" };
-        note(format_args!("{weight}: {}: {} [{}]", rejected.field, rejected.reason, rejected.rule));
+        note(format_args!(
+            "{weight}: {}: {} [{}]",
+            rejected.field, rejected.reason, rejected.rule
+        ));
     }
     if derived.identifiers.is_empty() {
         note("nothing of this can be looked up");
@@ -312,8 +319,14 @@ mod tests {
     #[test]
     fn a_record_of_a_call_is_a_line_of_the_file() {
         let lines = [1, 4, 9];
-        assert_eq!(place("records[1].subject.names[0]", &lines), (Some(4), "subject.names[0]"));
-        assert_eq!(place("records[3].source_id", &lines), (None, "records[3].source_id"));
+        assert_eq!(
+            place("records[1].subject.names[0]", &lines),
+            (Some(4), "subject.names[0]")
+        );
+        assert_eq!(
+            place("records[3].source_id", &lines),
+            (None, "records[3].source_id")
+        );
         assert_eq!(place("list", &lines), (None, "list"));
     }
 }

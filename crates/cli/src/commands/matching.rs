@@ -340,7 +340,9 @@ fn item_json(question: &Question, verdict: Verdict, result: &ItemResult) -> Valu
 
 fn item_text(question: &Question, verdict: Verdict, result: &ItemResult) -> String {
     let place = match (&question.what, question.line) {
-        (What::Unreadable, Some(line)) if question.label != format!("line {line}") => format!(" (line {line})"),
+        (What::Unreadable, Some(line)) if question.label != format!("line {line}") => {
+            format!(" (line {line})")
+        }
         _ => String::new(),
     };
     let mut text = format!("{}{place}: {}\n", question.label, spoken(verdict));
@@ -561,11 +563,25 @@ mod tests {
             .iter()
             .map(|question| (question.label.as_str(), question.line))
             .collect();
-        assert_eq!(labels, [("1", Some(3)), ("2", Some(5)), ("3", Some(3)), ("4", Some(9))]);
-        assert_eq!(questions[2].doubts.len(), 2, "what else is wrong with it is not another item");
+        assert_eq!(
+            labels,
+            [("1", Some(3)), ("2", Some(5)), ("3", Some(3)), ("4", Some(9))]
+        );
+        assert_eq!(
+            questions[2].doubts.len(),
+            2,
+            "what else is wrong with it is not another item"
+        );
         let value = item_json(&questions[2], Verdict::Unknown, &ItemResult::default());
-        assert_eq!((value["item"].as_str(), value["line"].as_u64()), (Some("3"), Some(3)));
-        let keys = |value: &Value| value.as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
+        assert_eq!(
+            (value["item"].as_str(), value["line"].as_u64()),
+            (Some("3"), Some(3))
+        );
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .map(|map| map.keys().cloned().collect::<Vec<_>>())
+        };
         assert_eq!(
             keys(&value["rejections"][0]),
             keys(&json::rejection(&Default::default())),

@@ -1,7 +1,7 @@
 //! The lists of the demo: fictional ones whose truth is known, or given ones.
 
-use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -180,7 +180,8 @@ mod tests {
         let record = |id: &str, phone: &str| {
             format!("{{\"source_id\":\"{id}\",\"subject\":{{\"others\":[{{\"phone\":\"{phone}\"}}]}}}}\n")
         };
-        let text = record("B1", "+31201234567") + &record("B2", "+31201111111") + &record("B1", "+31207654321");
+        let text =
+            record("B1", "+31201234567") + &record("B2", "+31201111111") + &record("B1", "+31207654321");
         std::fs::write(&path, text).expect("written");
         let given = Given {
             format: Format::Jsonl,

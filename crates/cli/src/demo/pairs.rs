@@ -204,7 +204,9 @@ pub fn write(file: OutFile, pairs: &BTreeSet<Pair>) -> Result<()> {
         csv.write_record([&*pair.left, &*pair.right, pair.kind.name(), pair.grade.name()])
             .map_err(csv_error)?;
     }
-    csv.into_inner().map_err(csv::IntoInnerError::into_error)?.finish()
+    csv.into_inner()
+        .map_err(csv::IntoInnerError::into_error)?
+        .finish()
 }
 
 #[cfg(test)]

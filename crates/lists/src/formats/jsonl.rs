@@ -80,7 +80,9 @@ fn shape(error: &serde_json::Error) -> String {
         .filter(|key| (1..=40).contains(&key.len()))
         .filter(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
     match key {
-        Some(key) => format!("{sentence}: unknown field {key:?} (column {column})"),
+        Some(key) => {
+            format!("unknown field {key:?} (column {column}); see the description of the format")
+        }
         None => format!("{sentence} (column {column})"),
     }
 }
@@ -98,11 +100,15 @@ mod tests {
     fn an_unknown_field_is_named_and_no_value_is() {
         let subject = r#""subject":{"names":[]}"#;
         let said = reason(&format!(r#"{{"source_id":"1",{subject},"surname":"Testa"}}"#));
-        assert!(said.contains("unknown field \"surname\"") && !said.contains("Testa"), "{said}");
+        assert!(
+            said.contains("unknown field \"surname\"") && !said.contains("Testa"),
+            "{said}"
+        );
         for line in [
             format!(r#"{{"source_id":"1",{subject},"X1234567":1}}"#),
             r#"{"source_id":"1","subject":"X1234567"}"#.to_owned(),
-            r#"{"source_id":"1","subject":{"documents":[{"class":"X1234567","number":"X1234567"}]}}"#.to_owned(),
+            r#"{"source_id":"1","subject":{"documents":[{"class":"X1234567","number":"X1234567"}]}}"#
+                .to_owned(),
             r#"{"source_id":"1","subject":{"others":[{"phone":{"X1234567":"X1234567"}}]}}"#.to_owned(),
         ] {
             let said = reason(&line);
