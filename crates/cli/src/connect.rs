@@ -327,6 +327,19 @@ mod tests {
     }
 
     #[test]
+    fn a_new_configuration_is_advice_only_where_there_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(CONFIG);
+        let advice = || {
+            let error = Config::load(&path).expect_err("unusable");
+            unusable(error, "make one").is::<Advice>()
+        };
+        assert!(advice(), "there is none");
+        std::fs::write(&path, "[node]\nthreds = 1\n").expect("written");
+        assert!(!advice(), "there is one, with a mistake in it");
+    }
+
+    #[test]
     fn a_listener_on_all_addresses_is_reached_on_loopback() {
         let host = |listen: &str| reachable(listen.parse().expect("an address")).host;
         assert_eq!(host("0.0.0.0:1"), "127.0.0.1");

@@ -121,7 +121,8 @@ impl OutFile {
                     let file = builder
                         .permissions(known.as_ref().map_or(new, std::fs::Metadata::permissions))
                         .prefix(".concordat-")
-                        .tempfile_in(folder)?;
+                        .tempfile_in(folder)
+                        .map_err(without_path)?;
                     if known.is_ok() {
                         // A file that we may not write is not replaced either.
                         File::options().append(true).open(&place)?;
@@ -151,6 +152,15 @@ impl OutFile {
         };
         finish().with_context(|| self.path.display().to_string())
     }
+}
+
+/// The system's word alone: the name of the temporary file means nothing to anybody.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let code = inner
+        .and_then(|inner| inner.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 impl Write for OutFile {

@@ -80,7 +80,9 @@ fn shape(error: &serde_json::Error) -> String {
         .filter(|key| (1..=40).contains(&key.len()))
         .filter(|key| key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
     match key {
-        Some(key) => format!("{sentence}: unknown field {key:?} (column {column})"),
+        Some(key) => {
+            format!("unknown field {key:?} (column {column}); see the description of the format")
+        }
         None => format!("{sentence} (column {column})"),
     }
 }
