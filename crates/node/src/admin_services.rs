@@ -323,9 +323,7 @@ impl SnapshotService for Snapshots {
             agreement,
             offers: Vec::new(),
         };
-        Ok(Response::new(
-            jobs::create(&self.0, &spec, None).await?,
-        ))
+        Ok(Response::new(jobs::create(&self.0, &spec, None).await?))
     }
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<FetchResponse>, Status> {

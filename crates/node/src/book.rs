@@ -104,7 +104,11 @@ impl Book {
     /// Agreement and offer of ours, not ended, that name this list of ours.
     pub fn offer_of_list(&self, list: &str) -> Option<(String, String)> {
         self.all().iter().find_map(|entry| {
-            let ours = entry.agreement.offers.iter().filter(|offer| offer.owner == self.us);
+            let ours = entry
+                .agreement
+                .offers
+                .iter()
+                .filter(|offer| offer.owner == self.us);
             let mut naming = ours.filter(|offer| offer.lists.iter().any(|name| name == list));
             let offer = naming.next()?;
             Some((entry.agreement.id.clone(), offer.id.clone()))

@@ -43,7 +43,11 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
     let public_key = *scope.client.public_key().as_bytes();
     let verify = |note: &str| {
         let expected = tag_scope(agreement, offer, epoch, public_key);
-        Ok(SignedManifest::verify(note.as_bytes(), &owner_key(agreement, offer)?, &expected))
+        Ok(SignedManifest::verify(
+            note.as_bytes(),
+            &owner_key(agreement, offer)?,
+            &expected,
+        ))
     };
     let signed = match verify(&note)? {
         Ok(signed) => signed,
@@ -87,7 +91,10 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
             }
             // What was begun for another manifest is not added to without end.
             let current = current.as_ref().map(|current| current.manifest());
-            let keep = current.into_iter().chain(kept.as_ref().map(SignedManifest::manifest)).chain([&next]);
+            let keep = current
+                .into_iter()
+                .chain(kept.as_ref().map(SignedManifest::manifest))
+                .chain([&next]);
             collect_garbage(&folder, keep).map_err(|error| Fault::internal(error.to_string()))?;
             missing_segments(&folder, &next).map_err(|error| Fault::internal(error.to_string()))
         })

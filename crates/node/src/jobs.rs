@@ -388,7 +388,9 @@ async fn run_publish(
             let progress = |_done: u64| handle.touch();
             let published = publish::publish(state, &entry, offer, epoch, &progress).await;
             let error = published.as_ref().err().map(|fault| fault.to_string());
-            state.troubles.note(&entry.agreement.id, &offer.id, error.as_deref());
+            state
+                .troubles
+                .note(&entry.agreement.id, &offer.id, error.as_deref());
             let published = match published {
                 Ok(published) => published,
                 Err(fault) => {

@@ -68,10 +68,7 @@ impl ServedScopes {
 ///
 /// # Errors
 /// The database, or a file of it is damaged.
-pub async fn served(
-    state: &State,
-    scope: (&Agreement, &Offer, u32),
-) -> Result<Option<Arc<Snapshot>>, Fault> {
+pub async fn served(state: &State, scope: (&Agreement, &Offer, u32)) -> Result<Option<Arc<Snapshot>>, Fault> {
     open_served(state, scope).await.map_err(Trouble::into_fault)
 }
 

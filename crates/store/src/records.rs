@@ -247,7 +247,14 @@ impl Store {
         for entry in &entries {
             *kinds.entry(entry.kind).or_default() += 1;
         }
-        apply_counts(&mut tx, list, counts.added + counts.changed, to_sql(counts.added), &kinds).await?;
+        apply_counts(
+            &mut tx,
+            list,
+            counts.added + counts.changed,
+            to_sql(counts.added),
+            &kinds,
+        )
+        .await?;
         tx.commit().await?;
         Ok(counts)
     }

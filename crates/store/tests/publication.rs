@@ -448,7 +448,12 @@ async fn a_changed_list_is_told_from_the_published_one() {
     assert!(!shown().await, "deleted");
     drop(store);
     assert!(
-        !home.open().await.shows_lists_as_they_are(scope, &offer).await.unwrap(),
+        !home
+            .open()
+            .await
+            .shows_lists_as_they_are(scope, &offer)
+            .await
+            .unwrap(),
         "and after a restart"
     );
 }

@@ -95,11 +95,7 @@ impl SnapshotBuilder {
     /// # Errors
     /// [`Error::CanaryCount`], [`Error::TooManyTags`], [`Error::PaddingCollision`], [`Error::Io`]. No segment is left half-written;
     /// whole ones may be left over, for [`collect_garbage`](crate::collect_garbage).
-    pub fn finish(
-        self,
-        canary_seed: [u8; 32],
-        padding: &mut Padding,
-    ) -> Result<(Base, BuildReport), Error> {
+    pub fn finish(self, canary_seed: [u8; 32], padding: &mut Padding) -> Result<(Base, BuildReport), Error> {
         self.finish_with(None, canary_seed, padding)
     }
 

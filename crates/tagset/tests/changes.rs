@@ -80,7 +80,12 @@ fn a_new_base_does_not_tell_which_tags_are_real() {
     let (old, real) = (without_canaries(&before), |n: Range<u64>| -> BTreeSet<Tag> {
         n.map(tag).collect()
     });
-    for (kept, removed, gone) in [(0..100, 0, 8), (10..100, 10, 16), (60..100, 60, 64), (1..100, 1, 8)] {
+    for (kept, removed, gone) in [
+        (0..100, 0, 8),
+        (10..100, 10, 16),
+        (60..100, 60, 64),
+        (1..100, 1, 8),
+    ] {
         let mut padding = Padding::resume([9; 32], 154);
         let published = Predecessor::Published {
             snapshot: &before,
@@ -97,7 +102,11 @@ fn a_new_base_does_not_tell_which_tags_are_real() {
             carried + (kept.end - kept.start)
         );
         assert_eq!(all_tags(&after).len(), 1024);
-        assert_eq!(padding.drawn(), 1024 - 602 + kept.start + gone as u64 - removed, "goes on");
+        assert_eq!(
+            padding.drawn(),
+            1024 - 602 + kept.start + gone as u64 - removed,
+            "goes on"
+        );
     }
 }
 

@@ -46,7 +46,11 @@ async fn snapshot(agency: &Agency, offer: &str) -> Snapshot {
 /// A pair whose owner publishes by itself.
 async fn publishing(settings: &[(&str, &str)], terms: &Terms) -> Pair {
     let asker = Agency::new("aa-border").await;
-    let settings: Vec<_> = [("auto_publish", "true")].iter().chain(settings).copied().collect();
+    let settings: Vec<_> = [("auto_publish", "true")]
+        .iter()
+        .chain(settings)
+        .copied()
+        .collect();
     let owner = Agency::configured(OWNER, Default::default(), &settings).await;
     Pair::between(asker, owner, terms).await
 }
@@ -73,7 +77,11 @@ async fn a_publication_that_fails_after_its_commit_loses_nobody() {
 
     // Nothing is on the lists that was not there before.
     pair.refresh().await;
-    assert_eq!(verdict(&pair, "AB1234567").await, Verdict::Hit, "added by the one that failed");
+    assert_eq!(
+        verdict(&pair, "AB1234567").await,
+        Verdict::Hit,
+        "added by the one that failed"
+    );
     assert_eq!(verdict(&pair, "ZX7741209").await, Verdict::NoHit, "removed by it");
     let third = Record {
         source_id: "w3".into(),
@@ -101,9 +109,13 @@ async fn a_new_base_does_not_tell_which_tags_are_real() {
     };
     let (before, _) = held().await;
     assert_eq!(before.len(), 2_048);
-    let many = (0..2_100).map(|number| Record {
+    let many = (0..700).map(|number| Record {
         source_id: format!("m{number}"),
-        subject: Some(person(vec![], vec![], vec![document(&format!("P{number:08}"), "NLD")])),
+        subject: Some(person(
+            vec![],
+            vec![],
+            vec![document(&format!("P{number:08}"), "NLD")],
+        )),
     });
     for records in many.collect::<Vec<_>>().chunks(500) {
         pair.owner.upsert("wanted", records.to_vec()).await;
@@ -113,7 +125,7 @@ async fn a_new_base_does_not_tell_which_tags_are_real() {
     assert_eq!((after.len(), deltas), (4_096, 0), "a new base of the next size");
     // Gone are the 16 canaries and a churn class of padding.
     assert_eq!(before.intersection(&after).count(), 2_048 - 16 - 256);
-    assert_eq!(verdict(&pair, "P00002099").await, Verdict::Hit);
+    assert_eq!(verdict(&pair, "P00000699").await, Verdict::Hit);
     assert_eq!(verdicts(&pair).await, RIGHT);
     // The line goes on: a delta removes padding that was carried over or drawn since.
     pair.owner.upsert("wanted", vec![another()]).await;
@@ -191,7 +203,10 @@ async fn a_damaged_snapshot_is_published_anew() {
             }
         }
         pair.owner.start().await;
-        wait_for(damage, async || snapshot(&pair.owner, "docs").await.version > before).await;
+        wait_for(damage, async || {
+            snapshot(&pair.owner, "docs").await.version > before
+        })
+        .await;
         pair.asker.fetch().await.expect("fetched");
         assert_eq!(verdicts(&pair).await, RIGHT, "{damage}");
     }
@@ -395,7 +410,9 @@ async fn an_owner_cannot_fill_the_disk() {
 
     // Always newer ones, never finished: only the newest is kept.
     for name in 1..=4 {
-        relay.lie(resigned(&pair, move |text| renamed(text, 10 + u64::from(name), name)));
+        relay.lie(resigned(&pair, move |text| {
+            renamed(text, 10 + u64::from(name), name)
+        }));
         assert_eq!(fetch().await.rule, "SNAP-003");
         assert_eq!(partial(&pair), [format!("{}.part", hex::encode([name; 32]))]);
     }
@@ -447,7 +464,9 @@ async fn a_destroyed_key_leaves_the_log_when_nobody_reads() {
     pair.refresh().await;
     let state = &pair.owner.node().state;
     let scope = async |epoch| {
-        let scope = state.store.scope_of_epoch(AGREEMENT, "docs", epoch, ScopeRole::Owner);
+        let scope = state
+            .store
+            .scope_of_epoch(AGREEMENT, "docs", epoch, ScopeRole::Owner);
         scope.await.expect("read").expect("a scope")
     };
     let first = scope(0).await;
@@ -455,11 +474,23 @@ async fn a_destroyed_key_leaves_the_log_when_nobody_reads() {
     let logged = || std::fs::metadata(&log).map_or(0, |file| file.len());
 
     let selection = Selection {
-        lists: vec![state.store.list("wanted").await.expect("read").expect("a list").id],
+        lists: vec![
+            state
+                .store
+                .list("wanted")
+                .await
+                .expect("read")
+                .expect("a list")
+                .id,
+        ],
         kind: 0,
         variants: true,
     };
-    let mut reading = state.store.begin_publication(first.id, selection).await.expect("begun");
+    let mut reading = state
+        .store
+        .begin_publication(first.id, selection)
+        .await
+        .expect("begun");
     reading.next_page(1).await.expect("a page");
     pair.owner.clock.advance(9 * 86_400);
     wait_for("the key is destroyed", async || {
