@@ -24,6 +24,9 @@ pub struct Config {
     /// How snapshots are published and fetched.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// What becomes of long work that is over.
+    #[serde(default)]
+    pub jobs: Jobs,
     /// Processor time.
     #[serde(default)]
     pub compute: Compute,
@@ -129,6 +132,20 @@ impl Default for Snapshot {
             auto_publish: true,
             sort_memory_mib: 64,
         }
+    }
+}
+
+/// What becomes of long work that is over.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jobs {
+    /// Days after which a job that has ended is deleted, with what it found.
+    pub keep_days: u32,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { keep_days: 90 }
     }
 }
 
@@ -262,6 +279,9 @@ impl Config {
         if !(8..=65_536).contains(&self.snapshot.sort_memory_mib) {
             return value("snapshot.sort_memory_mib", "8 to 65536");
         }
+        if !(1..=36_500).contains(&self.jobs.keep_days) {
+            return value("jobs.keep_days", "1 to 36500");
+        }
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -326,6 +346,10 @@ poll_interval_s = 60
 auto_publish = true
 sort_memory_mib = 64
 
+[jobs]
+# Days after which a job that has ended is deleted, with the matches it found.
+keep_days = 90
+
 [compute]
 # 0: one thread per core.
 threads = 0
@@ -366,6 +390,7 @@ mod tests {
             format!("{:?}", config.snapshot),
             format!("{:?}", Snapshot::default())
         );
+        assert_eq!(format!("{:?}", config.jobs), format!("{:?}", Jobs::default()));
         assert_eq!(
             format!("{:?}", config.compute),
             format!("{:?}", Compute::default())
@@ -395,5 +420,6 @@ mod tests {
             .starts_with("api.insecure_loopback_listen")
         );
         assert!(change("poll_interval_s = 60", "poll_interval_s = 0").contains("poll_interval_s"));
+        assert!(change("keep_days = 90", "keep_days = 0").starts_with("jobs.keep_days"));
     }
 }

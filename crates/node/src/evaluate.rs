@@ -9,7 +9,7 @@ use concordat_wire::v1::{
     ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
     evaluate_request, evaluate_response,
 };
-use concordat_wire::{Fault, MAX_CHUNK_ELEMENTS};
+use concordat_wire::{Fault, MAX_CHUNK_ELEMENTS, Reason};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sha2::{Digest, Sha256};
@@ -238,6 +238,7 @@ async fn evaluate(
         },
         day: state.clock.day(),
         request_id: admitted.request_id,
+        announced: admitted.announced,
         chunk_index: index,
         digest: Sha256::digest(&chunk.elements).into(),
         elements,
@@ -262,6 +263,21 @@ async fn evaluate(
                 "this request id and chunk index came before with other elements".into(),
                 0,
             );
+        }
+        ChargeOutcome::MoreThanAnnounced { left } => {
+            return Err(Fault::invalid(
+                "PEER-014",
+                "padded_elements",
+                format!("of the elements announced under this request id only {left} are left"),
+            ));
+        }
+        ChargeOutcome::ScopeEnded => {
+            return Err(Fault::new(
+                Reason::NotPermitted,
+                "AGR-114",
+                "this epoch is over and its key destroyed",
+            )
+            .field("scope.epoch"));
         }
         ChargeOutcome::QuotaExceeded {
             which, resets_at_ms, ..

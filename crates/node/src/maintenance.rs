@@ -69,6 +69,9 @@ async fn round(state: &Arc<State>) {
             tracing::warn!(%fault, "fetching a snapshot");
         }
     }
+    if let Err(fault) = jobs::forget_old(state).await {
+        tracing::error!(%fault, "deleting old jobs");
+    }
     loop {
         match state.store.purge_step().await {
             Ok(Purged::Nothing) => break,
