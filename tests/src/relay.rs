@@ -48,6 +48,10 @@ pub struct Lies {
     pub chunk: Change<evaluate_response::Message>,
     /// Takes chunks and never answers.
     pub silent: bool,
+    /// Each answer to a chunk waits for a permit: as many come through as the test gives.
+    pub gate: Option<Arc<tokio::sync::Semaphore>>,
+    /// Refuses every stream of chunks: something failed inside.
+    pub broken: bool,
 }
 
 /// A door before an owner's node. Closed when dropped.
@@ -172,6 +176,9 @@ impl PeerService for Door {
         &self,
         request: Request<Streaming<EvaluateRequest>>,
     ) -> Result<Response<Self::EvaluateStream>, Status> {
+        if self.lies().broken {
+            return Err(Status::internal("a test"));
+        }
         let mut requests = request.into_inner();
         let (sender, receiver) = tokio::sync::mpsc::channel(4);
         let (door, silent) = (self.clone(), self.lies().silent);
@@ -193,12 +200,18 @@ impl PeerService for Door {
             .await?
             .into_inner();
         let door = self.clone();
-        let answers = answers.map(move |answer| {
-            let mut answer = answer?;
-            if let Some(lie) = door.lies().chunk {
-                answer.message = answer.message.map(|message| lie(message));
+        let answers = answers.then(move |answer| {
+            let lies = door.lies();
+            async move {
+                let mut answer = answer?;
+                if let Some(gate) = lies.gate {
+                    gate.acquire().await.expect("never closed").forget();
+                }
+                if let Some(lie) = lies.chunk {
+                    answer.message = answer.message.map(|message| lie(message));
+                }
+                Ok(answer)
             }
-            Ok(answer)
         });
         Ok(Response::new(Box::pin(answers)))
     }

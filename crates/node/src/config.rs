@@ -24,6 +24,9 @@ pub struct Config {
     /// How snapshots are published and fetched.
     #[serde(default)]
     pub snapshot: Snapshot,
+    /// What becomes of long work that is over.
+    #[serde(default)]
+    pub jobs: Jobs,
     /// Processor time.
     #[serde(default)]
     pub compute: Compute,
@@ -157,6 +160,20 @@ impl Default for Snapshot {
             max_snapshot_mib: 4_096,
             call_deadline_ms: 10_000,
         }
+    }
+}
+
+/// What becomes of long work that is over.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Jobs {
+    /// Days after which a job that has ended is deleted, with what it found.
+    pub keep_days: u32,
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self { keep_days: 90 }
     }
 }
 
@@ -296,6 +313,9 @@ impl Config {
         if !(1..=600_000).contains(&self.snapshot.call_deadline_ms) {
             return value("snapshot.call_deadline_ms", "1 to 600000");
         }
+        if !(1..=36_500).contains(&self.jobs.keep_days) {
+            return value("jobs.keep_days", "1 to 36500");
+        }
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -365,6 +385,10 @@ max_snapshot_mib = 4096
 # A partner that takes longer over a manifest, or over the next piece of a segment, is tried again at the next poll.
 call_deadline_ms = 10000
 
+[jobs]
+# Days after which a job that has ended is deleted, with the matches it found.
+keep_days = 90
+
 [compute]
 # 0: one thread per core.
 threads = 0
@@ -405,6 +429,7 @@ mod tests {
             format!("{:?}", config.snapshot),
             format!("{:?}", Snapshot::default())
         );
+        assert_eq!(format!("{:?}", config.jobs), format!("{:?}", Jobs::default()));
         assert_eq!(
             format!("{:?}", config.compute),
             format!("{:?}", Compute::default())
@@ -448,5 +473,6 @@ mod tests {
         assert!(change("poll_interval_s = 60", "poll_interval_s = 0").contains("poll_interval_s"));
         assert!(change("max_snapshot_mib = 4096", "max_snapshot_mib = 0").contains("max_snapshot_mib"));
         assert!(change("call_deadline_ms = 10000", "call_deadline_ms = 0").contains("call_deadline_ms"));
+        assert!(change("keep_days = 90", "keep_days = 0").starts_with("jobs.keep_days"));
     }
 }

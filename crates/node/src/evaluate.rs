@@ -268,6 +268,7 @@ async fn evaluate(
         },
         day: charge_day,
         request_id: admitted.request_id,
+        announced: admitted.announced,
         chunk_index: index,
         digest: Sha256::digest(&chunk.elements).into(),
         elements,
@@ -307,6 +308,21 @@ async fn evaluate(
                 "this request id and chunk index came before with other elements".into(),
                 0,
             );
+        }
+        ChargeOutcome::MoreThanAnnounced { left } => {
+            return Err(Fault::invalid(
+                "PEER-014",
+                "padded_elements",
+                format!("of the elements announced under this request id only {left} are left"),
+            ));
+        }
+        ChargeOutcome::ScopeEnded => {
+            return Err(Fault::new(
+                Reason::NotPermitted,
+                "AGR-114",
+                "this epoch is over and its key destroyed",
+            )
+            .field("scope.epoch"));
         }
         ChargeOutcome::QuotaExceeded {
             which, resets_at_ms, ..

@@ -399,6 +399,8 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
 
 /// A busy partner is asked again no sooner than this, whatever it says.
 const MIN_BUSY_WAIT: Duration = Duration::from_millis(50);
+/// A partner that failed inside is asked again no sooner than this.
+const INSIDE_WAIT: Duration = Duration::from_secs(1);
 /// A busy partner is asked again at least this often.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(2);
 
@@ -430,8 +432,10 @@ pub fn failure(status: &Status) -> Failure {
     } else {
         format!("refused by the partner: {} [{}]", view.message, view.rule)
     };
+    // What failed inside the partner's node may be well again soon.
+    let inside = (view.code == Code::Internal).then_some(INSIDE_WAIT);
     Failure {
-        retry_after: view.retry_after,
+        retry_after: view.retry_after.or(inside),
         ..Failure::new(reason, detail)
     }
 }

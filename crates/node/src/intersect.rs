@@ -1,8 +1,12 @@
 //! List against list: our own list as one long query, resumable, in bounded memory.
 //!
-//! A chunk's plan is on disk before it is sent, and its outcome is on disk before the next plan replaces it: after a
-//! crash of either node the same bytes are sent again, which the partner answers without charging. Tags are kept for
-//! the epoch, so a second run asks only about what is new.
+//! The size of the request is a class of the offer's padding, fixed and announced before its first chunk. A chunk's
+//! plan is on disk before it is sent, and its outcome is on disk before the next plan replaces it: after a crash of
+//! either node the same bytes are sent again, which the partner answers without charging. Tags are kept for the epoch,
+//! so a second run asks only about what is new.
+//!
+//! When everything has a tag, all tags are looked up in one snapshot, and that pass is the result: whichever job asked
+//! for a tag, and whatever snapshot was held when it came, the job finds what the snapshot that it names holds.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use concordat_identifiers::Kind;
 use concordat_store::{
-    BlindIndex, ChunkItem, ChunkPlan, CompletedChunk, Exchange as ExchangeRow, IdentifierRow, JobId, KeptTag,
-    ListId, NewMatch, ScopeId, Selection, StoreError,
+    BlindIndex, ChunkItem, ChunkPlan, CompletedChunk, Exchange as ExchangeRow, IdentifierRow, JobId,
+    JobRequest, KeptTag, ListId, NewMatch, ScopeId, Selection, StoreError,
 };
 use concordat_wire::v1::{OfferSummary, Purpose, UnknownReason};
-use concordat_wire::{Fault, kind_to_proto};
+use concordat_wire::{Fault, Reason, kind_to_proto};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -22,7 +26,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::agreement::{Offer, purpose_from_name, purpose_name};
 use crate::book::{Entry, scope_to_proto, store_fault};
-use crate::chunk::{Answer, CanarySeeds, ChunkInput, MIN_DUMMIES};
+use crate::chunk::{Answer, CanarySeeds, ChunkInput, MIN_DUMMIES, layout};
 use crate::compute::Priority;
 use crate::exchange::{ChunkDone, Contains, Exchange, Failure, Stats};
 use crate::held::{HeldScope, lookup_of};
@@ -87,45 +91,26 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
         }
     }
     let kinds: Vec<Kind> = spec.kinds.iter().filter_map(|kind| kind_of(*kind)).collect();
-    let mut works = Vec::new();
-    let mut refused = None;
-    for entry in state
-        .book
-        .all()
-        .into_iter()
-        .filter(|entry| entry.partner.id == spec.partner)
-    {
-        for offer in &entry.agreement.offers {
-            if offer.requester != state.us() || !(kinds.is_empty() || kinds.contains(&offer.kind)) {
-                continue;
-            }
-            let permitted = in_force(&entry).and_then(|()| {
-                entry
-                    .agreement
-                    .permits(offer, context.purpose, &context.legal_basis, state.clock.now())
-            });
-            match permitted {
-                Ok(()) => works.push((Arc::clone(&entry), offer.clone())),
-                Err(fault) => refused = Some(fault.to_string()),
-            }
-        }
-    }
+    let Routes { works, unchecked } = routes(state, spec, &context, &kinds);
+    handle.forget_offers();
     if works.is_empty() {
+        let why = unchecked.first().map(|summary| summary.detail.clone());
+        unchecked.into_iter().for_each(|summary| handle.describe(summary));
         return Ok(End::Failed(
-            refused.unwrap_or_else(|| "no offer of this partner covers the query".into()),
+            why.unwrap_or_else(|| "no offer of this partner covers the query".into()),
         ));
     }
+    unchecked.into_iter().for_each(|summary| handle.describe(summary));
     let mut runs = Vec::with_capacity(works.len());
     for (entry, offer) in works {
-        let mut summary = OfferSummary {
-            agreement_id: entry.agreement.id.clone(),
-            offer_id: offer.id.clone(),
-            kind: kind_to_proto(offer.kind).into(),
-            ..OfferSummary::default()
-        };
+        let mut summary = summary_of(&entry, &offer);
         let scope = match usable_scope(state, &entry.agreement, &offer, &mut summary).await {
             Ok(scope) => scope,
-            Err(failure) => return Ok(end_of(&failure)),
+            Err(failure) => {
+                (summary.reason, summary.detail) = (failure.reason.into(), failure.detail.clone());
+                handle.describe(summary);
+                return Ok(end_of(&failure));
+            }
         };
         let selection = Selection {
             lists: lists.clone(),
@@ -159,14 +144,109 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
         .set_job_total(handle.id, total, state.now_ms())
         .await
         .map_err(|error| store_fault(&error))?;
-    for mut run in runs {
-        run.known_tags().await?;
+    for run in &mut runs {
         match run.unknown_tags().await? {
             End::Succeeded => {}
             end => return Ok(end),
         }
     }
+    result(state, handle, &mut runs).await
+}
+
+/// Looks all tags up in one snapshot of each offer, and takes out what was found earlier and is not found now.
+async fn result(state: &State, handle: &Handle, runs: &mut [OfferRun]) -> Result<End, Fault> {
+    let fault = |error: StoreError| store_fault(&error);
+    let pass = state.store.next_match_pass(handle.id).await.map_err(fault)?;
+    for run in runs {
+        match run.all_tags(pass).await? {
+            End::Succeeded => {}
+            end => return Ok(end),
+        }
+    }
+    while state.store.sweep_matches(handle.id, pass).await.map_err(fault)? > 0 {}
+    // Another job may have asked for some of it, and the lists may have changed: this is what was done.
+    let done = state.store.job(handle.id).await.map_err(fault)?.done;
+    let now_ms = state.now_ms();
+    state
+        .store
+        .set_job_total(handle.id, done, now_ms)
+        .await
+        .map_err(fault)?;
     Ok(End::Succeeded)
+}
+
+/// What a job has to do, and what it cannot.
+struct Routes {
+    works: Vec<(Arc<Entry>, Offer)>,
+    /// One for each offer that is refused, and for each wanted kind that no offer has: the caller must see that these
+    /// were not compared.
+    unchecked: Vec<OfferSummary>,
+}
+
+/// As in a query ([`crate::matching`]): where one offer of a kind permits it, others of that kind that do not say
+/// nothing about it. An agreement that is over says nothing either, unless its kind was asked for by name.
+fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Routes {
+    let now = state.clock.now();
+    let (mut works, mut refused) = (Vec::new(), Vec::new());
+    for entry in state.book.all() {
+        if entry.partner.id != spec.partner {
+            continue;
+        }
+        for offer in &entry.agreement.offers {
+            if offer.requester != state.us() || !(kinds.is_empty() || kinds.contains(&offer.kind)) {
+                continue;
+            }
+            let permitted = in_force(&entry).and_then(|()| {
+                entry
+                    .agreement
+                    .permits(offer, context.purpose, &context.legal_basis, now)
+            });
+            match permitted {
+                Ok(()) => works.push((Arc::clone(&entry), offer.clone())),
+                Err(fault) => refused.push((Arc::clone(&entry), offer.clone(), fault)),
+            }
+        }
+    }
+    let mut unchecked: Vec<OfferSummary> = refused
+        .iter()
+        .filter(|(_, offer, _)| works.iter().all(|(_, work)| work.kind != offer.kind))
+        .filter(|(entry, ..)| !kinds.is_empty() || works.is_empty() || now < entry.agreement.valid_until)
+        .map(|(entry, offer, fault)| not_permitted(summary_of(entry, offer), fault))
+        .collect();
+    for kind in kinds {
+        let offered = works.iter().any(|(_, offer)| offer.kind == *kind)
+            || refused.iter().any(|(_, offer, _)| offer.kind == *kind);
+        if !offered {
+            let fault = Fault::new(
+                Reason::NotPermitted,
+                "QRY-009",
+                "no offer of this partner covers this kind",
+            );
+            let summary = OfferSummary {
+                kind: kind_to_proto(*kind).into(),
+                ..OfferSummary::default()
+            };
+            unchecked.push(not_permitted(summary, &fault));
+        }
+    }
+    Routes { works, unchecked }
+}
+
+fn summary_of(entry: &Entry, offer: &Offer) -> OfferSummary {
+    OfferSummary {
+        agreement_id: entry.agreement.id.clone(),
+        offer_id: offer.id.clone(),
+        kind: kind_to_proto(offer.kind).into(),
+        ..OfferSummary::default()
+    }
+}
+
+fn not_permitted(summary: OfferSummary, fault: &Fault) -> OfferSummary {
+    OfferSummary {
+        reason: UnknownReason::NotPermitted.into(),
+        detail: fault.to_string(),
+        ..summary
+    }
 }
 
 /// Whether a failure passes by itself.
@@ -178,6 +258,8 @@ fn end_of(failure: &Failure) -> End {
         | UnknownReason::Quota
         | UnknownReason::SnapshotMissing
         | UnknownReason::SnapshotStale => End::Paused(failure.detail.clone()),
+        // The partner failed inside, which may be over soon and may not.
+        UnknownReason::Failed if failure.retry_after.is_some() => End::Stumbled(failure.detail.clone()),
         _ => End::Failed(failure.detail.clone()),
     }
 }
@@ -206,28 +288,51 @@ impl OfferRun {
             .map_err(|error| store_fault(&error))
     }
 
-    /// Looks up the tags kept from earlier runs of this epoch: the snapshot may have changed since.
-    async fn known_tags(&self) -> Result<(), Fault> {
-        let (store, scope) = (&self.state.store, self.scope.scope);
-        let Some((_, contains)) = self.scope.snapshot().as_ref().and_then(lookup_of) else {
-            return Ok(());
+    /// Looks up every tag that is kept, of whichever job, in the newest snapshot, and says which that was.
+    async fn all_tags(&mut self, pass: u32) -> Result<End, Fault> {
+        match self.renew_scope().await {
+            Ok(()) => {}
+            Err(end) => return Ok(end),
+        }
+        let snapshot = self.scope.snapshot();
+        let Some((snapshot, (_, contains))) = snapshot.as_ref().and_then(|it| Some((it, lookup_of(it)?)))
+        else {
+            return Ok(self.stopped_by(&gone()));
         };
+        // The one that is looked in, whatever is fetched meanwhile.
+        self.summary.as_of = snapshot.manifest().as_of.to_string();
+        self.summary.snapshot_version = snapshot.manifest().version;
+        match self.look_up_kept(&contains, pass).await? {
+            End::Succeeded => {}
+            end => return Ok(end),
+        }
+        self.job.describe(self.summary.clone());
+        Ok(End::Succeeded)
+    }
+
+    async fn look_up_kept(&self, contains: &Contains, pass: u32) -> Result<End, Fault> {
+        let (store, scope) = (&self.state.store, self.scope.scope);
         let mut cursor: Option<BlindIndex> = None;
         loop {
+            if self.job.cancel.is_cancelled() {
+                return Ok(self.cancelled());
+            }
             let page = store
                 .kept_tags_page(scope, cursor, PAGE)
                 .await
                 .map_err(|error| store_fault(&error))?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else {
+                return Ok(End::Succeeded);
+            };
             cursor = Some(last.blind_index);
             let tags: Vec<_> = page.iter().map(|kept| kept.tag).collect();
-            let found = look_up(&contains, tags).await?;
+            let found = look_up(contains, tags).await?;
             let mut matches = Vec::new();
             for (kept, _) in page.iter().zip(found).filter(|(_, found)| *found) {
                 matches.extend(self.matches_of(kept.blind_index).await?);
             }
             store
-                .add_matches(self.job.id, &matches)
+                .add_matches(self.job.id, pass, &matches)
                 .await
                 .map_err(|error| store_fault(&error))?;
             self.job.touch();
@@ -259,22 +364,14 @@ impl OfferRun {
 
     /// Asks about everything that has no tag yet.
     async fn unknown_tags(&mut self) -> Result<End, Fault> {
+        self.early_matches().await?;
         loop {
             if self.job.cancel.is_cancelled() {
-                return Ok(if self.state.stop.is_cancelled() {
-                    End::Stopping
-                } else {
-                    End::Cancelled
-                });
+                return Ok(self.cancelled());
             }
-            let mut summary = self.summary.clone();
-            match usable_scope(&self.state, &self.entry.agreement, &self.offer, &mut summary).await {
-                // Another epoch has begun: its tags are others.
-                Ok(scope) if scope.epoch != self.scope.epoch => {
-                    return Ok(End::Paused("a new epoch has begun".into()));
-                }
-                Ok(_) => self.summary = summary,
-                Err(failure) => return Ok(end_of(&failure)),
+            match self.renew_scope().await {
+                Ok(()) => {}
+                Err(end) => return Ok(end),
             }
             match self.one_stream().await? {
                 Some(end) => return Ok(end),
@@ -283,35 +380,125 @@ impl OfferRun {
         }
     }
 
+    /// Before the first question: what tags of earlier jobs tell already. The job may have to wait for quota for days.
+    async fn early_matches(&self) -> Result<(), Fault> {
+        let begun = self
+            .state
+            .store
+            .job_request(self.job.id, self.scope.scope)
+            .await
+            .map_err(|error| store_fault(&error))?;
+        if begun.is_none()
+            && self.count_left().await? > 0
+            && let Some((_, contains)) = self.scope.snapshot().as_ref().and_then(lookup_of)
+        {
+            self.look_up_kept(&contains, 0).await?;
+        }
+        Ok(())
+    }
+
+    fn cancelled(&self) -> End {
+        if self.state.stop.is_cancelled() {
+            End::Stopping
+        } else {
+            End::Cancelled
+        }
+    }
+
+    /// Whether the offer may still be asked, and in the same epoch.
+    async fn renew_scope(&mut self) -> Result<(), End> {
+        let mut summary = self.summary.clone();
+        match usable_scope(&self.state, &self.entry.agreement, &self.offer, &mut summary).await {
+            // Another epoch has begun: its tags are others.
+            Ok(scope) if scope.epoch != self.scope.epoch => Err(new_epoch()),
+            Ok(scope) => {
+                (self.summary, self.scope) = (summary, scope);
+                Ok(())
+            }
+            Err(failure) => Err(self.stopped_by(&failure)),
+        }
+    }
+
+    /// What a failure means for the job; its summary says so too.
+    fn stopped_by(&mut self, failure: &Failure) -> End {
+        (self.summary.reason, self.summary.detail) = (failure.reason.into(), failure.detail.clone());
+        self.job.describe(self.summary.clone());
+        let epoch = self.entry.agreement.epoch_at(self.state.clock.now());
+        // The key asked under has ended meanwhile: not what the partner minds.
+        if failure.reason == UnknownReason::NotPermitted && epoch.is_some_and(|now| now != self.scope.epoch) {
+            return new_epoch();
+        }
+        end_of(failure)
+    }
+
+    /// The request to go on with, and the chunks of it that were planned before; `None` if everything has a tag.
+    async fn request(&self, canaries: &CanarySeeds) -> Result<Option<(JobRequest, Vec<ChunkPlan>)>, Fault> {
+        let (store, job, scope) = (&self.state.store, self.job.id, self.scope.scope);
+        let fault = |error: StoreError| store_fault(&error);
+        let begun = store.job_request(job, scope).await.map_err(fault)?;
+        if let Some(begun) = begun
+            && begun.request_id == request_id(job, scope, canaries, begun.first_index)
+        {
+            let again = store.planned_chunks(job, scope).await.map_err(fault)?;
+            let next = store.plan_cursor(job, scope).await.map_err(fault)?;
+            let next = next.map_or(0, |cursor| cursor.next_index);
+            if !again.is_empty() || next < begun.first_index + begun.chunks {
+                return Ok(Some((begun, again)));
+            }
+        }
+        // It is complete, or its chunks cannot be sent again byte for byte: the base of the snapshot is another.
+        store.drop_planned_chunks(job, scope).await.map_err(fault)?;
+        let identifiers = self.count_left().await?;
+        if identifiers == 0 {
+            return Ok(None);
+        }
+        let next = store.plan_cursor(job, scope).await.map_err(fault)?;
+        let first_index = next.map_or(0, |cursor| cursor.next_index);
+        let padding = self.offer.padding;
+        let chunk_size = self.state.config.matching.job_chunk_elements as usize;
+        let count = usize::try_from(identifiers).unwrap_or(usize::MAX);
+        let layout = layout(count, chunk_size, |elements| padding.class(elements));
+        let request = JobRequest {
+            job,
+            scope,
+            request_id: request_id(job, scope, canaries, first_index),
+            first_index,
+            chunks: u32::try_from(layout.len()).map_err(|_| Fault::internal("too many chunks"))?,
+            identifiers,
+            elements: layout.iter().map(|(size, _)| *size as u64).sum(),
+        };
+        store.put_job_request(&request).await.map_err(fault)?;
+        Ok(Some((request, Vec::new())))
+    }
+
     /// One stream of chunks; `None` if there may be more.
     async fn one_stream(&mut self) -> Result<Option<End>, Fault> {
         let (state, scope, job) = (Arc::clone(&self.state), Arc::clone(&self.scope), self.job.id);
         let snapshot = scope.snapshot();
         let Some((canaries, contains)) = snapshot.as_ref().and_then(lookup_of) else {
-            return Ok(Some(End::Paused("the partner's snapshot is gone".into())));
+            return Ok(Some(self.stopped_by(&gone())));
+        };
+        // A chunk may be sent again after the snapshot has grown a layer: its dummies must stay the same.
+        let canaries = canaries.oldest_only();
+        let Some((request, again)) = self.request(&canaries).await? else {
+            return Ok(Some(End::Succeeded));
         };
         let planner = Planner {
             state: Arc::clone(&state),
             job,
             scope: scope.scope,
             selection: self.selection.clone(),
-            offer: self.offer.clone(),
-            again: state
-                .store
-                .planned_chunks(job, scope.scope)
-                .await
-                .map_err(|error| store_fault(&error))?,
+            request,
+            again,
             left: CHUNKS_PER_STREAM,
             plans: Arc::default(),
         };
         let Some((first, planner)) = planner.next().await? else {
-            return Ok(Some(End::Succeeded));
+            return Ok(None);
         };
         let plans = Arc::clone(&planner.plans);
-        // A chunk may be sent again after the snapshot has grown a layer: its dummies must stay the same.
-        let canaries = canaries.oldest_only();
-        let chunk_size = state.config.matching.job_chunk_elements;
-        let exchange_id = state.new_uuid();
+        // One record of the request on either side, however many streams it takes.
+        let exchange_id = uuid::Uuid::from_bytes(request.request_id);
         let row = ExchangeRow {
             id: exchange_id,
             at_ms: state.now_ms(),
@@ -319,7 +506,7 @@ impl OfferRun {
             scope: Some(scope.scope),
             purpose: purpose_name(self.context.purpose).to_owned(),
             legal_basis: self.context.legal_basis.clone(),
-            elements: 0,
+            elements: request.elements,
             asked: Some(self.context.asked(uuid::Uuid::from_bytes(*job.as_bytes()))),
         };
         state
@@ -331,10 +518,10 @@ impl OfferRun {
             partner: self.entry.partner.clone(),
             open: concordat_wire::v1::EvaluateOpen {
                 scope: Some(scope_to_proto(&self.entry.agreement, &self.offer, scope.epoch)),
-                request_id: request_id(job, scope.scope, &canaries, chunk_size).to_vec(),
+                request_id: request.request_id.to_vec(),
                 purpose: self.context.purpose.into(),
                 legal_basis: self.context.legal_basis.clone(),
-                padded_elements: CHUNKS_PER_STREAM as u64 * u64::from(chunk_size),
+                padded_elements: request.elements,
             },
             client: scope.client.clone(),
             canaries,
@@ -376,7 +563,7 @@ impl OfferRun {
                 biased;
                 () = cancel.cancelled() => {
                     run.abort();
-                    return Ok(Some(if self.state.stop.is_cancelled() { End::Stopping } else { End::Cancelled }));
+                    return Ok(Some(self.cancelled()));
                 }
                 done = receiver.recv() => done,
             };
@@ -390,7 +577,7 @@ impl OfferRun {
                 // What is still on the way is sent again by the next run; it costs nothing.
                 run.abort();
                 self.state.report(&self.partner, exchange_id, &failure).await;
-                Ok(Some(end_of(&failure)))
+                Ok(Some(self.stopped_by(&failure)))
             }
             None => {
                 let stats = (&mut run)
@@ -455,16 +642,24 @@ impl OfferRun {
     }
 }
 
+fn new_epoch() -> End {
+    End::Paused("a new epoch has begun".into())
+}
+
+fn gone() -> Failure {
+    Failure::new(UnknownReason::SnapshotMissing, "the partner's snapshot is gone")
+}
+
 /// The identifiers of chunks on the way, by the chunk's index.
 type Plans = Arc<tokio::sync::Mutex<HashMap<u32, Vec<BlindIndex>>>>;
 
-/// Makes chunks: first those planned before a crash, then new ones.
+/// Makes chunks: first those planned before a crash, then new ones, as many as the request has.
 struct Planner {
     state: Arc<State>,
     job: JobId,
     scope: ScopeId,
     selection: Selection,
-    offer: Offer,
+    request: JobRequest,
     again: Vec<ChunkPlan>,
     left: usize,
     plans: Plans,
@@ -510,13 +705,7 @@ impl Planner {
                 identifier_of(&row).ok_or_else(|| Fault::internal("an identifier of a newer version"))?;
             inputs.push((number, identifier.oprf_input()));
         }
-        let full = self.state.config.matching.job_chunk_elements as usize;
-        let size = self
-            .offer
-            .padding
-            .class(inputs.len() + MIN_DUMMIES)
-            .min(full)
-            .max(inputs.len() + MIN_DUMMIES);
+        let size = self.share(self.request.elements, plan.index) as usize;
         let blind_indexes = plan.items.iter().map(|item| item.blind_index).collect();
         self.plans.lock().await.insert(plan.index, blind_indexes);
         Ok(Some((
@@ -530,24 +719,37 @@ impl Planner {
         )))
     }
 
-    /// Plans the next chunk and writes the plan down.
+    /// Plans the next chunk and writes the plan down. The number of chunks and their sizes are those of the request,
+    /// even if what there is to ask has become less.
     async fn plan(&self) -> Result<Option<ChunkPlan>, Fault> {
         let store = &self.state.store;
         let fault = |error: StoreError| store_fault(&error);
         let cursor = store.plan_cursor(self.job, self.scope).await.map_err(fault)?;
-        let limit = self.state.config.matching.job_chunk_elements - MIN_DUMMIES as u32;
-        let after = cursor.map(|cursor| cursor.after);
-        let page = store
-            .unasked_page(self.scope, &self.selection, after, limit)
-            .await
-            .map_err(fault)?;
-        if page.is_empty() {
+        let index = cursor.map_or(0, |cursor| cursor.next_index);
+        if index >= self.request.first_index + self.request.chunks {
             return Ok(None);
         }
+        // A request begins at the beginning: its identifiers are those that had no tag then.
+        let after = cursor
+            .filter(|_| index > self.request.first_index)
+            .map(|cursor| cursor.after);
+        let room = self
+            .share(self.request.elements, index)
+            .saturating_sub(MIN_DUMMIES as u64);
+        let limit = self.share(self.request.identifiers, index).min(room);
+        let page = store
+            .unasked_page(
+                self.scope,
+                &self.selection,
+                after,
+                u32::try_from(limit).unwrap_or(u32::MAX),
+            )
+            .await
+            .map_err(fault)?;
         let plan = ChunkPlan {
             job: self.job,
             scope: self.scope,
-            index: cursor.map_or(0, |cursor| cursor.next_index),
+            index,
             seed: self.state.entropy.seed(),
             items: page
                 .into_iter()
@@ -562,16 +764,23 @@ impl Planner {
         store.plan_chunk(&plan).await.map_err(fault)?;
         Ok(Some(plan))
     }
+
+    /// A chunk's part of what is spread evenly over all of them: as in [`layout`].
+    fn share(&self, of: u64, index: u32) -> u64 {
+        let chunks = u64::from(self.request.chunks);
+        let place = u64::from(index.saturating_sub(self.request.first_index));
+        of / chunks + u64::from(place < of % chunks)
+    }
 }
 
-/// The same for every run of the job in this scope: a chunk sent again is known by it and its index. Whatever else
-/// decides a chunk's bytes is part of it: with another base, or other chunks, it is another request.
-fn request_id(job: JobId, scope: ScopeId, canaries: &CanarySeeds, chunk_size: u32) -> [u8; 16] {
+/// The same for every stream of a request: a chunk sent again is known by it and its index. Whatever else decides a
+/// chunk's bytes is part of it: with another base it is another request.
+fn request_id(job: JobId, scope: ScopeId, canaries: &CanarySeeds, first_index: u32) -> [u8; 16] {
     let mut hash = Sha256::new();
     hash.update(b"concordat/v1/job\0");
     hash.update(job.as_bytes());
     hash.update(scope.0.to_be_bytes());
-    hash.update(chunk_size.to_be_bytes());
+    hash.update(first_index.to_be_bytes());
     canaries.seeds().for_each(|seed| hash.update(seed));
     let digest: [u8; 32] = hash.finalize().into();
     std::array::from_fn(|at| digest[at])

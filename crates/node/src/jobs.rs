@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use concordat_store::{Job as JobRow, JobId, JobState, NewJob, StoreError};
+use concordat_store::{Job as JobRow, JobId, JobState, NewJob, Purged, StoreError};
 use concordat_wire::v1::{self, OfferSummary};
 use concordat_wire::{Fault, Reason};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,8 @@ pub enum End {
     Succeeded,
     /// Something is missing that will come by itself: tried again after a while.
     Paused(String),
+    /// The partner failed inside: tried again after a while, but not for ever.
+    Stumbled(String),
     /// It cannot go on without a person.
     Failed(String),
     /// A person stopped it.
@@ -85,10 +87,19 @@ impl Handle {
     /// Replaces what is known of one offer.
     pub fn describe(&self, summary: OfferSummary) {
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        match offers.iter_mut().find(|offer| offer.offer_id == summary.offer_id) {
+        let same = |offer: &&mut OfferSummary| {
+            (&offer.agreement_id, &offer.offer_id, offer.kind)
+                == (&summary.agreement_id, &summary.offer_id, summary.kind)
+        };
+        match offers.iter_mut().find(same) {
             Some(offer) => *offer = summary,
             None => offers.push(summary),
         }
+    }
+
+    /// Forgets what an earlier try told of offers: this one begins.
+    pub fn forget_offers(&self) {
+        self.offers.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn offers(&self) -> Vec<OfferSummary> {
@@ -99,7 +110,7 @@ impl Handle {
 /// Creates a job and sets it going. The same `request_id` again gives the same job.
 ///
 /// # Errors
-/// The database.
+/// The `request_id` stands for a job that does something else, or the database.
 pub async fn create(state: &Arc<State>, spec: &Spec, request_id: Option<String>) -> Result<v1::Job, Fault> {
     let encoded =
         serde_json::to_vec(spec).map_err(|error| Fault::internal(format!("writing a job: {error}")))?;
@@ -116,8 +127,35 @@ pub async fn create(state: &Arc<State>, spec: &Spec, request_id: Option<String>)
         .map_err(|error| store_fault(&error))?;
     if id == new.id {
         start(state, id);
+        return get(state, id).await;
     }
-    get(state, id).await
+    let earlier = state.store.job(id).await.map_err(not_found)?;
+    if serde_json::from_slice::<Spec>(&earlier.spec).ok().as_ref() != Some(spec) {
+        return Err(Fault::new(
+            Reason::Conflict,
+            "JOB-003",
+            "this request id stands for another request",
+        )
+        .field("request_id"));
+    }
+    describe(state, earlier).await
+}
+
+/// Deletes the jobs that ended `jobs.keep_days` ago, with what they found, in small steps.
+///
+/// # Errors
+/// The database.
+pub async fn forget_old(state: &State) -> Result<(), Fault> {
+    let kept_ms = i64::from(state.config.jobs.keep_days) * 86_400_000;
+    let before_ms = state.now_ms().saturating_sub(kept_ms);
+    loop {
+        match state.store.purge_jobs_step(before_ms).await {
+            Ok(Purged::Nothing) => return Ok(()),
+            Ok(Purged::Step) if state.stop.is_cancelled() => return Ok(()),
+            Ok(Purged::Step) => tokio::task::yield_now().await,
+            Err(error) => return Err(store_fault(&error)),
+        }
+    }
 }
 
 /// Takes up every job that an earlier process left.
@@ -298,9 +336,11 @@ fn start(state: &Arc<State>, id: JobId) {
 
 /// Seconds before a paused job is tried again: doubled each time up to the last.
 const BACKOFF_S: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
+/// A partner that fails inside is tried so often without any progress between: for about five minutes.
+const MOST_STUMBLES: usize = 10;
 
 async fn drive(state: &Arc<State>, handle: &Handle) -> Result<(), Fault> {
-    let mut tries = 0;
+    let (mut tries, mut stumbles) = (0, 0);
     loop {
         let row = state.store.job(handle.id).await.map_err(not_found)?;
         if row.state.is_over() {
@@ -328,9 +368,18 @@ async fn drive(state: &Arc<State>, handle: &Handle) -> Result<(), Fault> {
                 .await;
             kept.map_err(|error| store_fault(&error))?;
         }
-        match end.unwrap_or_else(|fault| End::Failed(fault.to_string())) {
+        let mut end = end.unwrap_or_else(|fault| End::Failed(fault.to_string()));
+        let progress = state.store.job(handle.id).await.map_err(not_found)?.done > before;
+        if progress {
+            (tries, stumbles) = (0, 0);
+        }
+        if let End::Stumbled(why) = end {
+            stumbles += 1;
+            end = after_stumble(why, stumbles);
+        }
+        match end {
             End::Succeeded => return set(state, handle.id, JobState::Succeeded, "").await,
-            End::Failed(why) => {
+            End::Failed(why) | End::Stumbled(why) => {
                 tracing::error!(job = %handle.id, why, "a job failed");
                 return set(state, handle.id, JobState::Failed, &why).await;
             }
@@ -340,8 +389,9 @@ async fn drive(state: &Arc<State>, handle: &Handle) -> Result<(), Fault> {
             End::Paused(why) => {
                 set(state, handle.id, JobState::Paused, &why).await?;
                 handle.touch();
-                let done = state.store.job(handle.id).await.map_err(not_found)?.done;
-                tries = if done > before { 0 } else { tries + 1 };
+                if !progress {
+                    tries += 1;
+                }
                 let wait = BACKOFF_S[tries.min(BACKOFF_S.len() - 1)];
                 tokio::select! {
                     () = handle.cancel.cancelled() => {}
@@ -352,6 +402,15 @@ async fn drive(state: &Arc<State>, handle: &Handle) -> Result<(), Fault> {
                 }
             }
         }
+    }
+}
+
+/// The `stumbles`th time in a row that the partner failed inside.
+fn after_stumble(why: String, stumbles: usize) -> End {
+    if stumbles < MOST_STUMBLES {
+        End::Paused(why)
+    } else {
+        End::Failed(why)
     }
 }
 
@@ -493,4 +552,20 @@ fn decode_offers(summary: &str) -> Vec<OfferSummary> {
     v1::Job::decode(bytes.as_slice())
         .map(|job| job.offers)
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partner_that_keeps_failing_is_given_up() {
+        let ends = (1..=MOST_STUMBLES + 1).map(|stumbles| after_stumble("inside".into(), stumbles));
+        let paused = ends.take_while(|end| matches!(end, End::Paused(_))).count();
+        assert_eq!(paused, MOST_STUMBLES - 1);
+        assert!(matches!(
+            after_stumble("inside".into(), MOST_STUMBLES),
+            End::Failed(_)
+        ));
+    }
 }

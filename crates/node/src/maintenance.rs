@@ -105,6 +105,9 @@ async fn round(state: &Arc<State>, visits: &mut HashMap<String, JoinHandle<()>>)
             })
         });
     }
+    if let Err(fault) = jobs::forget_old(state).await {
+        tracing::error!(%fault, "deleting old jobs");
+    }
     loop {
         match state.store.purge_step().await {
             Ok(Purged::Nothing) => break,

@@ -237,6 +237,20 @@ CREATE TABLE job (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX job_unfinished ON job (state) WHERE state IN ('queued', 'running', 'paused');
 
+-- The request that a job makes, or made last, in a scope: its size was fixed and announced when it began.
+CREATE TABLE job_request (
+    job_id      BLOB NOT NULL REFERENCES job (id),
+    scope_id    INTEGER NOT NULL REFERENCES scope (id),
+    request_id  BLOB NOT NULL CHECK (length(request_id) = 16),
+    -- The number of its first chunk, and how many chunks it has.
+    first_index INTEGER NOT NULL,
+    chunks      INTEGER NOT NULL CHECK (chunks > 0),
+    -- Identifiers when it began, and elements after padding.
+    identifiers INTEGER NOT NULL,
+    elements    INTEGER NOT NULL,
+    PRIMARY KEY (job_id, scope_id)
+) STRICT, WITHOUT ROWID;
+
 -- A chunk as it was, or is about to be, sent: enough to send it again byte for byte. Done: the plan is erased.
 CREATE TABLE job_chunk (
     job_id      BLOB NOT NULL REFERENCES job (id),
@@ -258,7 +272,9 @@ CREATE TABLE job_match (
     partner     TEXT NOT NULL,
     kind        INTEGER NOT NULL,
     rule        INTEGER NOT NULL,
-    grade       INTEGER NOT NULL
+    grade       INTEGER NOT NULL,
+    -- The pass over all kept tags that found it; 0: a chunk did. The last pass of a job sweeps out older ones.
+    pass        INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX job_match_job ON job_match (job_id);
 
@@ -285,11 +301,22 @@ CREATE TABLE charge (
 CREATE TRIGGER charge_never_changes BEFORE UPDATE ON charge
 BEGIN SELECT raise(ABORT, 'a charge never changes'); END;
 
+-- By offer, not by scope: two epochs may meet in one day.
 CREATE TABLE usage_day (
-    scope_id INTEGER NOT NULL REFERENCES scope (id),
-    day      INTEGER NOT NULL,
-    elements INTEGER NOT NULL CHECK (elements >= 0),
-    PRIMARY KEY (scope_id, day)
+    agreement_id TEXT NOT NULL REFERENCES agreement (id),
+    offer_id     TEXT NOT NULL,
+    role         TEXT NOT NULL CHECK (role IN ('owner', 'requester')),
+    day          INTEGER NOT NULL,
+    elements     INTEGER NOT NULL CHECK (elements >= 0),
+    PRIMARY KEY (agreement_id, offer_id, role, day)
+) STRICT, WITHOUT ROWID;
+
+-- The sum of a request's charges: no more than it announced.
+CREATE TABLE usage_request (
+    scope_id   INTEGER NOT NULL REFERENCES scope (id),
+    request_id BLOB NOT NULL CHECK (length(request_id) = 16),
+    elements   INTEGER NOT NULL CHECK (elements >= 0),
+    PRIMARY KEY (scope_id, request_id)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE usage_epoch (

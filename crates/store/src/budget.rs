@@ -1,7 +1,8 @@
-//! Budgets: how many padded elements a scope may still cost, per day and per epoch.
+//! Budgets: how many padded elements a scope may still cost, per day and per epoch, and a request in all.
 //!
 //! Kept on both sides: by the owner to refuse, by the requester to know before asking. An epoch is a scope, so
-//! what is used of an epoch is what is used of its scope.
+//! what is used of an epoch is what is used of its scope. A day belongs to the offer: two epochs may meet in it, and
+//! a change of key is no second quota.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -33,6 +34,9 @@ pub struct Charge {
     pub day: i32,
     /// The request.
     pub request_id: [u8; 16],
+    /// How many elements the request said it would be, all chunks together. It is what the record of the request
+    /// says, so no more is charged under its id.
+    pub announced: u64,
     /// The chunk within the request.
     pub chunk_index: u32,
     /// A digest of the chunk's elements: what makes a chunk sent again the same chunk.
@@ -64,6 +68,13 @@ pub enum ChargeOutcome {
     AlreadyCharged,
     /// The chunk's number was charged for other elements: refuse.
     DigestMismatch,
+    /// There is no such scope, or its key was destroyed: refuse. Nothing was charged.
+    ScopeEnded,
+    /// With this chunk the request would be larger than it announced: refuse. Nothing was charged.
+    MoreThanAnnounced {
+        /// What is left of what was announced.
+        left: u64,
+    },
     /// It does not fit: refuse. Nothing was charged.
     QuotaExceeded {
         /// The limit that it exceeds; if both, that of the epoch.
@@ -78,7 +89,7 @@ pub enum ChargeOutcome {
 /// What was charged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// On the day.
+    /// On the day, in all epochs of the offer that met in it.
     pub day: u64,
     /// In the epoch.
     pub epoch: u64,
@@ -86,12 +97,11 @@ pub struct Usage {
 
 impl Store {
     /// Charges chunks, each on its own, all in one transaction: collect what arrives together and pay for the disk
-    /// once. Outcomes are in the order of `charges`. What is charged is on disk when this returns, and is never
-    /// charged again for the same scope, request, chunk number and digest.
+    /// once. Outcomes are in the order of `charges`; one that is refused is refused alone. What is charged is on disk
+    /// when this returns, and is never charged again for the same scope, request, chunk number and digest.
     ///
     /// # Errors
-    /// [`StoreError::TooMany`] above [`MAX_CHARGES`]; [`StoreError::NotFound`] for an unknown scope,
-    /// [`StoreError::NoKey`] for one whose key was destroyed; then nothing was charged.
+    /// [`StoreError::TooMany`] above [`MAX_CHARGES`], or the database failed; then nothing was charged.
     pub async fn charge(&self, charges: &[Charge], now_ms: i64) -> Result<Vec<ChargeOutcome>> {
         if charges.len() > MAX_CHARGES {
             return Err(StoreError::TooMany {
@@ -103,12 +113,7 @@ impl Store {
         let mut tx = self.begin("charge.add").await?;
         let mut outcomes = Vec::with_capacity(charges.len());
         for charge in charges {
-            require_chargeable(&mut tx, charge.scope).await?;
-            let outcome = match charged_digest(&mut tx, charge).await? {
-                Some(digest) if digest == charge.digest => ChargeOutcome::AlreadyCharged,
-                Some(_) => ChargeOutcome::DigestMismatch,
-                None => decide(charge, usage(&mut tx, charge.scope, charge.day).await?),
-            };
+            let outcome = outcome(&mut tx, charge).await?;
             if matches!(outcome, ChargeOutcome::Charged { .. }) {
                 insert(&mut tx, charge, now_ms).await?;
             }
@@ -118,7 +123,7 @@ impl Store {
         Ok(outcomes)
     }
 
-    /// What was charged to a scope on a day, and in its epoch.
+    /// What was charged to a scope's offer on a day, and to the scope in its epoch.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -126,6 +131,25 @@ impl Store {
         let mut view = self.inner.reader.begin().await?;
         usage(&mut view, scope, day).await
     }
+}
+
+async fn outcome(conn: &mut SqliteConnection, charge: &Charge) -> Result<ChargeOutcome> {
+    if !is_chargeable(conn, charge.scope).await? {
+        return Ok(ChargeOutcome::ScopeEnded);
+    }
+    Ok(match charged_digest(conn, charge).await? {
+        Some(digest) if digest == charge.digest => ChargeOutcome::AlreadyCharged,
+        Some(_) => ChargeOutcome::DigestMismatch,
+        None => {
+            let left = charge
+                .announced
+                .saturating_sub(used_by_request(conn, charge).await?);
+            if u64::from(charge.elements) > left {
+                return Ok(ChargeOutcome::MoreThanAnnounced { left });
+            }
+            decide(charge, usage(conn, charge.scope, charge.day).await?)
+        }
+    })
 }
 
 fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
@@ -152,19 +176,21 @@ fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
     }
 }
 
-async fn require_chargeable(conn: &mut SqliteConnection, scope: ScopeId) -> Result<()> {
+async fn is_chargeable(conn: &mut SqliteConnection, scope: ScopeId) -> Result<bool> {
     let destroyed: Option<bool> = sqlx::query_scalar("SELECT status = 'destroyed' FROM scope WHERE id = ?")
         .bind(scope.0)
         .fetch_optional(conn)
         .await?;
-    match destroyed {
-        None => Err(StoreError::NotFound { what: "scope" }),
-        Some(true) => Err(StoreError::NoKey {
-            scope,
-            destroyed: true,
-        }),
-        Some(false) => Ok(()),
-    }
+    Ok(destroyed == Some(false))
+}
+
+async fn used_by_request(conn: &mut SqliteConnection, charge: &Charge) -> Result<u64> {
+    let row = sqlx::query("SELECT elements FROM usage_request WHERE scope_id = ? AND request_id = ?")
+        .bind(charge.scope.0)
+        .bind(charge.request_id.as_slice())
+        .fetch_optional(conn)
+        .await?;
+    row.map_or(Ok(0), |row| row.int("elements"))
 }
 
 async fn charged_digest(conn: &mut SqliteConnection, charge: &Charge) -> Result<Option<[u8; 32]>> {
@@ -193,8 +219,18 @@ async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Re
     .execute(&mut *conn)
     .await?;
     sqlx::query(
-        "INSERT INTO usage_day (scope_id, day, elements) VALUES (?, ?, ?)
-         ON CONFLICT (scope_id, day) DO UPDATE SET elements = elements + excluded.elements",
+        "INSERT INTO usage_request (scope_id, request_id, elements) VALUES (?, ?, ?)
+         ON CONFLICT (scope_id, request_id) DO UPDATE SET elements = elements + excluded.elements",
+    )
+    .bind(charge.scope.0)
+    .bind(charge.request_id.as_slice())
+    .bind(charge.elements)
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query(
+        "INSERT INTO usage_day (agreement_id, offer_id, role, day, elements)
+         SELECT agreement_id, offer_id, role, ?2, ?3 FROM scope WHERE id = ?1
+         ON CONFLICT (agreement_id, offer_id, role, day) DO UPDATE SET elements = elements + excluded.elements",
     )
     .bind(charge.scope.0)
     .bind(charge.day)
@@ -214,7 +250,9 @@ async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Re
 
 async fn usage(conn: &mut SqliteConnection, scope: ScopeId, day: i32) -> Result<Usage> {
     let row = sqlx::query(
-        "SELECT coalesce((SELECT elements FROM usage_day WHERE scope_id = ?1 AND day = ?2), 0) AS day,
+        "SELECT coalesce((SELECT u.elements FROM scope s CROSS JOIN usage_day u
+                          ON u.agreement_id = s.agreement_id AND u.offer_id = s.offer_id AND u.role = s.role
+                          WHERE s.id = ?1 AND u.day = ?2), 0) AS day,
                 coalesce((SELECT elements FROM usage_epoch WHERE scope_id = ?1), 0) AS epoch",
     )
     .bind(scope.0)

@@ -48,8 +48,8 @@ pub struct ChunkPlan {
     pub index: u32,
     /// The source of the chunk's randomness. Sealed at rest, erased when the chunk is complete.
     pub seed: Zeroizing<[u8; 32]>,
-    /// Its identifiers in the order of their blind indexes; at least one. Sealed at rest, erased when the chunk is
-    /// complete.
+    /// Its identifiers in the order of their blind indexes. None: there are no more, and the chunk is padding only.
+    /// Sealed at rest, erased when the chunk is complete.
     pub items: Vec<ChunkItem>,
 }
 
@@ -62,6 +62,25 @@ impl fmt::Debug for ChunkPlan {
             .field("items", &self.items.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The request that a job makes in a scope. Its size is fixed when it begins, whatever happens to the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobRequest {
+    /// The job.
+    pub job: JobId,
+    /// The scope that is asked.
+    pub scope: ScopeId,
+    /// As the partner knows it.
+    pub request_id: [u8; 16],
+    /// The number of its first chunk.
+    pub first_index: u32,
+    /// How many chunks it has.
+    pub chunks: u32,
+    /// How many identifiers there were to be asked about when it began.
+    pub identifiers: u64,
+    /// Elements in all chunks together, after padding.
+    pub elements: u64,
 }
 
 /// Where planning goes on.
@@ -93,16 +112,78 @@ pub struct CompletedChunk {
 }
 
 impl Store {
+    /// Keeps the request that a job is about to make in a scope, in the place of the one before.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an unknown job or scope.
+    pub async fn put_job_request(&self, request: &JobRequest) -> Result<()> {
+        let mut tx = self.begin("job_request.put").await?;
+        sqlx::query(
+            "INSERT OR REPLACE INTO job_request
+                 (job_id, scope_id, request_id, first_index, chunks, identifiers, elements)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(request.job.as_bytes().as_slice())
+        .bind(request.scope.0)
+        .bind(request.request_id.as_slice())
+        .bind(request.first_index)
+        .bind(request.chunks)
+        .bind(to_sql(request.identifiers))
+        .bind(to_sql(request.elements))
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("request", "job or scope"))?;
+        tx.commit().await
+    }
+
+    /// The request that a job makes, or made last, in a scope.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn job_request(&self, job: JobId, scope: ScopeId) -> Result<Option<JobRequest>> {
+        let row = sqlx::query("SELECT * FROM job_request WHERE job_id = ? AND scope_id = ?")
+            .bind(job.as_bytes().as_slice())
+            .bind(scope.0)
+            .fetch_optional(&self.inner.reader)
+            .await?;
+        let request = |row: SqliteRow| {
+            Ok(JobRequest {
+                job,
+                scope,
+                request_id: row.bytes("request_id")?,
+                first_index: row.int("first_index")?,
+                chunks: row.int("chunks")?,
+                identifiers: row.int("identifiers")?,
+                elements: row.int("elements")?,
+            })
+        };
+        row.map(request).transpose()
+    }
+
+    /// Forgets the chunks of a job in a scope that are planned and not complete: they will not be sent again, and
+    /// their identifiers are to be asked about anew.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn drop_planned_chunks(&self, job: JobId, scope: ScopeId) -> Result<()> {
+        let mut tx = self.begin("job_chunk.drop").await?;
+        sqlx::query("DELETE FROM job_chunk WHERE job_id = ? AND scope_id = ? AND plan_sealed IS NOT NULL")
+            .bind(job.as_bytes().as_slice())
+            .bind(scope.0)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await
+    }
+
     /// Keeps the plan of a chunk. Returns when it is on disk: only then send the chunk.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the chunk is planned or done; [`StoreError::NotFound`] for an unknown job or
-    /// scope, or a plan without items.
+    /// scope.
     pub async fn plan_chunk(&self, plan: &ChunkPlan) -> Result<()> {
         let last = plan.items.iter().map(|item| item.blind_index).max();
-        let last = last.ok_or(StoreError::NotFound {
-            what: "item in the chunk",
-        })?;
+        // No item: there is none behind the chunk before, so planning has come to the end of the order.
+        let last = last.unwrap_or(BlindIndex([0xff; 16]));
         let [nonce] = self.nonces();
         let plain = encode_plan(plan);
         let seal = |cell: &Cell<'_>| self.inner.sealer.seal(cell, &nonce, &plain);
@@ -182,7 +263,7 @@ impl Store {
             Some(true) => {}
         }
         insert_kept(&mut tx, chunk.scope, &chunk.tags).await?;
-        self.insert_matches(&mut tx, chunk.job, &chunk.matches).await?;
+        self.insert_matches(&mut tx, chunk.job, 0, &chunk.matches).await?;
         for (reason, elements) in &chunk.unknown {
             sqlx::query(
                 "INSERT INTO job_unknown (job_id, scope_id, reason, elements) VALUES (?, ?, ?, ?)

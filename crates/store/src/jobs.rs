@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::seal::{Cell, Sealer};
 use crate::types::{Columns, JobId, to_sql, words};
-use crate::{Result, Store, StoreError};
+use crate::{Purged, Result, Store, StoreError};
 
 words! {
     /// How far a job is.
@@ -249,6 +249,62 @@ impl Store {
             self.update_job(statement, job, true, now_ms).await?;
         }
         Ok(open)
+    }
+
+    /// Does one small step of deleting the jobs that ended before `before_ms`, with their chunks and matches. Call it
+    /// again until it returns [`Purged::Nothing`]. The request id of a deleted job is free again.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn purge_jobs_step(&self, before_ms: i64) -> Result<Purged> {
+        let old: Option<Vec<u8>> = sqlx::query_scalar(
+            "SELECT id FROM job WHERE state IN ('succeeded', 'failed', 'cancelled') AND updated_ms < ? LIMIT 1",
+        )
+        .bind(before_ms)
+        .fetch_optional(&self.inner.reader)
+        .await?;
+        let Some(job) = old else {
+            return Ok(Purged::Nothing);
+        };
+        let mut tx = self.begin("purge.job").await?;
+        // Nobody takes up again what is half deleted. One that was taken up since we looked stays.
+        let over = sqlx::query(
+            "UPDATE job SET state = CASE state WHEN 'failed' THEN 'cancelled' ELSE state END
+             WHERE id = ?1 AND state IN ('succeeded', 'failed', 'cancelled') AND updated_ms < ?2",
+        )
+        .bind(job.as_slice())
+        .bind(before_ms)
+        .execute(&mut *tx)
+        .await?;
+        if over.rows_affected() == 0 {
+            return Ok(Purged::Step);
+        }
+        for statement in [
+            "DELETE FROM job_match WHERE seq IN (SELECT seq FROM job_match WHERE job_id = ? LIMIT 4096)",
+            "DELETE FROM job_chunk WHERE (job_id, scope_id, idx) IN
+                 (SELECT job_id, scope_id, idx FROM job_chunk WHERE job_id = ? LIMIT 4096)",
+        ] {
+            let done = sqlx::query(statement)
+                .bind(job.as_slice())
+                .execute(&mut *tx)
+                .await?;
+            if done.rows_affected() > 0 {
+                tx.commit().await?;
+                return Ok(Purged::Step);
+            }
+        }
+        for statement in [
+            "DELETE FROM job_unknown WHERE job_id = ?",
+            "DELETE FROM job_request WHERE job_id = ?",
+            "DELETE FROM job WHERE id = ?",
+        ] {
+            sqlx::query(statement)
+                .bind(job.as_slice())
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(Purged::Step)
     }
 
     async fn update_job<'q, V>(

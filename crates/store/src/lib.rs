@@ -51,7 +51,7 @@ mod types;
 
 pub use agreements::{Agreement, AgreementStatus, NewAgreement};
 pub use budget::{Budget, Charge, ChargeOutcome, MAX_CHARGES, Quota, Usage};
-pub use chunks::{ChunkItem, ChunkPlan, CompletedChunk, PlanCursor};
+pub use chunks::{ChunkItem, ChunkPlan, CompletedChunk, JobRequest, PlanCursor};
 pub use clients::ApiClient;
 pub use db::{Erasure, Store, StoreOptions};
 pub use error::StoreError;

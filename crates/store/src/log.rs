@@ -76,7 +76,7 @@ pub struct Incident {
 
 impl Store {
     /// Records an exchange. Returns when it is on disk. One that goes on after an interruption (same id, partner,
-    /// scope and stated reasons) stays as first recorded.
+    /// scope, stated reasons and number of elements) stays as first recorded.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
@@ -115,6 +115,7 @@ impl Store {
         if inserted.rows_affected() == 0 {
             let same: bool = sqlx::query_scalar(
                 "SELECT direction = ?2 AND partner = ?3 AND scope_id IS ?4 AND purpose = ?5 AND legal_basis = ?6
+                     AND elements = ?7
                  FROM exchange WHERE id = ?1",
             )
             .bind(exchange.id.as_bytes().as_slice())
@@ -123,6 +124,7 @@ impl Store {
             .bind(exchange.scope.map(|scope| scope.0))
             .bind(exchange.purpose.as_str())
             .bind(exchange.legal_basis.as_str())
+            .bind(to_sql(exchange.elements))
             .fetch_one(&mut *tx)
             .await?;
             if !same {

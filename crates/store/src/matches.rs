@@ -57,18 +57,50 @@ pub struct UnknownCount {
 }
 
 impl Store {
-    /// Adds matches found outside of a chunk (a second run, a partner's change). Of one record, partner and kind
-    /// one match is kept, that with the best grade.
+    /// Adds matches found outside of a chunk, in a pass over kept tags ([`Store::next_match_pass`]; 0 for one that
+    /// will be made again). Of one record, partner and kind one match is kept: that of the latest pass, and of that
+    /// pass the one with the best grade.
     ///
     /// # Errors
     /// [`StoreError::NotFound`].
-    pub async fn add_matches(&self, job: JobId, matches: &[NewMatch]) -> Result<()> {
+    pub async fn add_matches(&self, job: JobId, pass: u32, matches: &[NewMatch]) -> Result<()> {
         for batch in matches.chunks(500) {
             let mut tx = self.begin("job_match.add").await?;
-            self.insert_matches(&mut tx, job, batch).await?;
+            self.insert_matches(&mut tx, job, pass, batch).await?;
             tx.commit().await?;
         }
         Ok(())
+    }
+
+    /// The number of a new pass over all kept tags of a job, above that of every earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn next_match_pass(&self, job: JobId) -> Result<u32> {
+        let row = sqlx::query("SELECT coalesce(max(pass), 0) + 1 AS next FROM job_match WHERE job_id = ?")
+            .bind(job.as_bytes().as_slice())
+            .fetch_one(&self.inner.reader)
+            .await?;
+        row.int("next")
+    }
+
+    /// Takes out the matches of a job that a finished pass did not find again, some at a time. Returns how many;
+    /// call it until that is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn sweep_matches(&self, job: JobId, pass: u32) -> Result<u64> {
+        let mut tx = self.begin("job_match.sweep").await?;
+        let done = sqlx::query(
+            "DELETE FROM job_match WHERE seq IN
+                 (SELECT seq FROM job_match WHERE job_id = ? AND pass < ? LIMIT 4096)",
+        )
+        .bind(job.as_bytes().as_slice())
+        .bind(pass)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
     }
 
     /// A page of a job's matches in the order of discovery, after `cursor` (a [`JobMatch::seq`]).
@@ -122,6 +154,7 @@ impl Store {
         &self,
         conn: &mut SqliteConnection,
         job: JobId,
+        pass: u32,
         matches: &[NewMatch],
     ) -> Result<()> {
         for found in matches {
@@ -131,10 +164,12 @@ impl Store {
                 self.inner.sealer.seal(cell, &nonce, found.source_id.as_bytes())
             })?;
             sqlx::query(
-                "INSERT INTO job_match (job_id, match_key, list_id, source_id_sealed, partner, kind, rule, grade)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (match_key) DO UPDATE SET rule = excluded.rule, grade = excluded.grade
-                 WHERE excluded.grade < grade",
+                "INSERT INTO job_match
+                     (job_id, match_key, list_id, source_id_sealed, partner, kind, rule, grade, pass)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 ON CONFLICT (match_key) DO UPDATE
+                 SET rule = excluded.rule, grade = excluded.grade, pass = excluded.pass
+                 WHERE excluded.pass > pass OR (excluded.pass = pass AND excluded.grade < grade)",
             )
             .bind(job.as_bytes().as_slice())
             .bind(match_key.as_slice())
@@ -144,6 +179,7 @@ impl Store {
             .bind(found.kind)
             .bind(found.rule)
             .bind(found.grade)
+            .bind(pass)
             .execute(&mut *conn)
             .await
             .map_err(StoreError::on_insert("match", "job"))?;

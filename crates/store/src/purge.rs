@@ -147,7 +147,8 @@ impl Store {
             "SELECT id FROM scope s WHERE status = 'destroyed'
              AND (EXISTS (SELECT 1 FROM own_tag WHERE scope_id = s.id)
                OR EXISTS (SELECT 1 FROM kept_tag WHERE scope_id = s.id)
-               OR EXISTS (SELECT 1 FROM charge WHERE scope_id = s.id)) LIMIT 1",
+               OR EXISTS (SELECT 1 FROM charge WHERE scope_id = s.id)
+               OR EXISTS (SELECT 1 FROM usage_request WHERE scope_id = s.id)) LIMIT 1",
         )
         .fetch_optional(&self.inner.reader)
         .await?;
@@ -164,6 +165,9 @@ impl Store {
                      x'ffffffffffffffffffffffffffffffff')",
                 "DELETE FROM charge WHERE scope_id = ?1 AND request_id <= coalesce(
                      (SELECT request_id FROM charge WHERE scope_id = ?1 ORDER BY request_id LIMIT 1 OFFSET ?2),
+                     x'ffffffffffffffffffffffffffffffff')",
+                "DELETE FROM usage_request WHERE scope_id = ?1 AND request_id <= coalesce(
+                     (SELECT request_id FROM usage_request WHERE scope_id = ?1 ORDER BY request_id LIMIT 1 OFFSET ?2),
                      x'ffffffffffffffffffffffffffffffff')",
             ] {
                 let done = sqlx::query(statement).bind(scope).bind(ROW_BATCH).execute(&mut *tx).await?;

@@ -21,6 +21,7 @@ fn charge(scope: ScopeId, request: u8, chunk_index: u32, elements: u32) -> Charg
         quota: QUOTA,
         day: 20_000,
         request_id: [request; 16],
+        announced: u64::MAX,
         chunk_index,
         digest: [request ^ chunk_index as u8; 32],
         elements,
@@ -172,21 +173,149 @@ async fn both_limits_hold_to_the_element() {
         ChargeOutcome::Charged { .. }
     ));
 
-    let unknown = charge(ScopeId(77), 1, 0, 1);
-    let before = store.usage(scope, 20_000).await.unwrap();
-    let refused = store.charge(&[charge(scope, 5, 0, 0), unknown], 6).await;
-    assert!(matches!(refused, Err(StoreError::NotFound { what: "scope" })));
-    assert_eq!(store.usage(scope, 20_000).await.unwrap(), before);
-    assert_eq!(
-        rows(&home, "charge WHERE elements = 0").await,
-        0,
-        "a refused call charges nothing"
-    );
     let many = vec![charge(scope, 1, 0, 1); MAX_CHARGES + 1];
     assert!(matches!(
         store.charge(&many, 7).await,
         Err(StoreError::TooMany { .. })
     ));
+}
+
+/// Charges of all partners come in one call: what is wrong with one must not touch the others.
+#[tokio::test]
+async fn a_dead_scope_is_refused_alone() {
+    let home = Home::new();
+    let store = home.open().await;
+    let dead = owner_scope(&store).await;
+    let role = NewScopeRole::Owner {
+        seed: zeroize::Zeroizing::new([0x5F; 32]),
+    };
+    let alive = store.create_scope(&new_scope(2, role), 0).await.unwrap();
+    let replay = charge(dead, 1, 0, 7);
+    store.charge(&[replay], 1).await.unwrap();
+    let _ = store.destroy_key(dead, 2).await.unwrap();
+    let outcomes = store
+        .charge(
+            &[
+                charge(alive, 2, 0, 5),
+                replay,
+                charge(dead, 3, 0, 5),
+                charge(ScopeId(77), 4, 0, 5),
+                charge(alive, 2, 1, 5),
+            ],
+            3,
+        )
+        .await
+        .unwrap();
+    let charged = |outcome: &ChargeOutcome| matches!(outcome, ChargeOutcome::Charged { .. });
+    assert!(charged(&outcomes[0]) && charged(&outcomes[4]), "{outcomes:?}");
+    assert_eq!(outcomes[1..4], [ChargeOutcome::ScopeEnded; 3]);
+    assert_eq!(store.usage(alive, 20_000).await.unwrap().epoch, 10);
+    assert_eq!(store.usage(dead, 20_000).await.unwrap().epoch, 7);
+}
+
+/// Two epochs that meet in one day have one daily quota between them, and each its own of the epoch.
+#[tokio::test]
+async fn a_change_of_key_is_no_second_quota_of_the_day() {
+    let home = Home::new();
+    let store = home.open().await;
+    let morning = owner_scope(&store).await;
+    let seed = || zeroize::Zeroizing::new([0x5F; 32]);
+    let scope = |change: &dyn Fn(&mut NewScope)| {
+        let mut scope = new_scope(2, NewScopeRole::Owner { seed: seed() });
+        change(&mut scope);
+        scope
+    };
+    let evening = store.create_scope(&scope(&|_| {}), 0).await.unwrap();
+    let other = scope(&|scope| scope.offer_id = "people".to_owned());
+    let other = store.create_scope(&other, 0).await.unwrap();
+    let outcomes = store
+        .charge(
+            &[
+                charge(morning, 1, 0, 60),
+                charge(evening, 2, 0, 41),
+                charge(evening, 2, 1, 40),
+                charge(other, 3, 0, 100),
+            ],
+            1,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        outcomes,
+        [
+            ChargeOutcome::Charged {
+                left_day: 40,
+                left_epoch: 90
+            },
+            ChargeOutcome::QuotaExceeded {
+                which: Budget::Day,
+                left: 40,
+                resets_at_ms: Some(20_001 * 86_400_000)
+            },
+            ChargeOutcome::Charged {
+                left_day: 0,
+                left_epoch: 110
+            },
+            ChargeOutcome::Charged {
+                left_day: 0,
+                left_epoch: 50
+            },
+        ]
+    );
+    for (scope, epoch) in [(morning, 60), (evening, 40)] {
+        assert_eq!(
+            store.usage(scope, 20_000).await.unwrap(),
+            Usage { day: 100, epoch }
+        );
+    }
+}
+
+/// What is recorded of a request is what it announced: no more is charged under its id, on whatever day, and what
+/// was charged may be sent again.
+#[tokio::test]
+async fn a_request_is_never_larger_than_it_announced() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let announced = |chunk_index, elements, day| Charge {
+        announced: 16,
+        day,
+        ..charge(scope, 1, chunk_index, elements)
+    };
+    let outcomes = store
+        .charge(&[announced(0, 10, 20_000), announced(1, 7, 20_000)], 1)
+        .await
+        .unwrap();
+    assert!(matches!(outcomes[0], ChargeOutcome::Charged { .. }));
+    assert_eq!(outcomes[1], ChargeOutcome::MoreThanAnnounced { left: 6 });
+    drop(store);
+
+    let store = home.open().await;
+    let outcomes = store
+        .charge(
+            &[
+                announced(1, 7, 20_001),
+                announced(2, 6, 20_001),
+                announced(3, 1, 20_001),
+                announced(0, 10, 20_001),
+            ],
+            2,
+        )
+        .await
+        .unwrap();
+    assert_eq!(outcomes[0], ChargeOutcome::MoreThanAnnounced { left: 6 });
+    assert!(matches!(outcomes[1], ChargeOutcome::Charged { .. }));
+    assert_eq!(outcomes[2], ChargeOutcome::MoreThanAnnounced { left: 0 });
+    assert_eq!(outcomes[3], ChargeOutcome::AlreadyCharged);
+    let other = Charge {
+        announced: 16,
+        ..charge(scope, 2, 0, 16)
+    };
+    let outcomes = store.charge(&[other], 3).await.unwrap();
+    assert!(
+        matches!(outcomes[0], ChargeOutcome::Charged { .. }),
+        "another request has its own"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -236,12 +236,135 @@ async fn a_chunk_can_be_sent_again_byte_for_byte_even_when_its_records_are_gone(
         (1, "canary failed", 2)
     );
     assert_eq!(store.kept_tags_page(scope, None, 100).await.unwrap().len(), 4);
+    // A chunk of padding only: there is nothing behind it.
     let nothing = ChunkPlan {
         items: vec![],
         index: 7,
         ..plans[0].clone()
     };
-    assert!(store.plan_chunk(&nothing).await.is_err());
+    store.plan_chunk(&nothing).await.unwrap();
+    let end = PlanCursor {
+        next_index: 8,
+        after: BlindIndex([0xff; 16]),
+    };
+    assert_eq!(store.plan_cursor(job, scope).await.unwrap(), Some(end));
+    assert_eq!(store.planned_chunks(job, scope).await.unwrap()[2], nothing);
+
+    // What is dropped is not sent again; what is complete stays.
+    store.drop_planned_chunks(job, scope).await.unwrap();
+    assert_eq!(store.planned_chunks(job, scope).await.unwrap(), []);
+    let left = store.plan_cursor(job, scope).await.unwrap().unwrap();
+    assert_eq!(left.next_index, 2, "chunk 1 is complete");
+}
+
+#[tokio::test]
+async fn a_request_keeps_its_size_and_gives_way_to_the_next() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = requester_scope(&store).await;
+    let job = store.create_job(&new_job(1), 0).await.unwrap();
+    assert_eq!(store.job_request(job, scope).await.unwrap(), None);
+    let first = JobRequest {
+        job,
+        scope,
+        request_id: [1; 16],
+        first_index: 0,
+        chunks: 3,
+        identifiers: 100,
+        elements: 128,
+    };
+    store.put_job_request(&first).await.unwrap();
+    drop(store);
+    let store = home.open().await;
+    assert_eq!(store.job_request(job, scope).await.unwrap(), Some(first));
+    let second = JobRequest {
+        request_id: [2; 16],
+        first_index: 3,
+        ..first
+    };
+    store.put_job_request(&second).await.unwrap();
+    assert_eq!(store.job_request(job, scope).await.unwrap(), Some(second));
+    let nowhere = JobRequest {
+        job: Uuid::nil(),
+        ..first
+    };
+    assert!(matches!(
+        store.put_job_request(&nowhere).await,
+        Err(StoreError::NotFound { .. })
+    ));
+}
+
+#[tokio::test]
+async fn old_jobs_go_with_all_they_found_and_no_other() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = requester_scope(&store).await;
+    let list = store.create_list("wanted", 0).await.unwrap();
+    let states = [
+        JobState::Succeeded,
+        JobState::Failed,
+        JobState::Cancelled,
+        JobState::Paused,
+        JobState::Succeeded,
+    ];
+    for (n, state) in (1..).zip(states) {
+        let new = NewJob {
+            request_id: Some(format!("r-{n}")),
+            ..new_job(n)
+        };
+        let job = store.create_job(&new, 1).await.unwrap();
+        let ended_ms = if n == 5 { 100 } else { 99 };
+        store.set_job_state(job, JobState::Running, "", 2).await.unwrap();
+        let request = JobRequest {
+            job,
+            scope,
+            request_id: [n; 16],
+            first_index: 0,
+            chunks: 1,
+            identifiers: 0,
+            elements: 16,
+        };
+        store.put_job_request(&request).await.unwrap();
+        store.plan_chunk(&plan(job, scope, 0, &[])).await.unwrap();
+        let chunk = CompletedChunk {
+            job,
+            scope,
+            index: 0,
+            tags: vec![],
+            matches: vec![found(list, "a", 10, 1), found(list, "b", 10, 1)],
+            unknown: vec![("quota".to_owned(), 2)],
+            done: 1,
+        };
+        store.complete_chunk(&chunk, 3).await.unwrap();
+        store.set_job_state(job, state, "", ended_ms).await.unwrap();
+    }
+    let mut steps = 0;
+    while store.purge_jobs_step(100).await.unwrap() == Purged::Step {
+        steps += 1;
+        assert!(steps < 100, "purging does not end");
+    }
+    let left = store.jobs(None, 10).await.unwrap();
+    let left: Vec<u8> = left.iter().map(|job| job.id.as_bytes()[0]).collect();
+    assert_eq!(
+        left,
+        [5, 4],
+        "the one that is not over, and the one that ended later"
+    );
+    for (table, count) in [
+        ("job", 2),
+        ("job_request", 2),
+        ("job_chunk", 2),
+        ("job_match", 4),
+        ("job_unknown", 2),
+    ] {
+        assert_eq!(rows(&home, table).await, count, "{table}");
+    }
+    let again = NewJob {
+        request_id: Some("r-1".to_owned()),
+        ..new_job(9)
+    };
+    let again = store.create_job(&again, 101).await.unwrap();
+    assert_eq!(again.as_bytes()[0], 9, "its request id is free");
 }
 
 #[tokio::test]
@@ -322,11 +445,11 @@ async fn one_match_for_each_record_partner_and_kind_the_best() {
     let job = store.create_job(&new_job(1), 0).await.unwrap();
     let other = store.create_job(&new_job(2), 0).await.unwrap();
     store
-        .add_matches(job, &[found(list, "a", 12, 2), found(list, "b", 12, 1)])
+        .add_matches(job, 0, &[found(list, "a", 12, 2), found(list, "b", 12, 1)])
         .await
         .unwrap();
     store
-        .add_matches(job, &[found(list, "a", 11, 1), found(list, "b", 13, 2)])
+        .add_matches(job, 0, &[found(list, "a", 11, 1), found(list, "b", 13, 2)])
         .await
         .unwrap();
     let elsewhere = NewMatch {
@@ -334,11 +457,11 @@ async fn one_match_for_each_record_partner_and_kind_the_best() {
         ..found(list, "a", 12, 2)
     };
     store
-        .add_matches(job, std::slice::from_ref(&elsewhere))
+        .add_matches(job, 0, std::slice::from_ref(&elsewhere))
         .await
         .unwrap();
     store
-        .add_matches(other, &[found(list, "a", 12, 2)])
+        .add_matches(other, 0, &[found(list, "a", 12, 2)])
         .await
         .unwrap();
     let page = store.matches_page(job, None, 10).await.unwrap();
@@ -356,6 +479,23 @@ async fn one_match_for_each_record_partner_and_kind_the_best() {
         ),
         (3, 1)
     );
-    let nowhere = store.add_matches(Uuid::nil(), &[found(list, "a", 1, 1)]).await;
+    // A later pass says what is true now: also that a grade is worse, and that a record is not listed any more.
+    assert_eq!(store.next_match_pass(job).await.unwrap(), 1);
+    store
+        .add_matches(job, 1, &[found(list, "a", 12, 2), found(list, "c", 11, 1)])
+        .await
+        .unwrap();
+    store
+        .add_matches(job, 0, &[found(list, "a", 11, 1)])
+        .await
+        .unwrap();
+    assert_eq!(store.next_match_pass(job).await.unwrap(), 2);
+    assert_eq!(store.sweep_matches(job, 1).await.unwrap(), 2);
+    assert_eq!(store.sweep_matches(job, 1).await.unwrap(), 0);
+    let page = store.matches_page(job, None, 10).await.unwrap();
+    let matches: Vec<NewMatch> = page.into_iter().map(|row| row.found).collect();
+    assert_eq!(matches, [found(list, "a", 12, 2), found(list, "c", 11, 1)]);
+    assert_eq!(store.count_matches(other).await.unwrap(), 1, "another job's stay");
+    let nowhere = store.add_matches(Uuid::nil(), 0, &[found(list, "a", 1, 1)]).await;
     assert!(matches!(nowhere, Err(StoreError::NotFound { .. })));
 }

@@ -130,6 +130,7 @@ fn a_charge(scope: ScopeId, chunk_index: u32) -> Charge {
         },
         day: 1,
         request_id: [1; 16],
+        announced: u64::MAX,
         chunk_index,
         digest: [2; 32],
         elements: 3,

@@ -65,7 +65,7 @@ async fn fill(store: &Store) -> (ListId, ScopeId, JobId) {
         rule: 10,
         grade: 0,
     };
-    store.add_matches(job, &[found]).await.unwrap();
+    store.add_matches(job, 0, &[found]).await.unwrap();
     let exchange = Exchange {
         id: Uuid::from_bytes([2; 16]),
         at_ms: 1,

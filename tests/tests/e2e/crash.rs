@@ -202,15 +202,13 @@ async fn killed_between_a_charge_and_its_answer() {
     assert_eq!(hostile.pair.charged("docs").await, 64, "once");
 }
 
-/// Padded elements of a job over `count` identifiers in chunks of 64, two of which are dummies.
+/// Padded elements of a job over `count` identifiers in chunks of at most 64, two of which are dummies.
 fn planned(count: u64) -> u64 {
-    let rest = count % 62;
-    let last = if rest == 0 {
-        0
-    } else {
-        (rest + 2).next_power_of_two().clamp(16, 64)
-    };
-    count / 62 * 64 + last
+    let mut total = (count + 2).next_power_of_two().max(16);
+    while count + 2 * total.div_ceil(64) > total {
+        total *= 2;
+    }
+    total
 }
 
 /// Kills one of the nodes again and again while the job runs; the job must end at the truth at the planned price.

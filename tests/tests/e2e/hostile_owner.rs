@@ -13,12 +13,16 @@ use crate::hostile_requester::listed;
 
 /// A pair whose owner has a door before it; nothing fetched yet.
 pub(crate) async fn behind_a_door(settings: &[(&str, &str)]) -> (Pair, Relay) {
+    behind_a_door_with(settings, &Terms::default()).await
+}
+
+pub(crate) async fn behind_a_door_with(settings: &[(&str, &str)], terms: &Terms) -> (Pair, Relay) {
     let port = free_port().await;
     let text = port.to_string();
     let asker = Agency::configured("aa-border", Default::default(), settings).await;
     let owner = Agency::configured(OWNER, Default::default(), &[("endpoint_port", &text)]).await;
     let relay = Relay::open(&asker, &owner, port).await;
-    let pair = Pair::between(asker, owner, &Terms::default()).await;
+    let pair = Pair::between(asker, owner, terms).await;
     pair.owner.replace_list("wanted", &listed()).await;
     (pair, relay)
 }

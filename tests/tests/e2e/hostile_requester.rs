@@ -418,17 +418,20 @@ async fn sizes_and_counts_are_bounded() {
         .await
         .expect_err("too large");
     assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
-    // Many more elements than announced end the stream.
+    // More elements than announced are not charged, and end the stream; so does one chunk again and again.
     let element = hostile.blind(16).await.elements().to_vec();
     let chunks = (0..64).map(|index| chunk(index, &element)).collect();
     assert_eq!(
         view(hostile.send(hostile.open(2), chunks).await.expect_err("endless")).rule,
+        "PEER-014"
+    );
+    assert_eq!(hostile.charged().await, 64, "what was announced");
+    let chunks = (0..64).map(|_| chunk(0, &element)).collect();
+    assert_eq!(
+        view(hostile.send(hostile.open(3), chunks).await.expect_err("endless")).rule,
         "PEER-005"
     );
-    assert!(
-        hostile.charged().await <= 64 * 8,
-        "no more than eight times what was announced"
-    );
+    assert_eq!(hostile.charged().await, 64 + 16);
     // A segment's name of the wrong length, and an offset past its end.
     let scope = Some(hostile.scope.clone());
     let mut peer = hostile.peer.clone();
@@ -472,6 +475,49 @@ async fn sizes_and_counts_are_bounded() {
     assert_eq!(
         view(peer.exchange_agreement(request).await.expect_err("too long")).rule,
         "AGR-010"
+    );
+}
+
+/// The record of a request says how large it was: nobody stretches a small one over many days.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_cannot_outgrow_what_the_owner_recorded() {
+    let hostile = Hostile::new().await;
+    let blinded = hostile.blind(32).await;
+    let half = &blinded.elements()[..16 * 32];
+    let announcing = |padded_elements| EvaluateOpen {
+        padded_elements,
+        ..hostile.open(1)
+    };
+    let evaluated = |answers: Vec<evaluate_response::Message>| {
+        let chunk =
+            |answer: &evaluate_response::Message| matches!(answer, evaluate_response::Message::Chunk(_));
+        answers.iter().filter(|answer| chunk(answer)).count()
+    };
+    let first = hostile.send(announcing(16), vec![chunk(0, half)]).await;
+    assert_eq!(evaluated(first.expect("answered")), 1);
+    // New chunks under the id: today, tomorrow, or with a larger announcement.
+    for padded_elements in [16, 16, 1 << 20] {
+        let more = hostile
+            .send(announcing(padded_elements), vec![chunk(1, half)])
+            .await
+            .expect_err("more");
+        let rule = view(more).rule;
+        if padded_elements == 16 {
+            assert_eq!(rule, "PEER-014");
+        } else {
+            assert_eq!(rule, "PEER-011", "the record says another number");
+        }
+        hostile.pair.advance(3_600);
+    }
+    // What was charged is answered again.
+    let again = hostile.send(announcing(16), vec![chunk(0, half)]).await;
+    assert_eq!(evaluated(again.expect("answered")), 1);
+    let store = &hostile.pair.owner.node().state.store;
+    let recorded = store.exchanges(None, 10).await.expect("read");
+    assert_eq!(
+        recorded.iter().map(|one| one.elements).collect::<Vec<_>>(),
+        [16],
+        "one request of sixteen elements, and no other"
     );
 }
 

@@ -368,6 +368,22 @@ async fn an_intersection_asked_for_twice_with_one_request_id_is_one_job() {
         ids.push(job.into_inner().job_id);
     }
     assert_eq!(ids[0], ids[1]);
+    // Another question under the same id is not answered with this one's matches.
+    pair.asker.create_list("others").await;
+    let mut others = request.clone();
+    others.lists = vec!["others".into()];
+    let mut kinds = request.clone();
+    kinds.kinds = vec![Kind::Person.into()];
+    let mut case = request.clone();
+    case.context.as_mut().expect("set").case_reference = "case-2".into();
+    for other in [others, kinds, case] {
+        let refused = pair.asker.matching().intersect(other).await.expect_err("taken");
+        let refused = concordat_wire::FaultView::from(&refused);
+        assert_eq!(
+            (refused.code, refused.rule.as_str(), refused.field.as_deref()),
+            (tonic::Code::AlreadyExists, "JOB-003", Some("request_id"))
+        );
+    }
     let job = pair.asker.finished(&ids[0]).await;
     assert_eq!(job.matches, 5, "four people: two passports, three names");
 }

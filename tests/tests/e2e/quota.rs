@@ -55,6 +55,34 @@ async fn a_day_is_used_up_and_the_next_one_is_not_but_the_epoch_ends_it() {
     assert_eq!(refused.retry_after_ms, 0, "waiting for tomorrow does not help");
 }
 
+/// Every day holds the end of one epoch and the beginning of another: the quota of the day is one all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_key_at_noon_is_no_second_quota_of_the_day() {
+    let terms = Terms {
+        epoch_days: 1,
+        ..Terms::default().quota(48, 96)
+    };
+    // The second epoch has just begun, the first one's key still answers.
+    let mut hostile = Hostile::with(terms).await;
+    let blinded = hostile.blind(32).await;
+    assert!(refusal(&hostile.one(1, chunk(0, blinded.elements())).await).is_none());
+    hostile.scope.epoch = 1;
+    let answer = hostile.one(2, chunk(0, blinded.elements())).await;
+    let refused = refusal(&answer).expect("64 of 48");
+    assert_eq!(
+        (refused.cause(), refused.rule.as_str()),
+        (Cause::Quota, "AGR-120")
+    );
+    assert!(refused.detail.contains("daily"), "{}", refused.detail);
+    let half = &blinded.elements()[..16 * 32];
+    assert!(
+        refusal(&hostile.one(3, chunk(0, half)).await).is_none(),
+        "48 of 48"
+    );
+    let usage = hostile.pair.owner.usage("aa-bb-2026", "docs").await;
+    assert_eq!((usage.used_today, usage.used_epoch), (48, 16));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_at_once_never_exceed_it() {
     let hostile = Hostile::with(Terms::default().quota(20 * 16, 20 * 16)).await;
