@@ -1,5 +1,7 @@
 //! Everything that can be done to a log, and the sentence that says what was done.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::collections::BTreeMap;
@@ -160,7 +162,7 @@ fn an_inserted_entry() {
     let (mut files, kept) = log();
     let forged = leaves(900..901)[0].encode(5);
     change_bundle(&mut files, "tile/entries/002.p/188", |entries| {
-        entries.insert(40, forged)
+        entries.insert(40, forged);
     });
     let found = sentences(&audit(&files, &kept));
     assert!(
@@ -174,7 +176,7 @@ fn a_truncated_log() {
     // The end of the last bundle.
     let (mut files, kept) = log();
     change_bundle(&mut files, "tile/entries/002.p/188", |entries| {
-        entries.truncate(100)
+        entries.truncate(100);
     });
     assert_eq!(
         sentences(&audit(&files, &kept)),

@@ -1,5 +1,7 @@
 //! The tree against another implementation, and against itself.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use common::*;
