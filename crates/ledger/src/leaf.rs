@@ -24,7 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Sha256;
 
 use crate::bytes::{Digest, Hex};
-use crate::tile::{MAX_ENTRY_BYTES, decimal};
+use crate::tile::{MAX_ENTRY_BYTES, MAX_SIZE, decimal};
 
 const SECONDS_PER_HOUR: i64 = 3600;
 /// Years that RFC 3339 can write and an agency's clock can show.
@@ -337,7 +337,7 @@ fn parse(text: &str) -> Option<(Option<u64>, Leaf)> {
     let erased = optional(&mut rest, "\"erased\":\"", "\",");
     let facts = optional(&mut rest, "\"facts\":\"", "\",");
     let index = match optional(&mut rest, "\"n\":", ",") {
-        Some(number) => Some(decimal(number)?),
+        Some(number) => Some(decimal(number).filter(|number| *number < MAX_SIZE)?),
         None => None,
     };
     let tag = optional(&mut rest, "\"tag\":\"", "\",");

@@ -171,8 +171,7 @@ fn parse(text: &str) -> Option<(Hash, Vec<Hash>, &str, &str)> {
         .map(|line| line.parse().ok())
         .collect::<Option<Vec<_>>>()
         .filter(|proof| proof.len() <= MAX_PROOF_HASHES)?;
-    let end = match usize::try_from(count).ok()?.checked_sub(1)? {
-        last => notes.match_indices('\n').nth(last)?.0 + 1,
-    };
+    let last = usize::try_from(count).ok()?.checked_sub(1)?;
+    let end = notes.match_indices('\n').nth(last)?.0 + 1;
     Some((prefix, proof, &notes[..end], &notes[end..]))
 }

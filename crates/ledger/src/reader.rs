@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::hash::Hash;
+use crate::leaf::Leaf;
 use crate::source::Source;
 use crate::tile::{TILE_WIDTH, TilePath, decode_bundle, decode_hashes};
 use crate::tree::RightEdge;
@@ -118,6 +119,30 @@ impl<S: Source> TileReader<S> {
         let entries = decode_bundle(&bundle).ok_or_else(|| damaged(path))?;
         let entry = entries.get((index % TILE_WIDTH) as usize);
         Ok(entry.ok_or_else(|| damaged(path))?.to_vec())
+    }
+
+    /// The numbers and leaves from entry `start` on, a bundle at a time. Not verified: run [`verify`](crate::verify) over the log, or
+    /// prove the ones that matter.
+    pub fn leaves(&self, start: u64) -> impl Iterator<Item = Result<(u64, Leaf), ReadError>> + '_ {
+        let bundles = start / TILE_WIDTH..self.size.div_ceil(TILE_WIDTH);
+        let leaves = bundles.flat_map(|number| match self.bundle(number) {
+            Ok(leaves) => leaves.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        leaves.skip_while(move |leaf| matches!(leaf, Ok((index, _)) if *index < start))
+    }
+
+    fn bundle(&self, number: u64) -> Result<Vec<(u64, Leaf)>, ReadError> {
+        let first = number * TILE_WIDTH;
+        let path = TilePath::bundle(first, self.size).ok_or_else(|| self.out_of_range("such bundle"))?;
+        let bytes = read_tile(&self.source, path)?;
+        let entries = decode_bundle(&bytes).filter(|entries| entries.len() >= path.width.into());
+        let numbered = (first..).zip(entries.ok_or_else(|| damaged(path))?);
+        numbered
+            .take(path.width.into())
+            .map(|(index, entry)| Leaf::parse(entry).filter(|(number, _)| *number == index))
+            .collect::<Option<_>>()
+            .ok_or_else(|| damaged(path))
     }
 
     /// The proof that entry `index` is in the log, for [`verify_inclusion`](crate::verify_inclusion).

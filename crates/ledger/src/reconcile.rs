@@ -1,6 +1,7 @@
 //! Two half-logs that join: every query of a requester has its evaluation at the owner, and the other way round.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 
 use crate::bytes::Digest;
@@ -157,15 +158,16 @@ pub fn reconcile(
     let mut late = Vec::new();
     for record in requester.into_iter().filter(|r| r.side == Side::Requester) {
         let (exchange, index) = (record.exchange, record.index);
-        if asked.contains_key(&exchange) {
-            result.unmatched.push(unmatched(
-                exchange,
-                Some(index),
-                None,
-                Reason::Twice(Side::Requester),
-            ));
-        } else {
-            asked.insert(exchange, (record, false));
+        match asked.entry(exchange) {
+            Slot::Vacant(slot) => {
+                slot.insert((record, false));
+            }
+            Slot::Occupied(_) => {
+                let twice = Reason::Twice(Side::Requester);
+                result
+                    .unmatched
+                    .push(unmatched(exchange, Some(index), None, twice));
+            }
         }
     }
     for record in owner.into_iter().filter(|r| r.side == Side::Owner) {
@@ -206,12 +208,16 @@ pub fn reconcile_with_leaves(
     for record in ours {
         let (join, exchange, index, side) =
             (record.counterpart(), record.exchange, record.index, record.side);
-        if expected.contains_key(&join.tag) {
-            result
-                .unmatched
-                .push(unmatched(exchange, Some(index), None, Reason::Twice(side)));
-        } else {
-            expected.insert(join.tag, (record, join.facts, false));
+        match expected.entry(join.tag) {
+            Slot::Vacant(slot) => {
+                slot.insert((record, join.facts, false));
+            }
+            Slot::Occupied(_) => {
+                let twice = Reason::Twice(side);
+                result
+                    .unmatched
+                    .push(unmatched(exchange, Some(index), None, twice));
+            }
         }
     }
     for (index, leaf) in theirs {

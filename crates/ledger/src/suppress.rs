@@ -50,9 +50,8 @@ pub fn suppress(counts: &[Vec<u64>], threshold: u64) -> Vec<Vec<Cell>> {
 
 /// Withholds one more cell of the line if what is withheld could be computed; whether it did.
 fn protect(line: &[(usize, usize)], table: &[Vec<u64>], withheld: &mut [Vec<bool>], threshold: u64) -> bool {
-    let (&(total_row, total_column), inner) = match line.split_last() {
-        Some(parts) => parts,
-        None => return false,
+    let Some((&(total_row, total_column), inner)) = line.split_last() else {
+        return false;
     };
     let hidden: Vec<_> = line.iter().filter(|&&(r, c)| withheld[r][c]).collect();
     let sum: u64 = inner

@@ -1,5 +1,7 @@
 //! The real file system: a process that is killed in the middle of a write, and a disk that is full.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! Entries, their leaves, sealing, erasing, opening, retention.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::collections::HashSet;

@@ -1,5 +1,7 @@
 //! Two half-logs that join, samples, and tables that may leave the house.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::collections::HashMap;
@@ -113,6 +115,31 @@ fn one_log_and_the_others_public_leaves() {
         (result.matched, result.unmatched[0].reason),
         (19, Reason::MissingAtRequester)
     );
+}
+
+/// The other side's leaves come from its published files.
+#[test]
+fn leaves_are_read_from_the_files() {
+    let written = write(&[700]);
+    let source = Folder::read_only(written.dir.path());
+    let reader = TileReader::new(source, 700);
+    for start in [0, 1, 255, 256, 699, 700, 900] {
+        let leaves: Vec<_> = reader.leaves(start).collect::<Result<_, _>>().unwrap();
+        assert_eq!(leaves.len() as u64, 700u64.saturating_sub(start));
+        assert_eq!(
+            leaves.first().map(|(index, _)| *index),
+            (start < 700).then_some(start)
+        );
+    }
+    let theirs = reader.leaves(0).map(Result::unwrap);
+    let result = reconcile_with_leaves(records((0..700).map(evaluation)), theirs);
+    assert_eq!((result.matched, result.unmatched), (700, Vec::new()));
+
+    let mut files = written.files();
+    files.get_mut("tile/entries/001").unwrap()[5] ^= 1;
+    let reader = TileReader::new(&files, 700);
+    let (good, bad): (Vec<_>, Vec<_>) = reader.leaves(0).partition(Result::is_ok);
+    assert_eq!((good.len(), bad.len()), (444, 1));
 }
 
 /// A third party that reads both logs cannot tell which entries belong together.

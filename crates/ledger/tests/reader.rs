@@ -1,5 +1,11 @@
 //! A reader in another language, with no code of ours, verifies a log that we wrote; and refuses one that was touched.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise"
+)]
+
 mod common;
 
 use std::fs;

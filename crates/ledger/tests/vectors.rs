@@ -1,5 +1,7 @@
 //! Facts of the specifications, and published vectors.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use std::fs;
@@ -58,8 +60,8 @@ fn proofs_of_the_eight_leaves_and_their_broken_neighbours() {
         let (files, _) = rebuild(&entries[..size]);
         let root = hash(ROOTS[size]);
         let mut reader = TileReader::new(&files, size as u64);
-        for index in 0..size {
-            let leaf = Hash::leaf(&entries[index]);
+        for (index, entry) in entries[..size].iter().enumerate() {
+            let leaf = Hash::leaf(entry);
             let proof = reader.inclusion_proof(index as u64).unwrap();
             verify_inclusion(&leaf, index as u64, size as u64, &proof, &root).unwrap();
             let broken = |leaf: &Hash, index: u64, size: u64, proof: &[Hash], root: &Hash| {
@@ -96,8 +98,8 @@ fn proofs_of_the_eight_leaves_and_their_broken_neighbours() {
                 broken(&leaf, index as u64, size as u64, &bad, &root);
             }
         }
-        for old in 1..=size {
-            let old_root = hash(ROOTS[old]);
+        for (old, old_root) in ROOTS[..=size].iter().enumerate().skip(1) {
+            let old_root = hash(old_root);
             let proof = reader.consistency_proof(old as u64).unwrap();
             let check = |old_root: &Hash, root: &Hash, proof: &[Hash]| {
                 verify_consistency(old as u64, old_root, size as u64, root, proof)

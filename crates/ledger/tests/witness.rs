@@ -1,5 +1,7 @@
 //! Cosigning: the conversation of tlog-witness, refusals with their status, rollback protection.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 mod common;
 
 use common::*;

@@ -1,5 +1,7 @@
 //! Timestamped cosignatures (C2SP tlog-cosignature v1).
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use base64ct::{Base64, Encoding};
 use concordat_note::{CosignerKey, KeyError, Limits, Note, NoteError, Policy, Signature, SigningKey};
 use ed25519_dalek::Signer;

@@ -3,8 +3,8 @@
 use crate::audit::report::Finding;
 use crate::hash::Hash;
 
-/// Displacements kept to tell reordered entries from altered ones; beyond, everything is called altered.
-const MAX_DISPLACED: usize = 1024;
+/// Displacements kept to tell reordered entries from altered ones, beyond which everything is called altered; and findings kept.
+const MAX_KEPT: usize = 1024;
 
 /// Follows the entries and the hashes of a log along, tile by tile.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Alignment {
                         t += count;
                     }
                     Judgement::Inserted(count) => {
-                        self.findings.push(Finding::EntriesInserted {
+                        self.find(Finding::EntriesInserted {
                             from: index,
                             count: count as u64,
                         });
@@ -57,7 +57,7 @@ impl Alignment {
         if dropped || left.len() < 256 && !self.findings.is_empty() {
             self.carried = left.to_vec();
         } else if !left.is_empty() {
-            self.findings.push(Finding::EntriesInserted {
+            self.find(Finding::EntriesInserted {
                 from: start + tile.len() as u64,
                 count: left.len() as u64,
             });
@@ -84,10 +84,17 @@ impl Alignment {
     }
 
     fn displace(&mut self, index: u64, found: Hash, expected: Hash) {
-        if self.displaced.len() < MAX_DISPLACED {
+        if self.displaced.len() < MAX_KEPT {
             self.displaced.push((index, found, expected));
-        } else if self.findings.len() < MAX_DISPLACED {
-            self.findings.push(Finding::EntryAltered { index });
+        } else {
+            self.find(Finding::EntryAltered { index });
+        }
+    }
+
+    /// A log that is wrong everywhere takes no more memory than one that is wrong in many places.
+    fn find(&mut self, finding: Finding) {
+        if self.findings.len() < MAX_KEPT {
+            self.findings.push(finding);
         }
     }
 
@@ -97,7 +104,7 @@ impl Alignment {
                 from: before,
                 count: n,
             }) if *before + *n == from => *n += count,
-            _ => self.findings.push(Finding::EntriesDropped { from, count }),
+            _ => self.find(Finding::EntriesDropped { from, count }),
         }
     }
 }

@@ -2,6 +2,9 @@
 
 use crate::audit::report::Finding;
 
+/// What is kept of a log that is wrong everywhere.
+const MAX_KEPT: usize = 1024;
+
 /// Follows the numbers along.
 #[derive(Default)]
 pub(super) struct Numbers {
@@ -18,12 +21,14 @@ impl Numbers {
         if let Some((at, said)) = self.pending.take() {
             if number == said.saturating_add(1) && said > at + self.ahead {
                 // It goes on from there: those in between are gone.
-                self.findings.push(Finding::EntriesDropped {
-                    from: at + self.ahead,
-                    count: said - (at + self.ahead),
-                });
+                if self.findings.len() < MAX_KEPT {
+                    self.findings.push(Finding::EntriesDropped {
+                        from: at + self.ahead,
+                        count: said - (at + self.ahead),
+                    });
+                }
                 self.ahead = said - at;
-            } else if self.displaced.len() < 64 {
+            } else if self.displaced.len() < MAX_KEPT {
                 self.displaced.push((at, said));
             }
         }

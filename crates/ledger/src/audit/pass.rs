@@ -124,12 +124,10 @@ impl Pass<'_> {
             ) else {
                 return;
             };
-            let entries = self.read(bundle, |bytes| {
-                let entries = decode_bundle(bytes)?;
-                Some(entries.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>())
-            });
+            let bytes = self.read(bundle, |bytes| decode_bundle(&bytes).is_some().then_some(bytes));
+            let entries = bytes.as_deref().and_then(decode_bundle);
             let tile = self.read(tile, |bytes| {
-                decode_hashes(bytes).filter(|hashes| hashes.len() >= tile.width.into())
+                decode_hashes(&bytes).filter(|hashes| hashes.len() >= tile.width.into())
             });
             if !self.step(start, bundle, entries, tile) {
                 return;
@@ -151,7 +149,7 @@ impl Pass<'_> {
         &mut self,
         start: u64,
         bundle: TilePath,
-        entries: Option<Vec<Vec<u8>>>,
+        entries: Option<Vec<&[u8]>>,
         tile: Option<Vec<Hash>>,
     ) -> bool {
         let width = usize::from(bundle.width);
@@ -195,8 +193,12 @@ impl Pass<'_> {
         }
         for hash in &tile {
             let mut full = Vec::new();
-            self.edge
-                .push(*hash, |path, hashes| full.push((path, hashes.to_vec())));
+            self.edge.push(*hash, |path, hashes| {
+                // The lowest level is what was pushed.
+                if path.kind != (TileKind::Hashes { level: 0 }) {
+                    full.push((path, hashes.to_vec()));
+                }
+            });
             for (path, hashes) in full {
                 self.check_tile(path, &hashes);
             }
@@ -258,7 +260,7 @@ impl Pass<'_> {
             let path = TilePath::bundle(index, self.target.size)?;
             let entries = self.read(path, |bytes| {
                 let day = |entry: &[u8]| Leaf::parse(entry).and_then(|(_, leaf)| leaf.erase_after);
-                Some(decode_bundle(bytes)?.into_iter().map(day).collect())
+                Some(decode_bundle(&bytes)?.into_iter().map(day).collect())
             })?;
             self.lookback = Some((number, entries));
         }
@@ -349,9 +351,9 @@ impl Pass<'_> {
         report
     }
 
-    fn read<T>(&mut self, path: TilePath, decode: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+    fn read<T>(&mut self, path: TilePath, decode: impl FnOnce(Vec<u8>) -> Option<T>) -> Option<T> {
         let finding = match read_tile(&self.source, path) {
-            Ok(bytes) => match decode(&bytes) {
+            Ok(bytes) => match decode(bytes) {
                 Some(decoded) => return Some(decoded),
                 None => Finding::FileDamaged {
                     path: path.to_string(),

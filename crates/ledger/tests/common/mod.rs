@@ -1,5 +1,10 @@
 //! What several tests need.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses some of it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test stops at the first surprise, and says so when it skips"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
