@@ -91,9 +91,9 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
     if works.is_empty() {
         let why = unchecked.first().map(|summary| summary.detail.clone());
         unchecked.into_iter().for_each(|summary| handle.describe(summary));
-        return Ok(End::Failed(why.unwrap_or_else(|| {
-            "no offer of this partner covers the query".into()
-        })));
+        return Ok(End::Failed(
+            why.unwrap_or_else(|| "no offer of this partner covers the query".into()),
+        ));
     }
     unchecked.into_iter().for_each(|summary| handle.describe(summary));
     let mut runs = Vec::with_capacity(works.len());

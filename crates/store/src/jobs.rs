@@ -263,7 +263,9 @@ impl Store {
         .bind(before_ms)
         .fetch_optional(&self.inner.reader)
         .await?;
-        let Some(job) = old else { return Ok(Purged::Nothing) };
+        let Some(job) = old else {
+            return Ok(Purged::Nothing);
+        };
         let mut tx = self.begin("purge.job").await?;
         // Nobody takes up again what is half deleted. One that was taken up since we looked stays.
         let over = sqlx::query(

@@ -345,7 +345,11 @@ async fn old_jobs_go_with_all_they_found_and_no_other() {
     }
     let left = store.jobs(None, 10).await.unwrap();
     let left: Vec<u8> = left.iter().map(|job| job.id.as_bytes()[0]).collect();
-    assert_eq!(left, [5, 4], "the one that is not over, and the one that ended later");
+    assert_eq!(
+        left,
+        [5, 4],
+        "the one that is not over, and the one that ended later"
+    );
     for (table, count) in [
         ("job", 2),
         ("job_request", 2),

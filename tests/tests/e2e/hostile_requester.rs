@@ -489,7 +489,8 @@ async fn a_request_cannot_outgrow_what_the_owner_recorded() {
         ..hostile.open(1)
     };
     let evaluated = |answers: Vec<evaluate_response::Message>| {
-        let chunk = |answer: &evaluate_response::Message| matches!(answer, evaluate_response::Message::Chunk(_));
+        let chunk =
+            |answer: &evaluate_response::Message| matches!(answer, evaluate_response::Message::Chunk(_));
         answers.iter().filter(|answer| chunk(answer)).count()
     };
     let first = hostile.send(announcing(16), vec![chunk(0, half)]).await;

@@ -83,14 +83,21 @@ async fn two_jobs_at_once_miss_nothing() {
     let first = succeeded(&pair, &first).await;
     assert_eq!(found(&pair, &first).await, names(100..150));
     let charged = pair.charged("docs").await;
-    assert_eq!(charged, 512, "300 identifiers in chunks of 16, each with two dummies");
+    assert_eq!(
+        charged, 512,
+        "300 identifiers in chunks of 16, each with two dummies"
+    );
 
     // The same tags, but kept by another job after ours has begun: taken away first, then put back.
     let (kept, scope) = (store(&pair.asker), asked(&pair).await);
     let tags: Vec<KeptTag> = kept.kept_tags_page(scope, None, 10_000).await.expect("read");
     assert_eq!(tags.len(), 300);
     let request = DeleteListRequest { name: "ours".into() };
-    pair.asker.watchlists().delete_list(request).await.expect("deleted");
+    pair.asker
+        .watchlists()
+        .delete_list(request)
+        .await
+        .expect("deleted");
     while kept.purge_step().await.expect("purged") == Purged::Step {}
     let none = kept.kept_tags_page(scope, None, 1).await.expect("read");
     assert!(none.is_empty(), "the tags left with their list");
@@ -163,10 +170,10 @@ async fn a_job_goes_on_after_the_snapshot_was_made_anew() {
 
     // More is added than the padding can give way to.
     pair.owner.replace_list("wanted", &passports(10..1_500)).await;
-    pair.advance(86_400);
     pair.refresh().await;
     assert_ne!(base(&before), base(&manifest().await), "another base");
-    let mut days = 0;
+    pair.advance(86_400);
+    let mut days = 1;
     let over = loop {
         let now = pair
             .asker
@@ -186,7 +193,11 @@ async fn a_job_goes_on_after_the_snapshot_was_made_anew() {
     assert_eq!(found(&pair, &over).await, names(10..150));
     let answered = store(&pair.owner).exchanges(None, 10).await.expect("read");
     let requests: BTreeSet<_> = answered.iter().map(|one| one.id).collect();
-    assert_eq!((answered.len(), requests.len()), (2, 2), "two requests, each recorded once");
+    assert_eq!(
+        (answered.len(), requests.len()),
+        (2, 2),
+        "two requests, each recorded once"
+    );
     let announced: u64 = answered.iter().map(|one| one.elements).sum();
     assert!(
         pair.charged("docs").await <= announced,
@@ -242,22 +253,52 @@ async fn what_a_job_may_not_ask_is_said() {
     pair.asker.suspend("aa-bb-people").await;
     let all = run(&[]).await;
     assert_eq!(all.state(), job::State::Succeeded);
-    assert_eq!(said(&all), [(Kind::TravelDocument, ok), (Kind::Person, forbidden)]);
-    assert_eq!(found(&pair, &all).await, names(5..10), "what was permitted was compared");
-    let detail = &all.offers.iter().find(|offer| offer.reason() == forbidden).expect("said").detail;
+    assert_eq!(
+        said(&all),
+        [(Kind::TravelDocument, ok), (Kind::Person, forbidden)]
+    );
+    assert_eq!(
+        found(&pair, &all).await,
+        names(5..10),
+        "what was permitted was compared"
+    );
+    let detail = &all
+        .offers
+        .iter()
+        .find(|offer| offer.reason() == forbidden)
+        .expect("said")
+        .detail;
     assert!(detail.contains("AGR-112"), "{detail}");
     // It is still said when the job is read again from the disk.
-    assert_eq!(said(&pair.asker.job(&all.job_id).await.expect("known")), said(&all));
+    assert_eq!(
+        said(&pair.asker.job(&all.job_id).await.expect("known")),
+        said(&all)
+    );
 
     let wanted = run(&[Kind::TravelDocument, Kind::Phone]).await;
     assert_eq!(wanted.state(), job::State::Succeeded);
-    assert_eq!(said(&wanted), [(Kind::TravelDocument, ok), (Kind::Phone, forbidden)]);
-    let detail = &wanted.offers.iter().find(|offer| offer.kind() == Kind::Phone).expect("said").detail;
+    assert_eq!(
+        said(&wanted),
+        [(Kind::TravelDocument, ok), (Kind::Phone, forbidden)]
+    );
+    let detail = &wanted
+        .offers
+        .iter()
+        .find(|offer| offer.kind() == Kind::Phone)
+        .expect("said")
+        .detail;
     assert!(detail.contains("QRY-009"), "{detail}");
 
     let nothing = run(&[Kind::Phone, Kind::Person]).await;
-    assert_eq!(nothing.state(), job::State::Failed, "there is nothing that it may ask");
-    assert_eq!(said(&nothing), [(Kind::Person, forbidden), (Kind::Phone, forbidden)]);
+    assert_eq!(
+        nothing.state(),
+        job::State::Failed,
+        "there is nothing that it may ask"
+    );
+    assert_eq!(
+        said(&nothing),
+        [(Kind::Person, forbidden), (Kind::Phone, forbidden)]
+    );
     assert!(nothing.detail.contains("AGR-112"), "{}", nothing.detail);
 }
 
@@ -310,7 +351,11 @@ async fn a_job_waits_for_a_partner_that_failed_inside() {
     relay.lie(Lies::default());
     let job = succeeded(&pair, &job).await;
     assert_eq!(found(&pair, &job).await, names(5..10));
-    assert!(job.offers.iter().all(|offer| offer.reason() == UnknownReason::Unspecified));
+    assert!(
+        job.offers
+            .iter()
+            .all(|offer| offer.reason() == UnknownReason::Unspecified)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

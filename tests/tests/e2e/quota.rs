@@ -69,7 +69,10 @@ async fn a_change_of_key_at_noon_is_no_second_quota_of_the_day() {
     hostile.scope.epoch = 1;
     let answer = hostile.one(2, chunk(0, blinded.elements())).await;
     let refused = refusal(&answer).expect("64 of 48");
-    assert_eq!((refused.cause(), refused.rule.as_str()), (Cause::Quota, "AGR-120"));
+    assert_eq!(
+        (refused.cause(), refused.rule.as_str()),
+        (Cause::Quota, "AGR-120")
+    );
     assert!(refused.detail.contains("daily"), "{}", refused.detail);
     let half = &blinded.elements()[..16 * 32];
     assert!(
