@@ -365,6 +365,16 @@ fn two_agencies_by_the_command_line() {
         csv,
         "list,source_id,partner_id,kind,grade,rule\nwanted,A-1,bb,travel_document,exact,document+issuer/1\n"
     );
+    // A kind that was asked for and that no offer covers was not compared: said, and not a success.
+    let line = format!(
+        "intersect --partner bb --list wanted --kind travel_document --kind phone {WHY} --wait --dir {a}"
+    );
+    let partly = run(&line).exits(4);
+    assert!(
+        partly.stdout.contains("phone was not checked") && partly.stdout.contains("QRY-009"),
+        "{}",
+        partly.stdout
+    );
     let jobs = run(&format!("job ls --json --dir {a}")).exits(0).json();
     let id = jobs
         .iter()

@@ -144,6 +144,9 @@ pub fn show(job: &Job, out: Out) -> Result<()> {
                 words::kind_spoken(offer.kind),
                 words::reason_spoken(offer.reason)
             );
+            if !offer.detail.is_empty() && offer.detail != job.detail {
+                text += &format!(" ({})", offer.detail);
+            }
         }
         text
     };
