@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concordat_note::Note;
-use concordat_store::{AgreementStatus, ApiClient, ScopeRole, StoreError};
+use concordat_store::{AgreementStatus, ApiClient, ScopeRole, StoreError, Usage};
 use concordat_tagset::Manifest;
 use concordat_wire::v1::agreement_service_server::AgreementService;
 use concordat_wire::v1::node_service_server::NodeService;
@@ -72,33 +72,38 @@ impl Agreements {
         })
     }
 
-    /// What was charged: exact where we own the offer. Where we ask, the partner's books count.
+    /// What was charged where we own the offer; where we ask, what our own record says that we announced. The partner's
+    /// books count: they are lower after requests that did not come to their end.
     async fn usage(&self, agreement: &Agreement, offer: &Offer, epoch: u32) -> Result<OfferUsage, Fault> {
-        let state = &self.0;
-        let mut usage = OfferUsage {
+        let (state, day) = (&self.0, self.0.clock.day());
+        let owned = offer.owner == state.us();
+        let role = if owned {
+            ScopeRole::Owner
+        } else {
+            ScopeRole::Requester
+        };
+        let usage = async {
+            match state
+                .store
+                .scope_of_epoch(&agreement.id, &offer.id, epoch, role)
+                .await?
+            {
+                None => Ok(Usage::default()),
+                Some(scope) if owned => state.store.usage(scope.id, day).await,
+                Some(scope) => state.store.announced(scope.id, day).await,
+            }
+        };
+        let used = usage.await.map_err(|error| store_fault(&error))?;
+        Ok(OfferUsage {
             offer_id: offer.id.clone(),
             owner: offer.owner.clone(),
             kind: kind_to_proto(offer.kind).into(),
             epoch,
             quota_per_day: offer.quota_per_day,
             quota_per_epoch: offer.quota_per_epoch,
-            ..OfferUsage::default()
-        };
-        if offer.owner == state.us() {
-            let scope = state
-                .store
-                .scope_of_epoch(&agreement.id, &offer.id, epoch, ScopeRole::Owner)
-                .await;
-            if let Some(scope) = scope.map_err(|error| store_fault(&error))? {
-                let used = state
-                    .store
-                    .usage(scope.id, state.clock.day())
-                    .await
-                    .map_err(|error| store_fault(&error))?;
-                (usage.used_today, usage.used_epoch) = (used.day, used.epoch);
-            }
-        }
-        Ok(usage)
+            used_today: used.day,
+            used_epoch: used.epoch,
+        })
     }
 
     /// Signs, keeps and, where the partner is known to have a copy, exchanges signatures.

@@ -370,6 +370,7 @@ CREATE TABLE exchange (
     CHECK ((query_id IS NULL) = (client IS NULL) AND (client IS NULL) = (officer_sealed IS NULL)
            AND (officer_sealed IS NULL) = (case_reference_sealed IS NULL))
 ) STRICT;
+CREATE INDEX exchange_scope ON exchange (scope_id);
 CREATE INDEX exchange_query ON exchange (query_id) WHERE query_id IS NOT NULL;
 CREATE TRIGGER exchange_never_changes BEFORE UPDATE ON exchange
 BEGIN SELECT raise(ABORT, 'an exchange never changes'); END;

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+use crate::budget::Usage;
 use crate::seal::{Cell, Sealer};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
@@ -150,6 +151,26 @@ impl Store {
         rows.iter()
             .map(|row| exchange_of(&self.inner.sealer, row))
             .collect()
+    }
+
+    /// The elements that our requests under a scope announced: on a day (UTC, days since 1970), and in all.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn announced(&self, scope: ScopeId, day: i32) -> Result<Usage> {
+        let row = sqlx::query(
+            "SELECT coalesce(sum(elements) FILTER (WHERE at_ms / 86400000 = ?2), 0) AS day,
+                    coalesce(sum(elements), 0) AS epoch
+             FROM exchange WHERE scope_id = ?1 AND query_id IS NOT NULL",
+        )
+        .bind(scope.0)
+        .bind(day)
+        .fetch_one(&self.inner.reader)
+        .await?;
+        Ok(Usage {
+            day: row.int("day")?,
+            epoch: row.int("epoch")?,
+        })
     }
 
     /// Records an incident. Returns when it is on disk.

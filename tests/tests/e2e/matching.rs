@@ -590,6 +590,13 @@ async fn both_records_of_a_query_say_what_each_side_may_know() {
         ),
         ("loopback", "officer-1", "case-1")
     );
+    let usage = pair.asker.usage(&pair.agreement, "docs").await;
+    assert_eq!(
+        (usage.used_today, usage.used_epoch),
+        (ours.elements, ours.elements),
+        "we count too"
+    );
+    assert_eq!(usage.used_epoch, pair.charged("docs").await);
     let theirs = pair
         .owner
         .node()
