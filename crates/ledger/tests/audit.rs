@@ -513,7 +513,7 @@ fn hostile_logs_are_reported() {
     let garbage = rewrite(&files, None, |entries| entries.reverse());
     assert_eq!(audit(&garbage, &kept).verdict(), Verdict::Broken);
     let garbage = rewrite(&files, None, |entries| {
-        entries.iter_mut().for_each(|entry| *entry = vec![0])
+        entries.iter_mut().for_each(|entry| *entry = vec![0]);
     });
     assert_eq!(audit(&garbage, &[]).more_findings, 601);
 }
