@@ -7,14 +7,15 @@
 
 use std::hint::black_box;
 
+use concordat_benches::Older;
 use concordat_lanes::{Points, Scalar};
 use concordat_oprf::{Client, ELEMENT_BYTES, KeyPair};
 use criterion::{
     BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 use curve25519_dalek::ristretto::CompressedRistretto;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use voprf::{BlindedElement, EvaluationElement, Proof, Ristretto255, VoprfClient, VoprfServer};
 
 /// The default chunk of the protocol.
@@ -210,22 +211,3 @@ fn blinded_elements() -> Vec<u8> {
         .elements()
         .to_vec()
 }
-
-/// Our generator under the traits of the rival's generation of libraries.
-struct Older<R>(R);
-
-impl<R: Rng> rand_core_0_9::RngCore for Older<R> {
-    fn next_u32(&mut self) -> u32 {
-        self.0.next_u32()
-    }
-
-    fn next_u64(&mut self) -> u64 {
-        self.0.next_u64()
-    }
-
-    fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        self.0.fill_bytes(bytes);
-    }
-}
-
-impl<R: Rng> rand_core_0_9::CryptoRng for Older<R> {}

@@ -107,7 +107,8 @@ impl Agency {
              [api]\nlisten = \"127.0.0.1:0\"\ninsecure_loopback_listen = \"127.0.0.1:0\"\n\
              [matching]\npartner_deadline_ms = {deadline}\nquery_chunk_elements = {query}\n\
              job_chunk_elements = {job}\n\
-             [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\n\
+             [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\nmax_snapshot_mib = {snapshot}\n\
+             call_deadline_ms = {call}\n\
              [compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
             id = self.id,
             endpoint = setting("endpoint_port", &own),
@@ -116,6 +117,8 @@ impl Agency {
             job = setting("job_chunk_elements", "64"),
             poll = setting("poll_interval_s", "86400"),
             auto = setting("auto_publish", "false"),
+            snapshot = setting("max_snapshot_mib", "4096"),
+            call = setting("call_deadline_ms", "20000"),
             threads = setting("threads", "1"),
             queue = setting("queue_chunks", "256"),
         );

@@ -40,6 +40,10 @@ pub struct Lies {
     pub segment: Option<Pieces>,
     /// A segment that never ends.
     pub endless_segment: bool,
+    /// A segment of which nothing comes.
+    pub stalled_segment: bool,
+    /// Takes questions for agreements and manifests and never answers.
+    pub deaf: bool,
     /// Answers to chunks.
     pub chunk: Change<evaluate_response::Message>,
     /// Takes chunks and never answers.
@@ -70,17 +74,13 @@ impl Relay {
         let (lies, heard) = (Arc::<Mutex<Lies>>::default(), Arc::<Mutex<Vec<u8>>>::default());
         let pins = Pins::default();
         let pin = asker.identity().peer.pin().expect("a pin");
-        pins.replace([(pin, asker.id.clone())].into());
+        pins.replace([pin].into());
         let config = tls::peer_server(&owner.identity().peer, pins).expect("TLS");
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .expect("a port");
         let stop = CancellationToken::new();
-        let caller = asker.id.clone();
-        let identify = move |_| {
-            let caller = caller.clone();
-            async move { Some(Caller::Partner(caller)) }
-        };
+        let identify = move |_| async move { Some(Caller::Partner(pin)) };
         let connections = listen::accept_tls(listener, config, identify, stop.clone());
         let partner =
             Partner::new(&owner.party_at(owner.peer_port), &asker.identity().peer).expect("credentials");
@@ -119,6 +119,12 @@ impl Door {
         self.lies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    async fn answer_at_all(&self) {
+        if self.lies().deaf {
+            std::future::pending::<()>().await;
+        }
+    }
+
     fn hear(&self, message: &impl Message) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.extend(message.encode_to_vec());
@@ -141,6 +147,7 @@ impl PeerService for Door {
         request: Request<ExchangeAgreementRequest>,
     ) -> Result<Response<ExchangeAgreementResponse>, Status> {
         self.hear(request.get_ref());
+        self.answer_at_all().await;
         self.node.clone().exchange_agreement(request.into_inner()).await
     }
 
@@ -214,6 +221,7 @@ impl PeerService for Door {
         request: Request<GetManifestRequest>,
     ) -> Result<Response<GetManifestResponse>, Status> {
         self.hear(request.get_ref());
+        self.answer_at_all().await;
         let note = self
             .node
             .clone()
@@ -236,6 +244,9 @@ impl PeerService for Door {
     ) -> Result<Response<Self::FetchSegmentStream>, Status> {
         self.hear(request.get_ref());
         let lies = self.lies();
+        if lies.stalled_segment {
+            return Ok(Response::new(Box::pin(futures_util::stream::pending())));
+        }
         if lies.endless_segment {
             let piece = Bytes::from(vec![0; 64 << 10]);
             let pieces =

@@ -22,6 +22,8 @@ pub struct Offer {
     pub owner: String,
     /// Who asks.
     pub requester: String,
+    /// The owner's list.
+    pub list: String,
     /// Name of the kind.
     pub kind: String,
     /// Padded elements.
@@ -39,6 +41,7 @@ impl Offer {
             id: id.into(),
             owner: OWNER.into(),
             requester: "aa-border".into(),
+            list: "wanted".into(),
             kind: kind.into(),
             quota_per_day: 1_000_000,
             quota_per_epoch: 10_000_000,
@@ -96,13 +99,14 @@ impl Terms {
         );
         for offer in &self.offers {
             text += &format!(
-                "[[offer]]\nid = \"{}\"\nowner = \"{}\"\nrequester = \"{}\"\nlists = [\"wanted\"]\nkind = \"{}\"\n\
+                "[[offer]]\nid = \"{}\"\nowner = \"{}\"\nrequester = \"{}\"\nlists = [\"{}\"]\nkind = \"{}\"\n\
                  purposes = [\"BORDER_CHECK\", \"DOCUMENT_FRAUD\"]\nquota_per_day = {}\nquota_per_epoch = {}\n\
                  reveal = \"requester_only\"\npadding = \"octave\"\nmax_age_h = {}\n\
                  disclosure_profile = \"PRUM\"\n\n",
                 offer.id,
                 offer.owner,
                 offer.requester,
+                offer.list,
                 offer.kind,
                 offer.quota_per_day,
                 offer.quota_per_epoch,

@@ -1,6 +1,6 @@
 //! The way to our own node.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,17 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use concordat_node::agreement::Endpoint;
-use concordat_node::config::Config;
+use concordat_node::config::{self, Config, ConfigError};
 use concordat_node::tls::{self, Credentials};
-use concordat_wire::API_MESSAGE_LIMIT;
+use concordat_wire::v1::InfoRequest;
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::snapshot_service_client::SnapshotServiceClient;
 use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
+use concordat_wire::{API_MESSAGE_LIMIT, FaultView};
 use hyper_util::rt::TokioIo;
+use tonic::Code;
 use tonic::transport::{Channel, Endpoint as Transport, Uri};
 
 use crate::exit::Advice;
@@ -24,7 +26,7 @@ use crate::exit::Advice;
 /// Name of the configuration in a node's folder.
 pub const CONFIG: &str = "concordat.toml";
 /// The client that `init` makes.
-pub const ADMIN: &str = "admin";
+pub const ADMIN: &str = concordat_node::identity::ADMIN;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -78,16 +80,32 @@ impl Connection {
         match self.insecure_loopback {
             Some(address) => Node::plain(address).await,
             None => {
-                let default = |given: &Option<PathBuf>, name: String| {
-                    given.clone().unwrap_or_else(|| self.dir.join(name))
-                };
-                let files = Files {
-                    ca: default(&self.ca, "tls/ca.crt".into()),
-                    certificate: default(&self.cert, format!("clients/{ADMIN}.crt")),
-                    key: default(&self.key, format!("clients/{ADMIN}.key")),
-                };
-                Node::tls(&self.endpoint()?, &files).await
+                let endpoint = self.endpoint()?;
+                let node = Node::tls(&endpoint, &self.files()).await?;
+                node.admitted(&endpoint).await?;
+                Ok(node)
             }
+        }
+    }
+
+    /// Folder of the node.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether an address was named, instead of the node of a folder.
+    pub fn names_an_address(&self) -> bool {
+        self.connect.is_some() || self.insecure_loopback.is_some()
+    }
+
+    /// The files that let us in.
+    pub fn files(&self) -> Files {
+        let default =
+            |given: &Option<PathBuf>, name: String| given.clone().unwrap_or_else(|| self.dir.join(name));
+        Files {
+            ca: default(&self.ca, "tls/ca.crt".into()),
+            certificate: default(&self.cert, format!("clients/{ADMIN}.crt")),
+            key: default(&self.key, format!("clients/{ADMIN}.key")),
         }
     }
 
@@ -97,14 +115,25 @@ impl Connection {
             None => {
                 let path = self.dir.join(CONFIG);
                 let config = Config::load(&path).map_err(|error| {
-                    Advice::error(
-                        format!("cannot find our node: {error}"),
+                    unusable(
+                        error,
                         "name its folder with --dir or its address with --connect, or make one with `concordat init`",
                     )
+                    .context("cannot find our node")
                 })?;
                 Ok(reachable(config.api.listen))
             }
         }
+    }
+}
+
+/// A configuration that cannot be used; `where_to_look` helps only where there is none.
+pub fn unusable(error: ConfigError, where_to_look: &str) -> anyhow::Error {
+    match &error {
+        ConfigError::Read { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Advice::error(error.to_string(), where_to_look)
+        }
+        _ => anyhow::Error::new(error),
     }
 }
 
@@ -191,8 +220,24 @@ impl Node {
         let channel = transport
             .connect_with_connector(connector)
             .await
-            .map_err(|error| unreachable(&format!("https://{host}:{port}"), &error))?;
+            .map_err(|error| unreachable(&url(endpoint), &error))?;
         Ok(Self { channel })
+    }
+
+    /// Asks for the first answer. In TLS 1.3 a client believes itself connected before the server has judged its
+    /// certificate: one that is refused shows as a connection that closes before it answers anything.
+    async fn admitted(&self, endpoint: &Endpoint) -> Result<()> {
+        let Err(status) = self.node().info(InfoRequest {}).await else {
+            return Ok(());
+        };
+        let closed = matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::Unknown);
+        if closed && FaultView::from(&status).rule.is_empty() {
+            return Err(Advice::error(
+                format!("our node at {} refused our certificate", url(endpoint)),
+                "is it on the node's list (`concordat client list`), and of this node? --dir or --cert and --key name another",
+            ));
+        }
+        Err(status.into())
     }
 
     /// Connects without TLS, on this machine only.
@@ -223,19 +268,24 @@ fn unreachable(url: &str, error: &tonic::transport::Error) -> anyhow::Error {
     }
     Advice::error(
         format!("cannot reach our node at {url}: {cause}"),
-        "is `concordat node` running, and is our certificate on its list (`concordat client list`)?",
+        "is `concordat node` running?",
     )
 }
 
-/// Where a listener can be reached from this machine: an unspecified address means all, so loopback too.
-pub fn reachable(listen: SocketAddr) -> Endpoint {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+/// As a person writes it: an IPv6 address stands in brackets.
+pub fn url(endpoint: &Endpoint) -> String {
+    let host = if endpoint.host.contains(':') {
+        format!("[{}]", endpoint.host)
+    } else {
+        endpoint.host.clone()
     };
+    format!("https://{host}:{}", endpoint.port)
+}
+
+/// Where a listener can be reached from this machine.
+pub fn reachable(listen: SocketAddr) -> Endpoint {
     Endpoint {
-        host: ip.to_string(),
+        host: config::reachable(listen.ip()).to_string(),
         port: listen.port(),
     }
 }
@@ -274,6 +324,19 @@ mod tests {
         ] {
             assert!(loopback_url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_new_configuration_is_advice_only_where_there_is_none() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(CONFIG);
+        let advice = || {
+            let error = Config::load(&path).expect_err("unusable");
+            unusable(error, "make one").is::<Advice>()
+        };
+        assert!(advice(), "there is none");
+        std::fs::write(&path, "[node]\nthreds = 1\n").expect("written");
+        assert!(!advice(), "there is one, with a mistake in it");
     }
 
     #[test]

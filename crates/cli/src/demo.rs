@@ -37,7 +37,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// Passengers of the flight
-    #[arg(long, value_name = "N", default_value_t = 300)]
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     passengers: u32,
     /// A list of our own for the agency that asks: FORMAT:PATH, for example ofac-sdn:FOLDER
     #[arg(long, value_name = "FORMAT:PATH", requires = "right")]

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use concordat_wire::FaultView;
 use tonic::{Code, Status};
 
+use crate::out;
+
 /// The exit code. Only [`Exit::Done`] is 0: a caller that tests nothing but success never takes a failure, an
 /// UNKNOWN or a hit for "not listed".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Exit {
     Hit,
     /// No hit, but something could not be checked.
     Unknown,
+    /// Ctrl-C; what the node was told to do goes on.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -31,6 +35,8 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Hit => 3,
             Exit::Unknown => 4,
+            // As a shell reports a program that SIGINT ended.
+            Exit::Interrupted => 130,
         })
     }
 }
@@ -67,13 +73,9 @@ impl Usage {
 
 /// Tells a person on stderr why a command failed.
 pub fn report(error: &anyhow::Error) -> Exit {
-    let closed_pipe = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    };
-    // Whoever read our output has seen enough (`| head`): nothing to say, but not a success either.
-    if !error.chain().any(closed_pipe) {
+    // Whoever read our output has seen enough (`| head`): nothing to say, but not a success either. A connection that
+    // breaks may also be a broken pipe, so only what writing to stdout marked counts.
+    if !stdout_is_closed(error) {
         // Without stderr there is nobody left to tell.
         let _ = io::stderr().write_all(message(error).as_bytes());
     }
@@ -84,25 +86,50 @@ pub fn report(error: &anyhow::Error) -> Exit {
     }
 }
 
+fn stdout_is_closed(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe && out::is_stdout(io))
+    })
+}
+
 fn message(error: &anyhow::Error) -> String {
     let mut text = String::from("error: ");
     let status = error.chain().find_map(|cause| cause.downcast_ref::<Status>());
     match status {
         Some(status) => {
-            let around: Vec<String> = error
-                .chain()
-                .take_while(|cause| !cause.is::<Status>())
-                .map(ToString::to_string)
-                .collect();
-            let prefix = around.iter().map(|part| format!("{part}: ")).collect::<String>();
-            text += &format!("{prefix}{}\n", Refusal(&FaultView::from(status)));
+            let around = error.chain().take_while(|cause| !cause.is::<Status>());
+            let around = joined(around.map(ToString::to_string));
+            if !around.is_empty() {
+                text += &format!("{around}: ");
+            }
+            text += &format!("{}\n", Refusal(&FaultView::from(status)));
         }
-        None => text += &format!("{error:#}\n"),
+        None => text += &format!("{}\n", joined(error.chain().map(ToString::to_string))),
     }
     if let Some(advice) = error.chain().find_map(|cause| cause.downcast_ref::<Advice>()) {
         text += &format!("hint: {}\n", advice.hint);
     }
     text
+}
+
+/// An error and its causes in one line. Many errors already end with the words of their cause, or begin with the words
+/// of the context they were given: nothing is said twice.
+pub fn joined(causes: impl IntoIterator<Item = String>) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in causes {
+        match parts.last_mut() {
+            Some(last) if last.ends_with(&cause) => {}
+            Some(last)
+                if cause.starts_with(&format!("{last}: ")) || cause.starts_with(&format!("{last}, ")) =>
+            {
+                *last = cause;
+            }
+            _ => parts.push(cause),
+        }
+    }
+    parts.join(": ")
 }
 
 /// A node's refusal in words.
@@ -131,7 +158,7 @@ fn unruled(view: &FaultView, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Code::Unavailable | Code::Cancelled | Code::Unknown => write!(
             f,
             "our node broke off the call ({})\n\
-             hint: is it still running, and is our certificate on its list (`concordat client list`)?",
+             hint: is it still running?",
             view.message
         ),
         Code::DeadlineExceeded => f.write_str("our node did not answer in time"),
@@ -181,8 +208,43 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_twice() {
+        let said = |causes: &[&str]| joined(causes.iter().map(|cause| (*cause).to_owned()));
+        assert_eq!(
+            said(&["the database: wrong key", "wrong key"]),
+            "the database: wrong key"
+        );
+        assert_eq!(said(&["cut.pax", "cut.pax: cut off"]), "cut.pax: cut off");
+        assert_eq!(said(&["a.xml", "a.xml, line 3: broken"]), "a.xml, line 3: broken");
+        assert_eq!(
+            said(&["x.key: File exists (os error 17)", "File exists (os error 17)"]),
+            "x.key: File exists (os error 17)"
+        );
+        assert_eq!(said(&["starting", "out of memory"]), "starting: out of memory");
+    }
+
+    /// A socket's broken pipe looks like that of `| head`; only the latter may pass in silence.
+    #[test]
+    fn only_a_closed_stdout_is_silent() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(stdout_is_closed(
+            &anyhow::Error::new(out::of_stdout(broken())).context("writing")
+        ));
+        assert!(!stdout_is_closed(&anyhow::Error::new(broken())));
+        assert!(!stdout_is_closed(&anyhow::Error::new(Status::from_error(
+            Box::new(broken())
+        ))));
+    }
+
+    #[test]
     fn no_failure_exits_with_zero() {
-        for exit in [Exit::Failed, Exit::Usage, Exit::Hit, Exit::Unknown] {
+        for exit in [
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Hit,
+            Exit::Unknown,
+            Exit::Interrupted,
+        ] {
             assert_ne!(ExitCode::from(exit), ExitCode::SUCCESS);
         }
         assert_eq!(ExitCode::from(Exit::Done), ExitCode::SUCCESS);

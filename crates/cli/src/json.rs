@@ -1,5 +1,6 @@
 //! Answers of the node as JSON: the field names of the `.proto` files, enumerations as the words people know.
 
+use concordat_lists::Reject;
 use concordat_wire::v1;
 use serde_json::{Value, json};
 
@@ -66,6 +67,18 @@ pub fn rejection(rejection: &v1::Rejection) -> Value {
     })
 }
 
+/// A [`Reject`] of a file read on this side, in the form of [`rejection`]. None of them is a notice: what could not
+/// be read was not asked about.
+pub fn reject(reject: &Reject) -> Value {
+    rejection(&v1::Rejection {
+        line: reject.line,
+        field: reject.field.clone(),
+        rule: reject.rule.id().to_owned(),
+        reason: reject.reason.clone(),
+        notice: false,
+    })
+}
+
 /// A [`v1::LookupMatch`].
 pub fn lookup_match(found: &v1::LookupMatch) -> Value {
     json!({
@@ -94,6 +107,8 @@ pub fn agreement(agreement: &v1::Agreement) -> Value {
     json!({
         "agreement_id": agreement.agreement_id,
         "status": words::agreement_status(agreement.status),
+        "status_reason": agreement.status_reason,
+        "valid_until": agreement.valid_until,
         "partner_id": agreement.partner_id,
         "signed_by": agreement.signed_by,
         "digest": hex::encode(&agreement.digest),

@@ -49,7 +49,10 @@ Exit codes:
   1  it failed, or not everything could be done
   2  the command line cannot be understood
   3  `match`: at least one HIT
-  4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN)";
+  4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN)
+130  interrupted by Ctrl-C; a job of the node goes on
+
+A rule in brackets, such as [AGR-102], says who is to blame and what to do: docs/rules.md.";
 
 // Each command describes itself where its options are.
 #[derive(Subcommand)]

@@ -1,9 +1,13 @@
 //! What goes to stdout: text for people, or one JSON object per line.
 
 use std::fmt::Display;
+use std::fs::File;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use serde_json::Value;
+use tempfile::NamedTempFile;
 
 /// Standard output in the form the caller asked for. Progress and errors never come here.
 #[derive(Clone, Copy)]
@@ -43,9 +47,144 @@ impl Out {
 /// # Errors
 /// As [`Out::result`].
 pub fn print(line: impl Display) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")?;
-    stdout.flush()
+    Stdout.write_all(format!("{line}\n").as_bytes())?;
+    Stdout.flush()
+}
+
+/// Standard output. Its errors are marked, so that whoever reports them knows them from those of files and sockets.
+pub struct Stdout;
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stdout().write(bytes).map_err(of_stdout)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stdout().flush().map_err(of_stdout)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("writing to standard output: {0}")]
+struct OfStdout(io::Error);
+
+/// Marks an error as one of standard output.
+pub fn of_stdout(error: io::Error) -> io::Error {
+    match error.kind() {
+        // Whoever writes tries again: not an error yet.
+        io::ErrorKind::Interrupted => error,
+        kind => io::Error::new(kind, OfStdout(error)),
+    }
+}
+
+/// Whether [`of_stdout`] marked it.
+pub fn is_stdout(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<OfStdout>())
+}
+
+/// A file to write results to. It is opened before the work begins, so that a path that cannot be written is told at
+/// once, and takes its place when the work is done: a failure leaves an older file of that name as it is.
+pub struct OutFile {
+    path: PathBuf,
+    target: Target,
+}
+
+enum Target {
+    /// Takes the place of `path` at the end.
+    Beside(NamedTempFile),
+    /// A terminal, a pipe: there is nothing to keep.
+    Direct(File),
+}
+
+impl OutFile {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// Its folder does not exist, or cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        let open = || -> io::Result<Target> {
+            // Through a link to where the file is, so that the link stays one.
+            let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            match std::fs::metadata(&place) {
+                Ok(there) if there.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+                Ok(there) if !there.is_file() => {
+                    Ok(Target::Direct(File::options().write(true).open(&place)?))
+                }
+                known => {
+                    let folder = match place.parent() {
+                        Some(folder) if !folder.as_os_str().is_empty() => folder,
+                        _ => Path::new("."),
+                    };
+                    let mut builder = tempfile::Builder::new();
+                    // Its own permissions, or what the umask leaves of these, as for any new file.
+                    let new = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+                    let file = builder
+                        .permissions(known.as_ref().map_or(new, std::fs::Metadata::permissions))
+                        .prefix(".concordat-")
+                        .tempfile_in(folder)
+                        .map_err(without_path)?;
+                    if known.is_ok() {
+                        // A file that we may not write is not replaced either.
+                        File::options().append(true).open(&place)?;
+                    }
+                    Ok(Target::Beside(file))
+                }
+            }
+        };
+        let target = open().with_context(|| path.display().to_string())?;
+        Ok(Self {
+            path: path.to_owned(),
+            target,
+        })
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// It cannot be written to its end, or not be put there.
+    pub fn finish(self) -> Result<()> {
+        let finish = || match self.target {
+            Target::Beside(file) => {
+                let place = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+                file.persist(place).map(drop).map_err(|error| error.error)
+            }
+            Target::Direct(mut file) => file.flush(),
+        };
+        finish().with_context(|| self.path.display().to_string())
+    }
+}
+
+/// The system's word alone: the name of the temporary file means nothing to anybody.
+fn without_path(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(std::error::Error::source);
+    let code = inner
+        .and_then(|inner| inner.downcast_ref::<io::Error>())
+        .and_then(io::Error::raw_os_error);
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
+impl Write for OutFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.target {
+            Target::Beside(file) => file.write(bytes),
+            Target::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.target {
+            Target::Beside(file) => file.flush(),
+            Target::Direct(file) => file.flush(),
+        }
+    }
+}
+
+/// Why CSV could not be written, with the cause where others find it.
+pub fn csv_error(error: csv::Error) -> anyhow::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => anyhow::anyhow!("writing CSV: {other:?}"),
+    }
 }
 
 /// Tells a person how far we are. On stderr, whatever the form.
@@ -110,6 +249,29 @@ pub fn count(number: u64) -> String {
     out
 }
 
+/// A count with its noun: `1 record`, `1,200 records`. Nouns here take an s.
+pub fn counted(number: u64, noun: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{s}", count(number))
+}
+
+/// How far something is: `5 of 29 identifiers`, and `29 identifiers` at its end.
+pub fn counted_of(done: u64, total: u64, noun: &str) -> String {
+    if done == total {
+        counted(total, noun)
+    } else {
+        format!("{} of {}", count(done), counted(total, noun))
+    }
+}
+
+/// A time of the node for people: UTC, whole seconds. What is no time stays as it is.
+pub fn time(text: &str) -> String {
+    text.parse::<jiff::Timestamp>().map_or_else(
+        |_| text.to_owned(),
+        |time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )
+}
+
 /// A size for people: `3.4 MB`.
 pub fn bytes(number: u64) -> String {
     #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
@@ -135,6 +297,57 @@ mod tests {
         assert_eq!(
             [0, 1_500, 2_500_000, 3_000_000_000].map(bytes),
             ["0 B", "1.5 kB", "2.5 MB", "3.00 GB"]
+        );
+    }
+
+    #[test]
+    fn one_of_a_thing_is_no_plural() {
+        assert_eq!(
+            [0, 1, 1_200].map(|number| counted(number, "record")),
+            ["0 records", "1 record", "1,200 records"]
+        );
+        assert_eq!(counted_of(5, 29, "identifier"), "5 of 29 identifiers");
+        assert_eq!(counted_of(29, 29, "identifier"), "29 identifiers");
+        assert_eq!(counted_of(0, 1, "identifier"), "0 of 1 identifier");
+    }
+
+    #[test]
+    fn times_are_whole_seconds_in_utc() {
+        assert_eq!(time("2026-11-22T01:02:03.456789Z"), "2026-11-22T01:02:03Z");
+        assert_eq!(time("2026-11-22T01:02:03+01:00"), "2026-11-22T00:02:03Z");
+        assert_eq!(time(""), "");
+    }
+
+    #[test]
+    fn a_file_takes_its_place_at_the_end_only() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("matches.csv");
+        std::fs::write(&path, "old").expect("written");
+        let mut file = OutFile::create(&path).expect("opened");
+        file.write_all(b"new").expect("written");
+        drop(file);
+        assert_eq!(
+            std::fs::read_to_string(&path).expect("there"),
+            "old",
+            "a failure costs nothing"
+        );
+        let mut file = OutFile::create(&path).expect("opened");
+        file.write_all(b"new").expect("written");
+        file.finish().expect("in its place");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), "new");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).expect("readable").count(),
+            1,
+            "nothing is left behind"
+        );
+        assert!(OutFile::create(&folder.path().join("nope/x.csv")).is_err());
+        assert!(OutFile::create(folder.path()).is_err(), "a folder is no file");
+        let mut null = OutFile::create(Path::new("/dev/null")).expect("a device");
+        null.write_all(b"x").expect("written");
+        null.finish().expect("done");
+        assert!(
+            !std::fs::metadata("/dev/null").expect("there").is_file(),
+            "it is still a device"
         );
     }
 

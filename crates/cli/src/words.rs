@@ -63,6 +63,25 @@ pub fn reason_spoken(reason: i32) -> &'static str {
     }
 }
 
+/// Why something is UNKNOWN, with what the node knows beyond the sentence itself.
+pub fn reason_detailed(reason: i32, detail: &str) -> String {
+    let sentence = reason_spoken(reason);
+    let said = match UnknownReason::try_from(reason) {
+        // "The partner's node cannot be reached (why)": only the why is new.
+        Ok(UnknownReason::Unreachable) => detail
+            .strip_prefix("the partner's node cannot be reached (")
+            .and_then(|why| why.strip_suffix(')'))
+            .unwrap_or(detail),
+        Ok(UnknownReason::Deadline) => "",
+        _ => detail,
+    };
+    if said.is_empty() || said == sentence {
+        sentence.to_owned()
+    } else {
+        format!("{sentence} ({said})")
+    }
+}
+
 /// `active`.
 pub fn agreement_status(status: i32) -> &'static str {
     match agreement::Status::try_from(status) {
@@ -70,6 +89,7 @@ pub fn agreement_status(status: i32) -> &'static str {
         Ok(agreement::Status::Active) => "active",
         Ok(agreement::Status::Suspended) => "suspended",
         Ok(agreement::Status::Ended) => "ended",
+        Ok(agreement::Status::Expired) => "expired",
         Ok(agreement::Status::Unspecified) | Err(_) => "unknown",
     }
 }
@@ -131,6 +151,33 @@ mod tests {
         assert_eq!(verdict(77), "UNKNOWN");
         assert_eq!(reason(5), "quota");
         assert_eq!(reason(0), "");
+    }
+
+    #[test]
+    fn a_detail_says_something_new() {
+        let spoken = |reason: UnknownReason, detail| reason_detailed(reason.into(), detail);
+        assert_eq!(
+            spoken(
+                UnknownReason::Unreachable,
+                "the partner's node cannot be reached (connection refused)"
+            ),
+            "the partner's node could not be reached (connection refused)"
+        );
+        assert_eq!(
+            spoken(
+                UnknownReason::Deadline,
+                "the partner's node cannot be reached (Deadline expired)"
+            ),
+            "the partner did not answer in time"
+        );
+        assert_eq!(
+            spoken(UnknownReason::Quota, "try tomorrow"),
+            "the quota of the agreement is used up (try tomorrow)"
+        );
+        assert_eq!(
+            spoken(UnknownReason::Quota, ""),
+            "the quota of the agreement is used up"
+        );
     }
 
     #[test]

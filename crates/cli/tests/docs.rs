@@ -7,8 +7,15 @@
     reason = "tests"
 )]
 
+mod common;
+
 use std::fs;
 use std::path::Path;
+use std::process::Command;
+
+use common::{Ran, free_ports};
+use concordat_identifiers::{Severity, derive};
+use concordat_lists::{Format, Input, Item, Options};
 
 fn repository(file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file);
@@ -43,4 +50,122 @@ fn every_link_of_the_readme_leads_somewhere() {
         assert!(path.exists(), "{file}");
     }
     assert!(links > 5, "the links are found");
+}
+
+/// The first block of a language behind a heading.
+fn block(doc: &str, heading: &str, language: &str) -> String {
+    let (_, rest) = doc.split_once(heading).unwrap_or_else(|| panic!("{heading}"));
+    let (_, rest) = rest.split_once(&format!("```{language}\n")).expect("a block");
+    rest.split_once("\n```").expect("its end").0.to_owned()
+}
+
+/// Runs a documented block in a folder of its own, with `concordat` on the path; the nodes that it leaves behind are
+/// stopped. `changes` are for the test alone: ports that are free here.
+fn pasted(script: &str, changes: &[(&str, String)]) -> (tempfile::TempDir, Ran) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = changes.iter().fold(script.to_owned(), |script, (from, to)| {
+        assert!(script.contains(from), "{from} in\n{script}");
+        script.replacen(from, to, 1)
+    });
+    let binary = Path::new(env!("CARGO_BIN_EXE_concordat"));
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", binary.parent().expect("a folder").display());
+    let mut command = Command::new("bash");
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CONCORDAT_")) {
+        command.env_remove(name);
+    }
+    let output = command
+        .arg("-c")
+        .arg(format!(
+            "trap 'code=$?; kill $(jobs -p); wait; exit $code' EXIT\nset -e\n{script}\n"
+        ))
+        .env("PATH", path)
+        .current_dir(folder.path())
+        .output();
+    (folder, Ran::from(output.expect("bash runs")))
+}
+
+fn listen(peer: u16, api: u16) -> String {
+    format!(" --peer-listen 127.0.0.1:{peer} --api-listen 127.0.0.1:{api}")
+}
+
+#[test]
+fn the_installation_of_the_readme_works_when_pasted() {
+    let script = block(&repository("README.md"), "A node of your own", "sh");
+    let [peer, api] = free_ports();
+    let init = "--dir target/north\n";
+    let (folder, ran) = pasted(
+        &script,
+        &[(init, format!("--dir target/north{}\n", listen(peer, api)))],
+    );
+    let ran = ran.exits(0);
+    assert!(ran.stdout.contains("wanted: 1,000 records"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("[[party]]\nid = \"north\""), "{}", ran.stdout);
+    let left: Vec<_> = fs::read_dir(folder.path())
+        .expect("readable")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    assert_eq!(left, ["target"], "nothing lands in the checkout itself");
+}
+
+#[test]
+fn the_walkthrough_leads_to_the_first_hit() {
+    let doc = repository("docs/cli.md");
+    let heading = "### From nothing to the first hit";
+    let [peer_a, api_a, peer_b, api_b] = free_ports();
+    let changes = [
+        ("--dir north\n", format!("--dir north{}\n", listen(peer_a, api_a))),
+        (
+            " --peer-listen 127.0.0.1:8443 --api-listen 127.0.0.1:8444",
+            listen(peer_b, api_b),
+        ),
+    ];
+    let (_folder, ran) = pasted(&block(&doc, heading, "sh"), &changes);
+    let ran = ran.exits(3);
+    let promised = block(&doc, heading, "text");
+    assert!(ran.stdout.contains(&promised), "{promised}\nin\n{}", ran.stdout);
+}
+
+#[test]
+fn the_documented_record_is_imported_without_a_complaint() {
+    let example = block(&repository("docs/lists.md"), "### `jsonl`", "json");
+    let today = jiff::civil::date(2026, 11, 22);
+    let input = Input::new("example", std::io::Cursor::new(example.into_bytes()));
+    let reader = concordat_lists::open(Format::Jsonl, vec![input], &Options::new(today)).expect("opened");
+    let items: Vec<Item> = reader.collect::<Result<_, _>>().expect("read");
+    let [Item::Entry(entry)] = items.as_slice() else {
+        panic!("one entry and no reject: {items:?}")
+    };
+    let derived = derive(&entry.subject, today);
+    let refused: Vec<_> = derived
+        .rejections
+        .iter()
+        .filter(|rejection| rejection.severity == Severity::Reject)
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+    let kinds: std::collections::BTreeSet<_> = derived
+        .identifiers
+        .iter()
+        .map(concordat_identifiers::Identifier::kind)
+        .collect();
+    assert_eq!(
+        kinds.len(),
+        concordat_identifiers::Kind::ALL.len(),
+        "it shows every kind"
+    );
+}
+
+#[test]
+fn the_example_configuration_and_the_rules_are_reachable() {
+    let example = repository("deploy/concordat.example.toml");
+    let config = concordat_node::config::Config::parse(&example).expect("a configuration");
+    assert!(
+        config
+            .api
+            .certificate_names()
+            .contains(&config.api.listen.ip().to_string())
+    );
+    assert!(repository("README.md").contains("](docs/rules.md)"));
+    assert!(repository("docs/cli.md").contains("](rules.md)"));
 }

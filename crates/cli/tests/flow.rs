@@ -11,7 +11,10 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Stdio;
 
 use common::{Node, Ran, concordat, init, run};
 use serde_json::json;
@@ -56,25 +59,74 @@ fn two_agencies_by_the_command_line() {
         .collect();
     assert_eq!(revoked, [false, false, true], "admin, gate-7, gate-8");
 
-    let (node_a, node_b) = (Node::start(&aa), Node::start(&bb));
-    let busy = run(&format!("client add gate-9 --dir {a}")).exits(1);
-    assert!(busy.stderr.contains("stop the node"), "{}", busy.stderr);
+    // Another address: the listener's certificate has to stand for it.
+    let config = aa.join("concordat.toml");
+    let text = fs::read_to_string(&config).expect("a configuration");
+    let (before, api) = text.split_once("[api]").expect("a section");
+    let moved = format!("{before}[api]{}", api.replacen("\"127.0.0.1:", "\"127.0.0.2:", 1));
+    fs::write(&config, moved).expect("written");
+
+    // A secret that others may read keeps a node from starting.
+    let secret = aa.join("identity.key");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).expect("changed");
+    let shared = run(&format!("node --config {}", config.display())).exits(1);
     assert!(
-        !aa.join("clients/gate-9.key").exists(),
-        "nothing is left of a refused client"
+        shared
+            .stderr
+            .contains("identity.key can be read or written by others (mode 0644)"),
+        "{}",
+        shared.stderr
     );
-    let gate = |name: &str| {
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).expect("changed");
+
+    let (node_a, node_b) = (Node::start(&aa), Node::start(&bb));
+    // The running node does the work, also where nobody else can read its master key.
+    let (key, away) = (aa.join("master.key"), root.join("safe"));
+    fs::rename(&key, &away).expect("moved");
+    run(&format!("client add gate-9 --dir {a}")).exits(0);
+    let taken = run(&format!("client add gate-9 --dir {a}")).exits(1);
+    assert!(
+        taken.stderr.contains("gate-9 has a certificate already"),
+        "{}",
+        taken.stderr
+    );
+    assert!(aa.join("clients/gate-9.key").exists(), "and keeps its key");
+    let as_client = |command: &str, name: &str| {
         run(&format!(
-            "info --json --dir {a} --cert {a}/clients/{name}.crt --key {a}/clients/{name}.key"
+            "{command} --dir {a} --cert {a}/clients/{name}.crt --key {a}/clients/{name}.key"
         ))
     };
+    let gate = |name: &str| as_client("info --json", name);
     assert_eq!(gate("gate-7").exits(0).json()[0]["agency_id"], "aa");
-    gate("gate-8").exits(1);
+    assert_eq!(gate("gate-9").exits(0).json()[0]["agency_id"], "aa");
+    let not_admin = as_client("client add gate-10", "gate-9").exits(1);
+    assert!(not_admin.stderr.contains("[NODE-010]"), "{}", not_admin.stderr);
+    assert!(
+        !aa.join("clients/gate-10.key").exists(),
+        "nothing is left of a refused client"
+    );
+    run(&format!("client revoke gate-9 --dir {a}")).exits(0);
+    let clients = run(&format!("client list --json --dir {a}")).exits(0).json();
+    assert_eq!(clients.len(), 4, "admin and three gates");
+    fs::rename(&away, &key).expect("moved back");
+    for gone in ["gate-8", "gate-9"] {
+        let refused = gate(gone).exits(1);
+        assert!(
+            refused.stderr.contains("refused our certificate"),
+            "{gone}: {}",
+            refused.stderr
+        );
+    }
     // The partner's certificates do not open our node.
-    run(&format!(
+    let stranger = run(&format!(
         "info --dir {a} --cert {b}/clients/admin.crt --key {b}/clients/admin.key"
     ))
     .exits(1);
+    assert!(
+        stranger.stderr.contains("refused our certificate"),
+        "{}",
+        stranger.stderr
+    );
 
     // Lists.
     let stolen = format!(
@@ -124,6 +176,39 @@ fn two_agencies_by_the_command_line() {
         .exits(0)
         .json();
     assert_eq!(found[0]["source_id"], "B-2");
+    let unusable = run(&format!("list lookup --passport ZZ --dir {b}")).exits(1);
+    assert!(
+        unusable.stderr.contains("not looked up: documents[0].number: "),
+        "{}",
+        unusable.stderr
+    );
+    assert!(!unusable.stderr.contains("ZZ"), "{}", unusable.stderr);
+    let half = run(&format!(
+        "list lookup --passport X7654321 --phone 12 --json --dir {b}"
+    ))
+    .exits(1);
+    assert_eq!(half.json()[0]["source_id"], "B-2", "what can be looked up is");
+    let gone = run(&format!("list delete-records S99 --list stolen --dir {b}")).exits(1);
+    assert!(
+        gone.stderr.contains("not found: 1 of 1 record"),
+        "{}",
+        gone.stderr
+    );
+    let more = format!(
+        "{}\n{}",
+        record("B-3", "X7654322", "+31 20 765 4322"),
+        record("B-4", "X7654323", "12")
+    );
+    let more = write(root, "more.jsonl", &more);
+    let upserted = run(&format!("list upsert {more} --list extra --dir {b}")).exits(1);
+    assert!(upserted.stderr.contains("[LIST-001]"), "{}", upserted.stderr);
+    run(&format!("list create extra --dir {b}")).exits(0);
+    let upserted = run(&format!("list upsert {more} --list extra --dir {b}")).exits(1);
+    assert!(
+        upserted.stderr.contains("line 3: subject.others[0]"),
+        "a line of the file, not a number of the call: {}",
+        upserted.stderr
+    );
 
     // An agreement over files.
     let party = run(&format!("agreement party --dir {b}")).exits(0).stdout;
@@ -136,7 +221,33 @@ fn two_agencies_by_the_command_line() {
     // So little that one question uses it up.
     let (documents, phones) = draft.stdout.rsplit_once("[[offer]]").expect("two offers");
     let phones = phones.replace("quota_per_day = 100000", "quota_per_day = 16");
-    let draft = write(root, "draft.toml", &format!("{documents}[[offer]]{phones}"));
+    let text = format!("{documents}[[offer]]{phones}");
+    let draft = write(root, "draft.toml", &text);
+    let unsigned = run(&format!("agreement sign {draft} --dir {b}")).exits(1);
+    assert!(unsigned.stderr.contains("not signed"), "{}", unsigned.stderr);
+    let date = |name: &str| {
+        let (_, rest) = text.split_once(&format!("{name} = \"")).expect("a date");
+        rest.split_once('"').expect("its end").0.to_owned()
+    };
+    let past = text
+        .replace(&date("valid_from"), "2019-01-01T00:00:00Z")
+        .replace(&date("valid_until"), "2020-01-01T00:00:00Z");
+    let past = write(root, "past.toml", &past);
+    let over = run(&format!("agreement propose {past} --dir {a}")).exits(1);
+    assert!(over.stderr.contains("[AGR-101]"), "{}", over.stderr);
+    let nowhere = run(&format!(
+        "agreement propose {draft} --out {}/nope/x --dir {a}",
+        root.display()
+    ))
+    .exits(1);
+    assert!(nowhere.stderr.contains("nope/x"), "{}", nowhere.stderr);
+    assert!(
+        run(&format!("agreement ls --json --dir {a}"))
+            .exits(0)
+            .stdout
+            .is_empty(),
+        "nothing was signed"
+    );
     let note = |name: &str| root.join(name).to_string_lossy().into_owned();
     run(&format!(
         "agreement propose {draft} --out {} --dir {a}",
@@ -150,9 +261,14 @@ fn two_agencies_by_the_command_line() {
     ))
     .exits(0);
     assert!(
-        signed.stdout.contains("aa-bb: active, signed by"),
+        signed.stdout.contains("aa-bb: active, signed by") && signed.stdout.contains("in force"),
         "{}",
         signed.stdout
+    );
+    let listed = run(&format!("agreement ls --dir {a}")).exits(0).stdout;
+    assert!(
+        listed.contains("VALID UNTIL") && listed.contains(&date("valid_until")),
+        "{listed}"
     );
     run(&format!("agreement sign {} --json --dir {a}", note("both.txt"))).exits(0);
     let agreement = run(&format!("agreement show aa-bb --json --dir {a}"))
@@ -167,6 +283,8 @@ fn two_agencies_by_the_command_line() {
     run(&format!("snapshot publish --dir {b}")).exits(0);
     run(&format!("snapshot fetch --dir {a}")).exits(0);
     run(&format!("snapshot status --dir {a}")).exits(0);
+    let nobody = run(&format!("snapshot fetch --partner nobody --dir {a}")).exits(1);
+    assert!(nobody.stderr.contains("[QRY-004]"), "{}", nobody.stderr);
 
     // Questions and their exit codes.
     let hit = ask("--passport L898902C3:NLD").exits(3).json();
@@ -197,6 +315,16 @@ fn two_agencies_by_the_command_line() {
         broken[0]["verdict"], "UNKNOWN",
         "a zone that cannot be read was not checked"
     );
+    assert_eq!(
+        (broken[0]["item"].as_str(), broken[0]["line"].as_u64()),
+        (Some("1"), Some(1)),
+        "it has a number like the others"
+    );
+    let why = broken[0]["rejections"][0]["reason"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    assert!(why.contains("second line of the zone"), "{why}");
     ask("--email someone@example.org").exits(4);
     let refused = run(&format!(
         "match --purpose fugitive --legal-basis EU:2024/982:26 --case X --passport Z1 --dir {a}"
@@ -212,6 +340,21 @@ fn two_agencies_by_the_command_line() {
 
     // List against list.
     let csv = root.join("matches.csv");
+    let nowhere = run(&format!(
+        "intersect --partner bb --list wanted {WHY} --out {}/nope/x.csv --dir {a}",
+        root.display()
+    ))
+    .exits(1);
+    assert!(nowhere.stderr.contains("nope/x.csv"), "{}", nowhere.stderr);
+    let intersects = || {
+        let jobs = run(&format!("job ls --json --dir {a}")).exits(0).json();
+        jobs.into_iter().filter(|job| job["type"] == "intersect").count()
+    };
+    assert_eq!(
+        intersects(),
+        0,
+        "a result that cannot be written is not worked for"
+    );
     let line = format!(
         "intersect --partner bb --list wanted --kind travel_document {WHY} --out {} --dir {a}",
         csv.display()
@@ -242,6 +385,14 @@ fn two_agencies_by_the_command_line() {
         run(&format!("job matches {id} --json --dir {a}")).exits(0).json()[0]["source_id"],
         "A-1"
     );
+    let written = root.join("again.csv");
+    let summary = run(&format!(
+        "job matches {id} --json --out {} --dir {a}",
+        written.display()
+    ))
+    .exits(0);
+    assert_eq!(summary.json()[0]["matches"], 1);
+    assert_eq!(fs::read_to_string(written).expect("written"), csv);
     run(&format!(
         "job show 00000000-0000-0000-0000-000000000000 --dir {a}"
     ))
@@ -253,12 +404,17 @@ fn two_agencies_by_the_command_line() {
     ))
     .exits(0);
     ask("--passport L898902C3:NLD").exits(4);
+    let shown = run(&format!("agreement show aa-bb --dir {b}")).exits(0).stdout;
+    assert!(shown.contains("suspended here because: Trial-is-over"), "{shown}");
     run(&format!("agreement resume aa-bb --dir {b}")).exits(0);
     ask("--passport L898902C3:NLD").exits(3);
 
     // A dead partner is UNKNOWN.
     let log_b = node_b.stop();
     ask("--passport L898902C3:NLD").exits(4);
+    interrupted(&format!(
+        "intersect --partner bb --list wanted --wait {WHY} --dir {a}"
+    ));
     let log_a = node_a.stop();
     for secret in ["L898902C3", "X7654321", "ERIKSSON", "1234567"] {
         assert!(
@@ -267,6 +423,69 @@ fn two_agencies_by_the_command_line() {
         );
     }
     run(&format!("info --dir {a}")).exits(1);
+}
+
+/// Ctrl-C while a job waits for a partner that is away: the id is known, and the job goes on.
+fn interrupted(line: &str) {
+    let mut following = concordat(line.split_whitespace())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(following.stderr.take().expect("piped")).lines();
+    let mut next = || lines.next().expect("a line").expect("text");
+    let first = next();
+    let id = first.strip_prefix("job ").expect(&first).to_owned();
+    // Once it has told of the pause, it waits.
+    while !next().contains("paused") {}
+    let pid = following.id().to_string();
+    let sent = std::process::Command::new("kill").args(["-INT", &pid]).status();
+    assert!(sent.expect("kill runs").success());
+    assert_eq!(following.wait().expect("it ends").code(), Some(130));
+    assert_eq!(next(), format!("the job goes on: concordat job watch {id}"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_panic() {
+    for line in ["completions bash", "help", "gen --help"] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = concordat(line.split_whitespace()).stdout(writer).output();
+        let ran = Ran::from(output.expect("it runs"));
+        assert!(!ran.stderr.contains("panicked"), "{line}: {}", ran.stderr);
+    }
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let output = concordat(["completions", "bash"]).stdout(writer).output();
+    let ran = Ran::from(output.expect("it runs")).exits(1);
+    assert_eq!(ran.stderr, "", "nobody wants to know");
+}
+
+#[test]
+fn outputs_are_held_to_their_names_first() {
+    let root = tempfile::tempdir().expect("a folder");
+    let same = root.path().join("same").display().to_string();
+    let twice = run(&format!(
+        "gen --records 10 --left {same} --right {same} --truth {same}.csv"
+    ))
+    .exits(2);
+    assert_eq!(twice.stderr, "error: --left and --right name the same file\n");
+    let nowhere = run(&format!("demo --pairs {same}/nope/x.csv")).exits(1);
+    assert!(
+        nowhere.stderr.contains("nope/x.csv") && !nowhere.stderr.contains("preparing"),
+        "{}",
+        nowhere.stderr
+    );
+    let late = run(&format!(
+        "gen --records 10 --left {same} --right {same}/nope/r --truth {same}.csv"
+    ))
+    .exits(1);
+    assert!(late.stderr.contains("nope/r"), "{}", late.stderr);
+    assert_eq!(
+        fs::read_dir(root.path()).expect("readable").count(),
+        0,
+        "nothing is left behind"
+    );
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub enum MrzError {
         widths: Vec<usize>,
     },
     /// The reader: a character outside A–Z, 0–9 and `<`, or one its field cannot have.
-    #[error("line {line}, position {position}: the {field} cannot hold this character, read it again")]
+    #[error("{} line of the zone, position {position}: the {field} cannot hold this character, read it again", nth(*.line))]
     Character {
         /// The field.
         field: Field,
@@ -121,7 +121,7 @@ pub enum MrzError {
         position: usize,
     },
     /// The reader: a character outside A–Z, 0–9 and `<`.
-    #[error("line {line}, position {position}: only A-Z, 0-9 and < can stand here, read it again")]
+    #[error("{} line of the zone, position {position}: only A-Z, 0-9 and < can stand here, read it again", nth(*.line))]
     Alphabet {
         /// Line.
         line: usize,
@@ -132,7 +132,7 @@ pub enum MrzError {
     #[error("{}; read the field again", list(.0))]
     CheckDigits(Vec<WrongDigit>),
     /// The document or its reader: the check digit fits, and yet there is no such date.
-    #[error("line {line}: the {field} is no date, or one that cannot be")]
+    #[error("{} line of the zone: the {field} is no date, or one that cannot be", nth(*.line))]
     Date {
         /// Which date.
         field: Field,
@@ -140,7 +140,7 @@ pub enum MrzError {
         line: usize,
     },
     /// The document or its reader: a field that may not be empty is.
-    #[error("line {line}: the {field} is missing")]
+    #[error("{} line of the zone: the {field} is missing", nth(*.line))]
     Missing {
         /// Which field.
         field: Field,
@@ -437,6 +437,15 @@ fn list(wrong: &[WrongDigit]) -> String {
         .join("; ")
 }
 
+/// Of a zone, which may stand anywhere in a file whose lines are counted too.
+fn nth(line: usize) -> &'static str {
+    match line {
+        1 => "first",
+        2 => "second",
+        _ => "third",
+    }
+}
+
 impl fmt::Display for WrongDigit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -448,7 +457,8 @@ impl fmt::Display for WrongDigit {
         } = self;
         write!(
             f,
-            "line {line}, position {position}: the check digit of the {field} is {found}, it should be {expected}"
+            "{} line of the zone, position {position}: the check digit of the {field} is {found}, it should be {expected}",
+            nth(*line)
         )
     }
 }

@@ -87,6 +87,8 @@ rules! {
     BirthDate = "LST-021", "the date of birth cannot be read as a date, a month, a year or a range of years";
     /// A date of birth of another calendar.
     Calendar = "LST-022", "the date of birth is not of the Gregorian calendar; convert it before import";
+    /// A two-digit year under a pattern for four digits.
+    TwoDigitYear = "LST-026", "the year of birth has two digits; write %y instead of %Y in the mapping's dates";
     /// A document without a number.
     DocumentNumber = "LST-023", "a document is mentioned but no number of it can be found";
     /// A remark that speaks of a birth date or document in an unknown form.

@@ -114,6 +114,36 @@ fn csv_with_the_mapping_of_the_documentation() {
 }
 
 #[test]
+fn a_two_digit_year_is_read_by_its_own_pattern_and_named_under_another() {
+    let rules = |dates: &str, born: &str| -> Vec<String> {
+        let mapping = format!(
+            "id = \"Id\"\ndates = {dates}\n[[name]]\nwhole = \"Name\"\n[[birth]]\ncolumn = \"Born\"\n"
+        );
+        let mapping: Mapping = mapping.parse().unwrap();
+        let csv = format!("Id,Name,Born\n1,Pat Testa,{born}\n");
+        let inputs = [Input::new("test", Cursor::new(csv.into_bytes()))];
+        let items = open(Format::Csv, inputs, &options().with_mapping(mapping)).unwrap();
+        let rule = |item: Result<Item, Error>| match item.unwrap() {
+            Item::Reject(reject) => Some(reject.rule.id().to_owned()),
+            Item::Entry(_) => None,
+        };
+        items.filter_map(rule).collect()
+    };
+    assert_eq!(rules("[\"%d.%m.%Y\"]", "1.1.80"), ["LST-026"]);
+    assert!(rules("[\"%d.%m.%y\"]", "1.1.80").is_empty());
+    assert!(
+        rules("[\"%d.%m.%Y\", \"%d.%m.%y\"]", "1.1.80").is_empty(),
+        "another pattern may take it"
+    );
+    assert_eq!(
+        rules("[\"%d.%m.%Y\"]", "1.1.1359"),
+        ["LST-022"],
+        "another calendar"
+    );
+    assert_eq!(rules("[\"%d.%m.%Y\"]", "soon"), ["LST-021"]);
+}
+
+#[test]
 fn mrz() {
     check(Format::Mrz, "mrz.txt", &options());
 }

@@ -3,24 +3,27 @@
 use std::sync::Arc;
 
 use concordat_note::Note;
-use concordat_store::{AgreementStatus, ScopeRole};
+use concordat_store::{AgreementStatus, ApiClient, ScopeRole, StoreError};
 use concordat_tagset::Manifest;
 use concordat_wire::v1::agreement_service_server::AgreementService;
 use concordat_wire::v1::node_service_server::NodeService;
 use concordat_wire::v1::snapshot_service_server::SnapshotService;
 use concordat_wire::v1::{
-    Agreement as AgreementMessage, FetchRequest, FetchResponse, GetAgreementRequest, InfoRequest,
-    InfoResponse, Job, ListAgreementsRequest, ListAgreementsResponse, OfferUsage, ProposeRequest,
-    PublishRequest, ResumeRequest, SignRequest, Snapshot as SnapshotMessage, SnapshotStatusRequest,
-    SnapshotStatusResponse, SuspendRequest,
+    AddClientRequest, AddClientResponse, Agreement as AgreementMessage, Client, EndRequest, FetchRequest,
+    FetchResponse, GetAgreementRequest, InfoRequest, InfoResponse, Job, ListAgreementsRequest,
+    ListAgreementsResponse, ListClientsRequest, ListClientsResponse, OfferUsage, ProposeRequest,
+    PublishRequest, ResumeRequest, RevokeClientRequest, RevokeClientResponse, SignRequest,
+    Snapshot as SnapshotMessage, SnapshotStatusRequest, SnapshotStatusResponse, SuspendRequest,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
 
-use crate::agreement::{Agreement, MARKER, Offer};
+use crate::agreement::{Agreement, MARKER, Offer, is_label};
 use crate::book::{Entry, not_a_party, store_fault};
+use crate::identity::{self, IdentityError};
 use crate::jobs::{self, Spec};
-use crate::maintenance::{countersign, fetch_all, no_such_agreement};
+use crate::listen::Caller;
+use crate::maintenance::{self, countersign, fetch_all, no_such_agreement};
 use crate::peer_service::merge;
 use crate::publish;
 use crate::state::State;
@@ -37,15 +40,22 @@ impl Agreements {
         use v1::agreement::Status as S;
         let (state, agreement) = (&self.0, &entry.agreement);
         let (_, note) = Agreement::from_note(&entry.note)?;
-        let mut usage = Vec::new();
-        if let Some(epoch) = agreement.epoch_at(state.clock.now()) {
-            for offer in &agreement.offers {
-                usage.push(self.usage(agreement, offer, epoch).await?);
-            }
+        let now = state.clock.now();
+        // Before its time the first epoch, after it the last.
+        let epoch = [now, agreement.valid_until - jiff::SignedDuration::from_secs(1)]
+            .into_iter()
+            .filter(|time| *time >= agreement.valid_from)
+            .find_map(|time| agreement.epoch_at(time))
+            .filter(|_| now >= agreement.valid_from)
+            .unwrap_or(0);
+        let mut usage = Vec::with_capacity(agreement.offers.len());
+        for offer in &agreement.offers {
+            usage.push(self.usage(agreement, offer, epoch).await?);
         }
         Ok(AgreementMessage {
             agreement_id: agreement.id.clone(),
             status: match entry.status {
+                _ if now >= agreement.valid_until => S::Expired,
                 AgreementStatus::Proposed => S::Proposed,
                 AgreementStatus::Active => S::Active,
                 AgreementStatus::Suspended => S::Suspended,
@@ -57,6 +67,8 @@ impl Agreements {
             partner_id: entry.partner.id.clone(),
             signed_by: agreement.signers(&note)?,
             usage,
+            valid_until: agreement.valid_until.to_string(),
+            status_reason: entry.stopped_because.clone(),
         })
     }
 
@@ -92,6 +104,10 @@ impl Agreements {
     /// Signs, keeps and, where the partner is known to have a copy, exchanges signatures.
     async fn sign_and_keep(&self, agreement: &Agreement, mut note: Note) -> Result<Arc<Entry>, Fault> {
         let state = &self.0;
+        if state.clock.now() >= agreement.valid_until {
+            let message = format!("the agreement ended on {}: make a new one", agreement.valid_until);
+            return Err(Fault::invalid("AGR-101", "agreement.valid_until", message));
+        }
         let ours = agreement.parties.iter().find(|party| party.id == state.us());
         let ours = ours.ok_or_else(|| not_a_party(&agreement.id, state.us()))?;
         if ours.identity != state.identity.signing.verifier() || ours.tls_spki != state.peer_pin {
@@ -109,24 +125,55 @@ impl Agreements {
         self.entry(&agreement.id)
     }
 
-    async fn set_status(&self, id: &str, status: AgreementStatus) -> Result<AgreementMessage, Fault> {
+    async fn set_status(&self, id: &str, next: Next<'_>) -> Result<AgreementMessage, Fault> {
         let state = &self.0;
         self.entry(id)?;
-        state
-            .store
-            .set_agreement_status(id, status, state.now_ms())
-            .await
-            .map_err(|error| match error {
-                concordat_store::StoreError::InvalidTransition { from, to, .. } => Fault::new(
-                    Reason::Precondition,
-                    "AGR-029",
-                    format!("agreement {id} is {from} and cannot become {to}"),
-                ),
-                error => store_fault(&error),
-            })?;
+        let now_ms = state.now_ms();
+        let changed = match next {
+            Next::Suspended(because) => state.store.suspend_agreement(id, because, now_ms).await,
+            Next::Ended(because) => state.store.end_agreement(id, because, now_ms).await,
+            Next::Active => {
+                let active = AgreementStatus::Active;
+                state.store.set_agreement_status(id, active, now_ms).await
+            }
+        };
+        changed.map_err(|error| match error {
+            StoreError::InvalidTransition { from, to, .. } => Fault::new(
+                Reason::Precondition,
+                "AGR-029",
+                format!("agreement {id} is {from} and cannot become {to}"),
+            ),
+            error => store_fault(&error),
+        })?;
+        if let Next::Suspended(reason) | Next::Ended(reason) = next {
+            tracing::warn!(agreement = id, reason, "stopped an agreement");
+        }
         state.book.reload(&state.store).await?;
+        if let Next::Ended(_) = next {
+            maintenance::end_epochs(state).await;
+        }
         self.describe(&*self.entry(id)?).await
     }
+}
+
+/// What a person makes of an agreement.
+#[derive(Clone, Copy)]
+enum Next<'a> {
+    Suspended(&'a str),
+    Active,
+    Ended(&'a str),
+}
+
+/// Why an agreement is stopped, for the record.
+fn stated(reason: &str) -> Result<&str, Fault> {
+    if is_label(reason) {
+        return Ok(reason);
+    }
+    Err(Fault::invalid(
+        "AGR-031",
+        "reason",
+        "say why, in 1 to 128 characters",
+    ))
 }
 
 #[tonic::async_trait]
@@ -173,6 +220,15 @@ impl AgreementService for Agreements {
 
     async fn sign(&self, request: Request<SignRequest>) -> Result<Response<AgreementMessage>, Status> {
         let state = &self.0;
+        // The lines of signatures begin so (C2SP signed-note).
+        if !request.get_ref().note.contains("\n\u{2014} ") {
+            return Err(Fault::invalid(
+                "AGR-010",
+                "note",
+                "the document is not signed: on a draft, run `concordat agreement propose`",
+            )
+            .into());
+        }
         let (agreement, mut note) = Agreement::from_note(&request.get_ref().note)?;
         let partner = agreement
             .partner_of(state.us())
@@ -217,19 +273,15 @@ impl AgreementService for Agreements {
     }
 
     async fn suspend(&self, request: Request<SuspendRequest>) -> Result<Response<AgreementMessage>, Status> {
-        let request = request.into_inner();
-        if !crate::agreement::is_label(&request.reason) {
-            return Err(Fault::invalid("AGR-031", "reason", "say why, in 1 to 128 characters").into());
-        }
-        tracing::warn!(
-            agreement = request.agreement_id,
-            reason = request.reason,
-            "suspending an agreement"
-        );
-        Ok(Response::new(
-            self.set_status(&request.agreement_id, AgreementStatus::Suspended)
-                .await?,
-        ))
+        let request = request.get_ref();
+        let next = Next::Suspended(stated(&request.reason)?);
+        Ok(Response::new(self.set_status(&request.agreement_id, next).await?))
+    }
+
+    async fn end(&self, request: Request<EndRequest>) -> Result<Response<AgreementMessage>, Status> {
+        let request = request.get_ref();
+        let next = Next::Ended(stated(&request.reason)?);
+        Ok(Response::new(self.set_status(&request.agreement_id, next).await?))
     }
 
     async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<AgreementMessage>, Status> {
@@ -239,8 +291,7 @@ impl AgreementService for Agreements {
             return Err(Fault::new(Reason::Precondition, "AGR-029", message).into());
         }
         Ok(Response::new(
-            self.set_status(&entry.agreement.id, AgreementStatus::Active)
-                .await?,
+            self.set_status(&entry.agreement.id, Next::Active).await?,
         ))
     }
 }
@@ -257,11 +308,18 @@ impl Snapshots {
             let Some(epoch) = entry.agreement.epoch_at(now) else {
                 continue;
             };
+            // Nothing is published or fetched before both have signed.
+            if entry.status == AgreementStatus::Proposed {
+                continue;
+            }
             for offer in &entry.agreement.offers {
                 let owned = offer.owner == state.us();
                 let scope = (&entry.agreement, offer, epoch);
+                let mut unreadable = false;
                 let snapshot = if owned {
-                    publish::served(state, scope).await?
+                    let served = publish::served(state, scope).await;
+                    unreadable = served.is_err();
+                    served.unwrap_or_default()
                 } else {
                     state
                         .held
@@ -286,8 +344,12 @@ impl Snapshots {
                 };
                 match snapshot {
                     Some(snapshot) => fill(&mut message, snapshot.manifest(), now),
+                    None if unreadable => message.detail = "damaged: to be published anew".into(),
                     None if owned => message.detail = "not published in this epoch yet".into(),
                     None => message.detail = "not fetched in this epoch yet".into(),
+                }
+                if owned && let Some(trouble) = state.troubles.of(&entry.agreement.id, &offer.id) {
+                    message.detail = trouble;
                 }
                 snapshots.push(message);
             }
@@ -312,14 +374,24 @@ impl SnapshotService for Snapshots {
         if !agreement.is_empty() && self.0.book.get(&agreement).is_none() {
             return Err(no_such_agreement().into());
         }
-        Ok(Response::new(
-            jobs::create(&self.0, &Spec::Publish { agreement }, None).await?,
-        ))
+        let spec = Spec::Publish {
+            agreement,
+            offers: Vec::new(),
+        };
+        Ok(Response::new(jobs::create(&self.0, &spec, None).await?))
     }
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<FetchResponse>, Status> {
         let partner = request.into_inner().partner_id;
         let partner = (!partner.is_empty()).then_some(partner);
+        if let Some(partner) = &partner
+            && !self.0.book.all().iter().any(|entry| entry.partner.id == *partner)
+        {
+            let message = format!("there is no agreement with {partner}");
+            return Err(Fault::new(Reason::NotFound, "QRY-004", message)
+                .field("partner_id")
+                .into());
+        }
         let mut bytes_received = 0;
         for result in fetch_all(&self.0, partner.as_deref()).await {
             bytes_received += result?;
@@ -328,6 +400,11 @@ impl SnapshotService for Snapshots {
         let held = snapshots
             .into_iter()
             .filter(|snapshot| snapshot.role() == v1::snapshot::Role::Held)
+            .filter(|snapshot| {
+                partner
+                    .as_ref()
+                    .is_none_or(|partner| *partner == snapshot.partner_id)
+            })
             .collect();
         Ok(Response::new(FetchResponse {
             snapshots: held,
@@ -365,6 +442,88 @@ impl State {
 
 #[tonic::async_trait]
 impl NodeService for Info {
+    async fn add_client(
+        &self,
+        request: Request<AddClientRequest>,
+    ) -> Result<Response<AddClientResponse>, Status> {
+        only_admin(&request)?;
+        let (state, request) = (&self.0, request.into_inner());
+        let clients = state.store.clients().await.map_err(|error| store_fault(&error))?;
+        let mut known = clients.iter().filter(|client| client.revoked_ms.is_none());
+        if known.any(|client| client.name == request.name) {
+            return Err(has_a_certificate(&request.name).into());
+        }
+        let data_dir = state.config.node.data_dir.clone();
+        let name = request.name.clone();
+        let signed = tokio::task::spawn_blocking(move || {
+            identity::sign_client(&data_dir, &name, &request.request_pem)
+        });
+        let signed = signed
+            .await
+            .map_err(|error| Fault::internal(error.to_string()))?
+            .map_err(|error| match &error {
+                IdentityError::Name(message) => Fault::invalid("NODE-011", "name", message),
+                IdentityError::Request(_) => Fault::invalid("NODE-014", "request_pem", error.to_string()),
+                _ => {
+                    tracing::error!(%error, "signing a client's certificate");
+                    Fault::internal("the node's own authority cannot sign; the log has the details")
+                }
+            })?;
+        state
+            .store
+            .add_client(&request.name, &signed.fingerprint, state.now_ms())
+            .await
+            .map_err(|error| match error {
+                StoreError::AlreadyExists { .. } => has_a_certificate(&request.name),
+                error => store_fault(&error),
+            })?;
+        tracing::info!(client = request.name, "a client may call");
+        Ok(Response::new(AddClientResponse {
+            certificate_pem: signed.pem,
+        }))
+    }
+
+    async fn revoke_client(
+        &self,
+        request: Request<RevokeClientRequest>,
+    ) -> Result<Response<RevokeClientResponse>, Status> {
+        only_admin(&request)?;
+        let (state, name) = (&self.0, request.into_inner().name);
+        let clients = state.store.clients().await.map_err(|error| store_fault(&error))?;
+        state
+            .store
+            .revoke_client(&name, state.now_ms())
+            .await
+            .map_err(|error| match error {
+                StoreError::NotFound { .. } => {
+                    Fault::new(Reason::NotFound, "NODE-013", format!("there is no client {name}"))
+                        .field("name")
+                }
+                error => store_fault(&error),
+            })?;
+        for client in clients.iter().filter(|client| client.name == name) {
+            state.revoked.add(client.cert_sha256);
+        }
+        tracing::info!(client = name, "a client may no longer call");
+        Ok(Response::new(RevokeClientResponse {}))
+    }
+
+    async fn list_clients(
+        &self,
+        request: Request<ListClientsRequest>,
+    ) -> Result<Response<ListClientsResponse>, Status> {
+        only_admin(&request)?;
+        let clients = self
+            .0
+            .store
+            .clients()
+            .await
+            .map_err(|error| store_fault(&error))?;
+        Ok(Response::new(ListClientsResponse {
+            clients: clients.iter().map(client_to_proto).collect(),
+        }))
+    }
+
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
         let state = &self.0;
         let (rss, peak) = memory();
@@ -382,6 +541,44 @@ impl NodeService for Info {
             party_toml: state.party_toml(),
         }))
     }
+}
+
+/// A row of the list of clients.
+pub fn client_to_proto(client: &ApiClient) -> Client {
+    let time = |ms| {
+        jiff::Timestamp::from_millisecond(ms)
+            .map(|time| time.to_string())
+            .unwrap_or_default()
+    };
+    Client {
+        name: client.name.clone(),
+        added_at: time(client.created_ms),
+        revoked_at: client.revoked_ms.map(time).unwrap_or_default(),
+        cert_sha256: client.cert_sha256.to_vec(),
+    }
+}
+
+/// Who may make certificates could give itself new ones after it was revoked: one client, not all, and never the
+/// listener without authentication.
+fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
+    match request.extensions().get::<Caller>() {
+        Some(Caller::Client { name, .. }) if name == identity::ADMIN => Ok(()),
+        _ => Err(Fault::new(
+            Reason::NotPermitted,
+            "NODE-010",
+            "only the client admin manages clients",
+        )),
+    }
+}
+
+fn has_a_certificate(name: &str) -> Fault {
+    let message = format!("{name} has a certificate already; choose another name");
+    Fault::new(Reason::Conflict, "NODE-012", message).field("name")
+}
+
+/// What a client hears that was revoked while it is connected.
+pub fn revoked() -> Fault {
+    Fault::new(Reason::NotPermitted, "NODE-015", "this certificate was revoked")
 }
 
 /// Resident set and its peak in bytes, as Linux tells; 0 elsewhere.

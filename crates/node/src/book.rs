@@ -1,15 +1,15 @@
 //! The agreements this node has signed, and the partners they pin, in memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use concordat_note::Note;
 use concordat_store::{AgreementStatus, NewAgreement, Store, StoreError};
 use concordat_wire::{Fault, Reason, v1};
 
-use crate::agreement::{Agreement, Offer};
+use crate::agreement::{Agreement, Offer, Party};
 use crate::partner::Partner;
-use crate::tls::{Credentials, Pins};
+use crate::tls::{Credentials, Pins, SpkiPin};
 
 /// One agreement with its state.
 pub struct Entry {
@@ -19,6 +19,8 @@ pub struct Entry {
     pub note: String,
     /// Whether it is in force.
     pub status: AgreementStatus,
+    /// Where we suspended it, why; else empty.
+    pub stopped_because: String,
     /// The other agency's node.
     pub partner: Partner,
 }
@@ -48,12 +50,9 @@ impl Book {
     /// The database, or a stored document that this version cannot read.
     pub async fn reload(&self, store: &Store) -> Result<(), Fault> {
         let mut entries = BTreeMap::new();
-        let mut pins = HashMap::new();
+        let mut pins = HashSet::new();
         for kept in store.agreements().await.map_err(|error| store_fault(&error))? {
             let row = kept.agreement;
-            if matches!(row.status, AgreementStatus::Ended | AgreementStatus::Superseded) {
-                continue;
-            }
             let (agreement, _) = Agreement::from_note(&row.note)?;
             let Some(party) = agreement.partner_of(&self.us) else {
                 return Err(Fault::new(
@@ -62,7 +61,9 @@ impl Book {
                     format!("stored agreement {} is not ours", agreement.id),
                 ));
             };
-            pins.insert(party.tls_spki, party.id.clone());
+            if !is_over(row.status) {
+                pins.insert(party.tls_spki);
+            }
             // A channel is kept as long as the partner's key and address stay the same.
             let partner = match self.get(&agreement.id) {
                 Some(old) if old.agreement.partner_of(&self.us) == Some(party) => old.partner.clone(),
@@ -73,6 +74,7 @@ impl Book {
                 partner,
                 note: row.note,
                 status: row.status,
+                stopped_because: kept.stopped_because.unwrap_or_default(),
                 agreement,
             };
             entries.insert(entry.agreement.id.clone(), Arc::new(entry));
@@ -93,12 +95,33 @@ impl Book {
 
     /// All agreements that have not ended, by id.
     pub fn all(&self) -> Vec<Arc<Entry>> {
+        let mut all = self.even_ended();
+        all.retain(|entry| !is_over(entry.status));
+        all
+    }
+
+    /// All agreements, by id.
+    pub fn even_ended(&self) -> Vec<Arc<Entry>> {
         self.entries
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
             .cloned()
             .collect()
+    }
+
+    /// Agreement and offer of ours, not ended, that name this list of ours.
+    pub fn offer_of_list(&self, list: &str) -> Option<(String, String)> {
+        self.all().iter().find_map(|entry| {
+            let ours = entry
+                .agreement
+                .offers
+                .iter()
+                .filter(|offer| offer.owner == self.us);
+            let mut naming = ours.filter(|offer| offer.lists.iter().any(|name| name == list));
+            let offer = naming.next()?;
+            Some((entry.agreement.id.clone(), offer.id.clone()))
+        })
     }
 
     /// Keeps a note with the signatures it has, and takes it into force once both parties have signed.
@@ -123,6 +146,14 @@ impl Book {
                 "we have not signed this agreement",
             ));
         }
+        if self.get(&agreement.id).is_some_and(|known| is_over(known.status)) {
+            let message = format!(
+                "agreement {} has ended: give the new one another id",
+                agreement.id
+            );
+            return Err(Fault::new(Reason::Precondition, "AGR-034", message).field("agreement.id"));
+        }
+        self.known_keys(&agreement.id, partner)?;
         let complete = signers.contains(&partner.id);
         let row = NewAgreement {
             id: agreement.id.clone(),
@@ -162,15 +193,43 @@ impl Book {
         self.reload(store).await
     }
 
-    /// The agreement and offer of a scope that `partner` names, checked from the owner's side: the same document,
-    /// in force, an offer we own for this partner, an epoch that may be used. The same words answer for an agreement
-    /// that does not exist and one that is not the partner's.
+    /// One agency, one set of keys: two agreements in force at once name the same keys for a party, and no key stands
+    /// for two parties.
+    fn known_keys(&self, id: &str, party: &Party) -> Result<(), Fault> {
+        for entry in self.all() {
+            let Some(known) = entry.agreement.partner_of(&self.us) else {
+                continue;
+            };
+            if entry.agreement.id == id || entry.status == AgreementStatus::Suspended {
+                continue;
+            }
+            let same_keys = [known.identity == party.identity, known.tls_spki == party.tls_spki];
+            let other = &entry.agreement.id;
+            if known.id == party.id && same_keys.contains(&false) {
+                let message = format!(
+                    "agreement {other} names other keys for {}: make sure by another channel that the keys are \
+                     theirs, then suspend or end {other} first",
+                    party.id
+                );
+                return Err(Fault::new(Reason::Conflict, "AGR-032", message).field("party"));
+            }
+            if known.id != party.id && same_keys.contains(&true) {
+                let message = format!("agreement {other} names this key as that of {}", known.id);
+                return Err(Fault::new(Reason::Conflict, "AGR-033", message).field("party"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The agreement and offer of a scope that a partner names, checked from the owner's side: an agreement that pins
+    /// the key the partner showed, the same document, in force, an offer we own for this partner, an epoch that may
+    /// be used. The same words answer for an agreement that does not exist and one that is not the partner's.
     ///
     /// # Errors
     /// `NotPermitted` or `NotFound` with field and rule.
     pub fn admit(
         &self,
-        partner: &str,
+        partner: &SpkiPin,
         scope: Option<&v1::Scope>,
         now: jiff::Timestamp,
     ) -> Result<(Arc<Entry>, Offer, u32), Fault> {
@@ -180,7 +239,7 @@ impl Book {
                 .field("scope.agreement_id")
         };
         let entry = self.get(&scope.agreement_id).ok_or_else(unknown)?;
-        if entry.partner.id != partner {
+        if entry.partner.pin != *partner {
             return Err(unknown());
         }
         let refuse = |rule, field: &str, message: &str| {
@@ -199,7 +258,7 @@ impl Book {
         let Some(offer) = entry.agreement.offer(&scope.offer_id) else {
             return refuse("AGR-113", "offer_id", "no such offer");
         };
-        if offer.owner != self.us || offer.requester != partner {
+        if offer.owner != self.us || offer.requester != entry.partner.id {
             return refuse("AGR-113", "offer_id", "the offer is not yours to ask");
         }
         if !entry.agreement.epoch_usable(scope.epoch, now) {
@@ -208,6 +267,11 @@ impl Book {
         let offer = offer.clone();
         Ok((entry, offer, scope.epoch))
     }
+}
+
+/// Nothing more will happen under it.
+pub const fn is_over(status: AgreementStatus) -> bool {
+    matches!(status, AgreementStatus::Ended | AgreementStatus::Superseded)
 }
 
 /// The scope of an offer and epoch as it goes over the wire.

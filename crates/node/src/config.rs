@@ -1,6 +1,6 @@
 //! The node's configuration: one TOML file, unknown fields refused, units in the names, secrets never in it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -60,12 +60,34 @@ pub struct Peer {
 pub struct Api {
     /// Address to listen on, mTLS with certificates from `concordat client add`.
     pub listen: SocketAddr,
-    /// Host names and addresses in the listener's certificate. Used by `concordat init` only.
+    /// Host names and addresses under which our own systems reach the listener, beside its own address. At start the
+    /// node makes its certificate anew if it does not stand for all of them.
     #[serde(default = "default_names")]
     pub names: Vec<String>,
     /// A second listener without TLS or authentication, for trials on one machine. Loopback addresses only.
     #[serde(default)]
     pub insecure_loopback_listen: Option<SocketAddr>,
+}
+
+impl Api {
+    /// What the listener's certificate stands for: the names, and the address it is reached at.
+    pub fn certificate_names(&self) -> Vec<String> {
+        let mut names = self.names.clone();
+        let address = reachable(self.listen.ip()).to_string();
+        if !names.contains(&address) {
+            names.push(address);
+        }
+        names
+    }
+}
+
+/// Where a listener can be reached from its own machine: an unspecified address means all, so loopback too.
+pub fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 fn default_names() -> Vec<String> {
@@ -123,6 +145,10 @@ pub struct Snapshot {
     pub auto_publish: bool,
     /// Memory for sorting tags while publishing, in MiB.
     pub sort_memory_mib: u32,
+    /// The largest snapshot that is fetched, in MiB. Twice as much is on disk while the next one comes.
+    pub max_snapshot_mib: u32,
+    /// How long a partner may take over a call that is no query, or over the next piece of a segment, in milliseconds.
+    pub call_deadline_ms: u32,
 }
 
 impl Default for Snapshot {
@@ -131,6 +157,8 @@ impl Default for Snapshot {
             poll_interval_s: 60,
             auto_publish: true,
             sort_memory_mib: 64,
+            max_snapshot_mib: 4_096,
+            call_deadline_ms: 10_000,
         }
     }
 }
@@ -282,6 +310,12 @@ impl Config {
         if !(1..=36_500).contains(&self.jobs.keep_days) {
             return value("jobs.keep_days", "1 to 36500");
         }
+        if !(1..=1_048_576).contains(&self.snapshot.max_snapshot_mib) {
+            return value("snapshot.max_snapshot_mib", "1 to 1048576");
+        }
+        if !(1..=600_000).contains(&self.snapshot.call_deadline_ms) {
+            return value("snapshot.call_deadline_ms", "1 to 600000");
+        }
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -324,6 +358,7 @@ endpoint = {endpoint}
 # Our own systems connect here, with certificates from `concordat client add`.
 [api]
 listen = {api_listen}
+# Other names and addresses under which they reach it; its certificate is made anew at start when these change.
 names = ["localhost", "127.0.0.1"]
 # A listener without any authentication, for trials on one machine. Loopback only.
 # insecure_loopback_listen = "127.0.0.1:7445"
@@ -345,6 +380,10 @@ job_chunk_elements = 1024
 poll_interval_s = 60
 auto_publish = true
 sort_memory_mib = 64
+# The largest snapshot that is fetched from a partner: 16 bytes for each tag, padding included.
+max_snapshot_mib = 4096
+# A partner that takes longer over a manifest, or over the next piece of a segment, is tried again at the next poll.
+call_deadline_ms = 10000
 
 [jobs]
 # Days after which a job that has ended is deleted, with the matches it found.
@@ -402,6 +441,18 @@ mod tests {
     }
 
     #[test]
+    fn the_listeners_own_address_is_among_its_names() {
+        let names = |listen: &str| {
+            let text = sample_text().replace("127.0.0.1:7444", listen);
+            Config::parse(&text).expect("sample").api.certificate_names()
+        };
+        assert_eq!(names("127.0.0.1:7444"), ["localhost", "127.0.0.1"]);
+        assert_eq!(names("0.0.0.0:7444"), ["localhost", "127.0.0.1"]);
+        assert_eq!(names("[::]:7444"), ["localhost", "127.0.0.1", "::1"]);
+        assert_eq!(names("192.0.2.10:7444"), ["localhost", "127.0.0.1", "192.0.2.10"]);
+    }
+
+    #[test]
     fn bad_values_are_refused_by_name() {
         let change = |from: &str, to: &str| {
             let text = sample_text();
@@ -421,5 +472,7 @@ mod tests {
         );
         assert!(change("poll_interval_s = 60", "poll_interval_s = 0").contains("poll_interval_s"));
         assert!(change("keep_days = 90", "keep_days = 0").starts_with("jobs.keep_days"));
+        assert!(change("max_snapshot_mib = 4096", "max_snapshot_mib = 0").contains("max_snapshot_mib"));
+        assert!(change("call_deadline_ms = 10000", "call_deadline_ms = 0").contains("call_deadline_ms"));
     }
 }

@@ -1,10 +1,11 @@
 //! The owner's side of a query: admit, charge, evaluate, prove.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use concordat_oprf::EvaluateError;
-use concordat_store::{Budget, Charge, ChargeOutcome, Direction, Exchange, Quota, StoreError};
+use concordat_store::{Budget, Charge, ChargeOutcome, Exchange, Quota, StoreError};
 use concordat_wire::v1::{
     ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
     evaluate_request, evaluate_response,
@@ -13,7 +14,7 @@ use concordat_wire::{Fault, MAX_CHUNK_ELEMENTS, Reason};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
@@ -22,13 +23,19 @@ use crate::book::{Entry, store_fault};
 use crate::compute::{Busy, Priority, thread_time};
 use crate::keys::OwnKey;
 use crate::state::State;
+use crate::tls::SpkiPin;
 
 /// Chunks of one stream in work at once. The next is read when one is done: a fast sender is held back.
 const IN_WORK: usize = 16;
 /// A stream that sends nothing for so long is closed.
 const IDLE: Duration = Duration::from_secs(120);
+/// What a partner had evaluated it may have evaluated again, where an answer was lost on the way: this many times over.
+const REPLAYS: u64 = 8;
 /// Requests of at most so many elements are taken as a person waiting.
 const INTERACTIVE_ELEMENTS: u64 = 65_536;
+
+/// An answer, and its partner's place for it, which is free again when the answer has left.
+pub type Answer = (Result<EvaluateResponse, Status>, Option<OwnedSemaphorePermit>);
 
 /// An admitted request.
 struct Admitted {
@@ -39,6 +46,10 @@ struct Admitted {
     request_id: [u8; 16],
     announced: u64,
     priority: Priority,
+    /// The partner's places for chunks.
+    places: Arc<Semaphore>,
+    /// The partner's place for this stream.
+    _stream: OwnedSemaphorePermit,
 }
 
 /// Serves one `Evaluate` stream of `partner`.
@@ -47,9 +58,19 @@ struct Admitted {
 /// The opening is refused: not permitted, or malformed. Later trouble is answered chunk by chunk, or ends the stream.
 pub async fn serve(
     state: Arc<State>,
-    partner: String,
+    partner: SpkiPin,
     mut requests: Streaming<EvaluateRequest>,
-) -> Result<mpsc::Receiver<Result<EvaluateResponse, Status>>, Status> {
+) -> Result<mpsc::Receiver<Answer>, Status> {
+    let fair = state.fairness.of(&partner);
+    let Ok(stream) = Arc::clone(&fair.streams).try_acquire_owned() else {
+        return Err(Fault::new(
+            Reason::Exhausted,
+            "PEER-012",
+            "this partner has as many streams open as it may",
+        )
+        .retry_after(Duration::from_millis(250))
+        .into());
+    };
     let first = next(&mut requests).await?.and_then(|request| request.message);
     let Some(evaluate_request::Message::Open(open)) = first else {
         return Err(Fault::invalid(
@@ -68,6 +89,7 @@ pub async fn serve(
         .as_slice()
         .try_into()
         .map_err(|_| Fault::invalid("PEER-003", "request_id", "a request id has 16 bytes"))?;
+    let announced = open.padded_elements;
     let key = state
         .own_keys
         .get(
@@ -79,31 +101,28 @@ pub async fn serve(
         )
         .await?;
     tracing::info!(
-        partner,
+        partner = entry.partner.id,
         agreement = entry.agreement.id,
         offer = offer.id,
         epoch,
-        elements = open.padded_elements,
+        elements = announced,
         purpose = purpose_name(purpose),
         "evaluating"
     );
-    let priority = if open.padded_elements <= INTERACTIVE_ELEMENTS {
+    let priority = if announced <= INTERACTIVE_ELEMENTS {
         Priority::Interactive
     } else {
         Priority::Bulk
     };
-    let announced = open.padded_elements;
     let exchange = Exchange {
         id: Uuid::from_bytes(request_id),
         at_ms: state.now_ms(),
-        direction: Direction::Answered,
-        partner,
+        partner: entry.partner.id.clone(),
         scope: Some(key.scope),
         purpose: purpose_name(purpose).to_owned(),
         legal_basis: open.legal_basis,
-        case_reference: None,
         elements: announced,
-        verdicts: None,
+        asked: None,
     };
     let admitted = Arc::new(Admitted {
         entry,
@@ -113,12 +132,14 @@ pub async fn serve(
         request_id,
         announced,
         priority,
+        places: Arc::clone(&fair.chunks),
+        _stream: stream,
     });
     let (sender, receiver) = mpsc::channel(IN_WORK);
     tokio::spawn(async move {
         if let Err(status) = run(&state, &admitted, exchange, &mut requests, &sender).await {
             // The partner may be gone: then nobody reads why.
-            let _ = sender.send(Err(status)).await;
+            let _ = sender.send((Err(status), None)).await;
         }
     });
     Ok(receiver)
@@ -135,13 +156,11 @@ async fn run(
     admitted: &Arc<Admitted>,
     exchange: Exchange,
     requests: &mut Streaming<EvaluateRequest>,
-    sender: &mpsc::Sender<Result<EvaluateResponse, Status>>,
+    sender: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
     let mut working = FuturesUnordered::new();
-    // Written while the first chunks are in work, on disk before the first answer goes out.
-    let store = state.store.clone();
-    let mut record = Some(tokio::spawn(async move {
-        match store.append_exchange(&exchange).await {
+    let mut record = pin!(async {
+        match state.store.append_exchange(&exchange).await {
             Ok(()) => Ok(()),
             Err(StoreError::AlreadyExists { .. }) => Err(Fault::invalid(
                 "PEER-011",
@@ -150,30 +169,42 @@ async fn run(
             )),
             Err(error) => Err(store_fault(&error)),
         }
-    }));
+    });
+    // Begun with the first chunk, written while it is in work, on disk before the first answer goes out.
+    let mut recorded = false;
     let mut received = 0_u64;
+    let mut waiting = None;
     let mut open = true;
-    while open || !working.is_empty() {
+    while open || waiting.is_some() || !working.is_empty() {
         let room = working.len() < IN_WORK;
+        let begun = !working.is_empty();
         tokio::select! {
             () = sender.closed() => return Ok(()),
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
-            Some(answer) = working.next(), if !working.is_empty() => {
-                let (elements, answer): (u32, Result<evaluate_response::Message, Fault>) = answer;
-                if let Some(record) = record.take() {
-                    record.await.map_err(|_| Fault::internal("recording a request"))??;
-                }
+            result = &mut record, if begun && !recorded => {
+                result?;
+                recorded = true;
+            }
+            Some(answer) = working.next(), if recorded => {
+                let (elements, answer, place): (u32, Result<evaluate_response::Message, Fault>, _) = answer;
                 let answer = answer?;
                 // A refused chunk may come again.
                 if matches!(answer, evaluate_response::Message::Refused(_)) {
                     received -= u64::from(elements);
                 }
                 let response = EvaluateResponse { message: Some(answer) };
-                if sender.send(Ok(response)).await.is_err() {
+                if sender.send((Ok(response), Some(place))).await.is_err() {
                     return Ok(());
                 }
             }
-            request = next(requests), if open && room => match request?.and_then(|request| request.message) {
+            place = Arc::clone(&admitted.places).acquire_owned(), if waiting.is_some() => {
+                let place = place.map_err(|_| Status::unavailable("the node is stopping"))?;
+                if let Some((chunk, elements)) = waiting.take() {
+                    let work = evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements);
+                    working.push(async move { (elements, work.await, place) });
+                }
+            }
+            request = next(requests), if open && room && waiting.is_none() => match request?.and_then(|request| request.message) {
                 None => open = false,
                 Some(evaluate_request::Message::Open(_)) => {
                     return Err(Fault::invalid("PEER-002", "open", "a stream is opened once").into());
@@ -181,16 +212,14 @@ async fn run(
                 Some(evaluate_request::Message::Chunk(chunk)) => {
                     let elements = check_size(&chunk)?;
                     received += u64::from(elements);
-                    // A chunk whose answer was lost on the way is sent again and counts again, hence the slack.
-                    if received > admitted.announced.saturating_mul(8) {
+                    if received > admitted.announced.saturating_mul(REPLAYS) {
                         return Err(Fault::invalid(
                             "PEER-005",
                             "padded_elements",
                             "many more elements were sent than announced",
                         ).into());
                     }
-                    let work = evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements);
-                    working.push(async move { (elements, work.await) });
+                    waiting = Some((chunk, elements));
                 }
             },
         }
@@ -228,15 +257,16 @@ async fn evaluate(
     let scope = crate::book::scope_to_proto(&admitted.entry.agreement, &admitted.offer, admitted.epoch);
     state
         .book
-        .admit(&admitted.entry.partner.id, Some(&scope), state.clock.now())?;
+        .admit(&admitted.entry.partner.pin, Some(&scope), state.clock.now())?;
     let index = chunk.index;
+    let charge_day = state.clock.day();
     let charge = Charge {
         scope: admitted.key.scope,
         quota: Quota {
             per_day: admitted.offer.quota_per_day,
             per_epoch: admitted.offer.quota_per_epoch,
         },
-        day: state.clock.day(),
+        day: charge_day,
         request_id: admitted.request_id,
         announced: admitted.announced,
         chunk_index: index,
@@ -255,7 +285,22 @@ async fn evaluate(
         }))
     };
     match outcome {
-        ChargeOutcome::Charged { .. } | ChargeOutcome::AlreadyCharged => {}
+        ChargeOutcome::Charged { .. } => {}
+        ChargeOutcome::AlreadyCharged => {
+            let allowed = admitted.offer.quota_per_day.saturating_mul(REPLAYS);
+            let replayed = state
+                .fairness
+                .of(&admitted.entry.partner.pin)
+                .replay(charge_day, u64::from(elements));
+            if replayed > allowed {
+                return refused(
+                    Cause::Quota,
+                    "PEER-013",
+                    "too much was asked for again today".into(),
+                    0,
+                );
+            }
+        }
         ChargeOutcome::DigestMismatch => {
             return refused(
                 Cause::ReplayMismatch,

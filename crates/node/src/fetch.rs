@@ -1,20 +1,28 @@
 //! Fetching what partners publish: the key statement once per epoch, then manifests and missing segments.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use concordat_store::{Incident, NewScopeRole};
 use concordat_tagset::{
-    Error as TagsetError, SegmentRef, SegmentWriter, SignedManifest, Snapshot, missing_segments,
+    Error as TagsetError, Manifest, SegmentRef, SegmentWriter, SignedManifest, Snapshot, collect_garbage,
+    missing_segments,
 };
 use concordat_wire::v1::{FetchSegmentRequest, GetManifestRequest, GetScopeKeyRequest};
 use concordat_wire::{Fault, FaultView, Reason};
-use tonic::{Code, Status};
+use tokio::time::{Instant, timeout_at};
+use tonic::{Code, Response, Status};
 
 use crate::agreement::{Agreement, Offer};
 use crate::book::{Entry, scope_to_proto, store_fault};
 use crate::held::{HeldScope, owner_key, tag_scope};
 use crate::keys;
 use crate::state::State;
+
+/// A partner whose segments come more slowly, in bytes per second, is not waited for.
+const SLOWEST_BYTES_PER_S: u64 = 16 << 10;
+/// How far a partner's clock may be ahead of ours.
+const CLOCK_TOLERANCE_S: i64 = 300;
 
 /// Fetches the newest snapshot of an offer in its current epoch, if there is a newer one than ours. Returns the
 /// bytes received.
@@ -28,21 +36,20 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
     let request = GetManifestRequest {
         scope: Some(scope_to_proto(agreement, offer, epoch)),
     };
-    let note = entry
-        .partner
-        .client()
-        .get_manifest(request)
-        .await
-        .map_err(|status| from_partner(&status))?;
-    let note = note.into_inner().note;
+    let note = answer(state, entry.partner.client().get_manifest(request))
+        .await?
+        .note;
     let mut received = note.len() as u64;
     let public_key = *scope.client.public_key().as_bytes();
-    let signed = SignedManifest::verify(
-        note.as_bytes(),
-        &owner_key(agreement, offer)?,
-        &tag_scope(agreement, offer, epoch, public_key),
-    );
-    let signed = match signed {
+    let verify = |note: &str| {
+        let expected = tag_scope(agreement, offer, epoch, public_key);
+        Ok(SignedManifest::verify(
+            note.as_bytes(),
+            &owner_key(agreement, offer)?,
+            &expected,
+        ))
+    };
+    let signed = match verify(&note)? {
         Ok(signed) => signed,
         Err(error) => return Err(refused(state, entry, &error).await),
     };
@@ -53,6 +60,23 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
     {
         return Ok(received);
     }
+    // What was accepted last, whether or not it could be opened.
+    let kept = state.store.latest_held(scope.scope).await;
+    let kept = kept.map_err(|error| store_fault(&error))?;
+    let kept = match kept.map(|kept| verify(&kept.manifest)).transpose()? {
+        Some(Ok(kept)) => Some(kept),
+        Some(Err(error)) => {
+            tracing::error!(%error, agreement = agreement.id, offer = offer.id, "the manifest in the database");
+            None
+        }
+        None => None,
+    };
+    if let Some(kept) = &kept
+        && let Err(error) = kept.seen().check_successor(&signed.seen())
+    {
+        return Err(refused(state, entry, &error).await);
+    }
+    check_limits(state, entry, signed.manifest())?;
     let (folder, next) = (scope.folder.clone(), signed.manifest().clone());
     let missing = {
         let current = current.clone();
@@ -60,11 +84,18 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
             std::fs::create_dir_all(&folder)
                 .map_err(|error| Fault::internal(format!("segments folder: {error}")))?;
             // A new base that is the old one with deltas merged is made here instead of being fetched.
-            if let Some(current) = current
+            if let Some(current) = &current
                 && let Err(error) = current.merge_towards(&next)
             {
                 tracing::warn!(%error, "merging deltas");
             }
+            // What was begun for another manifest is not added to without end.
+            let current = current.as_ref().map(|current| current.manifest());
+            let keep = current
+                .into_iter()
+                .chain(kept.as_ref().map(SignedManifest::manifest))
+                .chain([&next]);
+            collect_garbage(&folder, keep).map_err(|error| Fault::internal(error.to_string()))?;
             missing_segments(&folder, &next).map_err(|error| Fault::internal(error.to_string()))
         })
         .await?
@@ -113,7 +144,7 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
     scope.replace(Arc::clone(&snapshot));
     let folder = scope.folder.clone();
     blocking(move || {
-        if let Err(error) = concordat_tagset::collect_garbage(&folder, [snapshot.manifest()]) {
+        if let Err(error) = collect_garbage(&folder, [snapshot.manifest()]) {
             tracing::warn!(%error, "removing old segments");
         }
         Ok(())
@@ -136,13 +167,9 @@ async fn pinned_scope(
     let request = GetScopeKeyRequest {
         scope: Some(scope_to_proto(agreement, offer, epoch)),
     };
-    let note = entry
-        .partner
-        .client()
-        .get_scope_key(request)
-        .await
-        .map_err(|status| from_partner(&status))?;
-    let note = note.into_inner().note;
+    let note = answer(state, entry.partner.client().get_scope_key(request))
+        .await?
+        .note;
     let key = keys::verify_statement(agreement, offer, epoch, &note)?;
     let new = keys::new_scope(
         (agreement, offer, epoch),
@@ -157,6 +184,35 @@ async fn pinned_scope(
     }
     let scope = state.held.get(state, (agreement, offer, epoch)).await?;
     scope.ok_or_else(|| Fault::internal("a scope that was just pinned"))
+}
+
+/// Refuses, before anything of it is fetched, a snapshot that is larger than we have room for or dated in the future: such
+/// a one would never go stale.
+fn check_limits(state: &State, entry: &Entry, manifest: &Manifest) -> Result<(), Fault> {
+    let limit = u64::from(state.config.snapshot.max_snapshot_mib);
+    let size = manifest.total_bytes().div_ceil(1 << 20);
+    if size > limit {
+        return Err(Fault::new(
+            Reason::Exhausted,
+            "SNAP-005",
+            format!(
+                "version {} of {} has {size} MiB, snapshot.max_snapshot_mib allows {limit}",
+                manifest.version, entry.partner.id
+            ),
+        ));
+    }
+    let ahead = manifest.as_of.as_second() - state.clock.now().as_second();
+    if ahead > CLOCK_TOLERANCE_S {
+        return Err(Fault::new(
+            Reason::Unavailable,
+            "SNAP-006",
+            format!(
+                "version {} of {} is dated {}, {ahead} s ahead of this node's clock",
+                manifest.version, entry.partner.id, manifest.as_of
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// Fetches one segment, from where an earlier attempt stopped.
@@ -176,14 +232,15 @@ async fn fetch_segment(
             sha256: segment.digest.as_bytes().to_vec(),
             offset: writer.offset(),
         };
-        let pieces = entry
-            .partner
-            .client()
-            .fetch_segment(request)
-            .await
-            .map_err(|status| from_partner(&status))?;
-        let mut pieces = pieces.into_inner();
-        while let Some(piece) = pieces.message().await.map_err(|status| from_partner(&status))? {
+        let patience = patience(state);
+        let end = Instant::now() + patience + Duration::from_secs(writer.remaining() / SLOWEST_BYTES_PER_S);
+        let mut pieces = answer(state, entry.partner.client().fetch_segment(request)).await?;
+        loop {
+            let piece = timeout_at(end.min(Instant::now() + patience), pieces.message()).await;
+            let piece = piece.map_err(|_| too_slow(entry))?;
+            let Some(piece) = piece.map_err(|status| from_partner(&status))? else {
+                break;
+            };
             received += piece.data.len() as u64;
             let offset = writer.offset();
             let (appended, taken) = blocking(move || {
@@ -218,6 +275,39 @@ async fn blocking<T: Send + 'static>(
 fn discard(folder: &std::path::Path, file: &str) {
     tracing::error!(file, "a segment is damaged; it will be fetched again");
     let _ = std::fs::remove_file(folder.join(file));
+}
+
+fn patience(state: &State) -> Duration {
+    Duration::from_millis(u64::from(state.config.snapshot.call_deadline_ms))
+}
+
+/// What a partner answers to a call outside of matching, which it must do within `snapshot.call_deadline_ms`.
+///
+/// # Errors
+/// It refuses, cannot be reached, or does not answer in time.
+pub async fn answer<T>(
+    state: &State,
+    call: impl Future<Output = Result<Response<T>, Status>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(patience(state), call).await {
+        Ok(answer) => Ok(answer.map_err(|status| from_partner(&status))?.into_inner()),
+        Err(_) => Err(Fault::new(
+            Reason::Deadline,
+            "PEER-021",
+            format!(
+                "the partner's node did not answer within {} ms",
+                state.config.snapshot.call_deadline_ms
+            ),
+        )),
+    }
+}
+
+fn too_slow(entry: &Entry) -> Fault {
+    Fault::new(
+        Reason::Deadline,
+        "PEER-021",
+        format!("a segment of {} comes too slowly", entry.partner.id),
+    )
 }
 
 /// A manifest or segment that is refused: the last good snapshot stays in use, and the refusal is recorded.

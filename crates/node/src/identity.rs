@@ -9,21 +9,25 @@
 //! | `tls/api.crt`, `.key` | shown to our own systems |
 //! | `clients/<name>.crt`, `.key` | one per system or person of ours |
 //!
-//! Secrets are created with mode 0600 and never overwritten.
+//! Secrets are created with mode 0600 and never overwritten; one that others may read is refused. Of all files only
+//! `tls/api.crt` is made anew by a running node: when the names or the address of its listener have changed.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use concordat_note::SigningKey;
 use rand::CryptoRng;
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
 use zeroize::Zeroizing;
 
 use crate::tls::{Credentials, TlsError};
+
+/// The client that `concordat init` makes, and the only one that may make others.
+pub const ADMIN: &str = "admin";
 
 /// A node's secrets, read from its data folder.
 pub struct Identity {
@@ -57,12 +61,26 @@ pub enum IdentityError {
         /// What is wrong.
         reason: String,
     },
+    /// A secret that others than its owner may read.
+    #[error(
+        "{} can be read or written by others (mode {mode:04o}): run `chmod 600` on it, and make new keys if others may have read it",
+        path.display()
+    )]
+    Shared {
+        /// Which.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// A certificate could not be made.
     #[error("making a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     /// A certificate could not be read.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A client's request for a certificate cannot be read, or is not signed by its key.
+    #[error("the request for a certificate cannot be used: {0}")]
+    Request(rcgen::Error),
     /// The agency id cannot name a key, or a client's name is not usable.
     #[error("{0}")]
     Name(String),
@@ -104,8 +122,7 @@ pub fn create(
 
     let api_key = KeyPair::generate()?;
     let issuer = Issuer::new(ca, ca_key);
-    let api = named(agency_id, api_names, vec![ExtendedKeyUsagePurpose::ServerAuth])?
-        .signed_by(&api_key, &issuer)?;
+    let api = api_certificate(agency_id, api_names)?.signed_by(&api_key, &issuer)?;
     write_pair(&tls, "api", &api.pem(), &api_key)
 }
 
@@ -122,32 +139,127 @@ pub struct ClientFiles {
     pub fingerprint: [u8; 32],
 }
 
-/// Makes a certificate for one of our own systems or people.
+/// Makes key and certificate for one of our own systems or people, in the folder of a node that does not run.
 ///
 /// # Errors
 /// The name is not usable or taken, or a file cannot be read or written.
 pub fn create_client(data_dir: &Path, name: &str) -> Result<ClientFiles, IdentityError> {
-    if !crate::config::is_agency_id(name) {
-        return Err(IdentityError::Name(
-            "a client's name has 1 to 64 lower-case letters, digits, '-' or '.'".into(),
-        ));
+    let request = client_request(&data_dir.join("clients"), name)?;
+    let certificate = sign_client(data_dir, name, request.pem())?;
+    request.granted(&certificate.pem, data_dir.join("tls/ca.crt"))
+}
+
+/// The key of a client to be, and the request for its certificate. The key is in its file already; it is removed again
+/// unless the certificate is [granted](ClientRequest::granted).
+pub struct ClientRequest {
+    pem: String,
+    certificate: PathBuf,
+    key: PathBuf,
+    granted: bool,
+}
+
+/// Makes a new key as `<folder>/<name>.key`.
+///
+/// # Errors
+/// The name is not usable or taken, or the file cannot be written.
+pub fn client_request(folder: &Path, name: &str) -> Result<ClientRequest, IdentityError> {
+    check_client_name(name)?;
+    let [certificate, key] = ["crt", "key"].map(|end| folder.join(format!("{name}.{end}")));
+    if certificate.exists() {
+        return Err(IdentityError::File {
+            path: certificate,
+            source: io::ErrorKind::AlreadyExists.into(),
+        });
     }
-    let ca_path = data_dir.join("tls/ca.crt");
-    let ca_key_path = data_dir.join("tls/ca.key");
-    let ca_pem = read_text(&ca_path)?;
-    let ca_key = KeyPair::from_pem(&Zeroizing::new(read_text(&ca_key_path)?))?;
-    let issuer = Issuer::from_ca_cert_pem(&ca_pem, ca_key)?;
-    let key = KeyPair::generate()?;
-    let certificate =
-        named(name, &[], vec![ExtendedKeyUsagePurpose::ClientAuth])?.signed_by(&key, &issuer)?;
-    let folder = data_dir.join("clients");
-    write_pair(&folder, name, &certificate.pem(), &key)?;
-    Ok(ClientFiles {
-        certificate: folder.join(format!("{name}.crt")),
-        key: folder.join(format!("{name}.key")),
-        ca: ca_path,
+    let pair = KeyPair::generate()?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name(name);
+    let pem = params.serialize_request(&pair)?.pem()?;
+    make_folder(folder)?;
+    write_secret(&key, Zeroizing::new(pair.serialize_pem()).as_bytes())?;
+    Ok(ClientRequest {
+        pem,
+        certificate,
+        key,
+        granted: false,
+    })
+}
+
+impl ClientRequest {
+    /// The request, PKCS #10 in PEM.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Writes the certificate beside its key. `ca` is where the client finds the node's authority.
+    ///
+    /// # Errors
+    /// It is no certificate, or cannot be written.
+    pub fn granted(mut self, certificate_pem: &str, ca: PathBuf) -> Result<ClientFiles, IdentityError> {
+        let certificate = crate::tls::first_certificate(certificate_pem.as_bytes())?;
+        write_new(&self.certificate, certificate_pem.as_bytes(), 0o644)?;
+        self.granted = true;
+        Ok(ClientFiles {
+            certificate: self.certificate.clone(),
+            key: self.key.clone(),
+            ca,
+            fingerprint: crate::tls::fingerprint(&certificate),
+        })
+    }
+}
+
+impl Drop for ClientRequest {
+    fn drop(&mut self) {
+        if !self.granted {
+            // A key without a certificate is of no use to anybody; should it stay, its name stays taken.
+            let _ = fs::remove_file(&self.key);
+        }
+    }
+}
+
+/// A client's new certificate.
+pub struct ClientCertificate {
+    /// PEM.
+    pub pem: String,
+    /// SHA-256 of it: goes on the node's list of clients.
+    pub fingerprint: [u8; 32],
+}
+
+/// Signs the certificate of a client with the node's own authority. Of the request only the public key counts: name,
+/// dates and usages are ours.
+///
+/// # Errors
+/// The name is not usable, the request cannot be read or is not signed by its key, or the authority's key is not here.
+pub fn sign_client(
+    data_dir: &Path,
+    name: &str,
+    request_pem: &str,
+) -> Result<ClientCertificate, IdentityError> {
+    check_client_name(name)?;
+    let request = CertificateSigningRequestParams::from_pem(request_pem).map_err(IdentityError::Request)?;
+    let certificate = named(name, &[], vec![ExtendedKeyUsagePurpose::ClientAuth])?
+        .signed_by(&request.public_key, &authority(data_dir)?)?;
+    Ok(ClientCertificate {
+        pem: certificate.pem(),
         fingerprint: crate::tls::fingerprint(certificate.der()),
     })
+}
+
+fn check_client_name(name: &str) -> Result<(), IdentityError> {
+    if crate::config::is_agency_id(name) {
+        return Ok(());
+    }
+    Err(IdentityError::Name(
+        "a client's name has 1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit"
+            .into(),
+    ))
+}
+
+/// What signs the certificates of our own listener and systems.
+fn authority(data_dir: &Path) -> Result<Issuer<'static, KeyPair>, IdentityError> {
+    let certificate = read_text(&data_dir.join("tls/ca.crt"))?;
+    let key = KeyPair::from_pem(&read_secret(&data_dir.join("tls/ca.key"))?)?;
+    Ok(Issuer::from_ca_cert_pem(&certificate, key)?)
 }
 
 impl Identity {
@@ -157,14 +269,14 @@ impl Identity {
     /// A file is missing or damaged.
     pub fn load(data_dir: &Path) -> Result<Self, IdentityError> {
         let path = data_dir.join("identity.key");
-        let text = Zeroizing::new(read_text(&path)?);
+        let text = read_secret(&path)?;
         let signing = SigningKey::decode(text.trim_end()).map_err(|error| IdentityError::Damaged {
             path,
             reason: error.to_string(),
         })?;
         let pair = |name: &str| -> Result<Credentials, IdentityError> {
             let certificate = read_text(&data_dir.join(format!("tls/{name}.crt")))?;
-            let key = Zeroizing::new(read_text(&data_dir.join(format!("tls/{name}.key")))?);
+            let key = read_secret(&data_dir.join(format!("tls/{name}.key")))?;
             Ok(Credentials::from_pem(certificate.as_bytes(), key.as_bytes())?)
         };
         Ok(Self {
@@ -173,6 +285,37 @@ impl Identity {
             api: pair("api")?,
             client_ca: read_text(&data_dir.join("tls/ca.crt"))?.into_bytes(),
         })
+    }
+
+    /// Makes the certificate that our own systems see stand for `names`, if it does not: with the same key, signed
+    /// by the node's own authority, so that no client notices. Where the file cannot be written (the service may have
+    /// read access only) the new certificate is used all the same, and made again at the next start.
+    ///
+    /// Returns whether a new one was made.
+    ///
+    /// # Errors
+    /// A name cannot stand in a certificate, or the authority's key is not here.
+    pub fn cover(&mut self, data_dir: &Path, names: &[String]) -> Result<bool, IdentityError> {
+        if self.api.stands_for(names) {
+            return Ok(false);
+        }
+        let key_path = data_dir.join("tls/api.key");
+        let key = KeyPair::from_pem(&read_secret(&key_path)?)?;
+        let pem = api_certificate(self.signing.name(), names)?
+            .signed_by(&key, &authority(data_dir)?)?
+            .pem();
+        self.api = Credentials::from_pem(pem.as_bytes(), read_secret(&key_path)?.as_bytes())?;
+        let (path, new) = (data_dir.join("tls/api.crt"), data_dir.join("tls/api.crt.new"));
+        let written = match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => write_new(&new, pem.as_bytes(), 0o644)
+                .map_err(io::Error::other)
+                .and_then(|()| fs::rename(&new, &path)),
+        };
+        if let Err(error) = written {
+            tracing::info!(path = %path.display(), %error, "the new certificate is not on disk: it is made again at each start");
+        }
+        Ok(true)
     }
 }
 
@@ -196,13 +339,22 @@ fn named(
     usages: Vec<ExtendedKeyUsagePurpose>,
 ) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(alternative_names.to_vec())?;
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.distinguished_name = self::common_name(common_name);
     params.not_before = rcgen::date_time_ymd(2024, 1, 1);
     params.not_after = rcgen::date_time_ymd(2124, 1, 1);
     params.use_authority_key_identifier_extension = true;
     params.extended_key_usages = usages;
     Ok(params)
+}
+
+fn common_name(name: &str) -> DistinguishedName {
+    let mut distinguished = DistinguishedName::new();
+    distinguished.push(DnType::CommonName, name);
+    distinguished
+}
+
+fn api_certificate(agency_id: &str, names: &[String]) -> Result<CertificateParams, rcgen::Error> {
+    named(agency_id, names, vec![ExtendedKeyUsagePurpose::ServerAuth])
 }
 
 fn both_usages() -> Vec<ExtendedKeyUsagePurpose> {
@@ -254,6 +406,32 @@ fn make_folder(path: &Path) -> Result<(), IdentityError> {
         })
 }
 
+/// Reads a secret that is for its owner only. One that belongs to root and that we may read as a group or by an access
+/// list was given to us on purpose: so systemd hands over credentials, and container engines secrets.
+pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
+    use std::os::unix::fs::MetadataExt;
+    let read = || -> io::Result<(u32, u32, Zeroizing<String>)> {
+        // Of the file that is read, whatever happens to its name meanwhile.
+        let mut file = fs::File::open(path)?;
+        let about = file.metadata()?;
+        let mut text = Zeroizing::new(String::with_capacity(8 << 10));
+        file.read_to_string(&mut text)?;
+        Ok((about.mode() & 0o7777, about.uid(), text))
+    };
+    let (mode, owner, text) = read().map_err(|source| IdentityError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    let given = if owner == 0 { 0o040 } else { 0 };
+    if mode & 0o077 & !given != 0 {
+        return Err(IdentityError::Shared {
+            path: path.to_owned(),
+            mode,
+        });
+    }
+    Ok(text)
+}
+
 fn read_text(path: &Path) -> Result<String, IdentityError> {
     fs::read_to_string(path).map_err(|source| IdentityError::File {
         path: path.to_owned(),
@@ -287,6 +465,78 @@ mod tests {
             create_client(folder.path(), "../x").is_err(),
             "a name, not a path"
         );
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        create(folder.path(), "aa", &[], &mut rand::rng()).expect("made");
+        for secret in ["identity.key", "tls/peer.key", "tls/api.key"] {
+            let path = folder.path().join(secret);
+            let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect(secret);
+            for mode in [0o644, 0o604, 0o620] {
+                set(mode);
+                let error = Identity::load(folder.path()).err().expect("refused").to_string();
+                assert!(
+                    error.contains(secret) && error.contains(&format!("{mode:04o}")),
+                    "{error}"
+                );
+            }
+            set(0o400);
+            assert!(Identity::load(folder.path()).is_ok(), "{secret}");
+        }
+    }
+
+    #[test]
+    fn the_api_certificate_follows_the_names() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        create(
+            folder.path(),
+            "aa",
+            &names(&["localhost", "127.0.0.1"]),
+            &mut rand::rng(),
+        )
+        .expect("made");
+        let mut identity = Identity::load(folder.path()).expect("read");
+        let pin = identity.api.pin().expect("a pin");
+        let wanted = names(&["LOCALHOST"]);
+        assert!(
+            !identity.cover(folder.path(), &wanted).expect("covered"),
+            "nothing to do"
+        );
+        let wanted = names(&["localhost", "192.0.2.10", "2001:db8::7", "api.police.example"]);
+        assert!(!identity.api.stands_for(&wanted));
+        assert!(identity.cover(folder.path(), &wanted).expect("made anew"));
+        assert!(identity.api.stands_for(&wanted));
+        assert!(
+            !identity.api.stands_for(&names(&["127.0.0.1"])),
+            "what is gone is gone"
+        );
+        assert_eq!(identity.api.pin().expect("a pin"), pin, "the same key");
+        let again = Identity::load(folder.path()).expect("read");
+        assert!(again.api.stands_for(&wanted), "it is on disk");
+        fs::remove_file(folder.path().join("tls/ca.key")).expect("removed");
+        assert!(identity.cover(folder.path(), &names(&["other.example"])).is_err());
+    }
+
+    #[test]
+    fn a_request_that_is_not_granted_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        create(folder.path(), "aa", &[], &mut rand::rng()).expect("made");
+        let clients = folder.path().join("clients");
+        drop(client_request(&clients, "gate-7").expect("a key"));
+        assert_eq!(fs::read_dir(&clients).expect("readable").count(), 0);
+        assert!(matches!(
+            sign_client(folder.path(), "gate-7", "no request"),
+            Err(IdentityError::Request(_))
+        ));
+        let request = client_request(&clients, "gate-7").expect("a key");
+        let signed = sign_client(folder.path(), "gate-7", request.pem()).expect("signed");
+        let files = request.granted(&signed.pem, "ca.crt".into()).expect("written");
+        assert_eq!(files.fingerprint, signed.fingerprint);
+        assert!(files.key.exists() && files.certificate.exists());
     }
 
     #[test]

@@ -172,9 +172,6 @@ pub async fn run(
         .commit(state.now_ms())
         .await
         .map_err(|error| store_fault(&error))?;
-    if counts.added + counts.changed + counts.removed > 0 {
-        state.changed.mark(&plan.list_name);
-    }
     tracing::info!(list = plan.list_name, ?counts, "imported");
     Ok(tally.summarise(&counts))
 }

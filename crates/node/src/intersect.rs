@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use concordat_identifiers::Kind;
 use concordat_store::{
-    BlindIndex, ChunkItem, ChunkPlan, CompletedChunk, Direction, Exchange as ExchangeRow, IdentifierRow,
-    JobId, JobRequest, KeptTag, ListId, NewMatch, ScopeId, Selection, StoreError,
+    BlindIndex, ChunkItem, ChunkPlan, CompletedChunk, Exchange as ExchangeRow, IdentifierRow, JobId,
+    JobRequest, KeptTag, ListId, NewMatch, ScopeId, Selection, StoreError,
 };
 use concordat_wire::v1::{OfferSummary, Purpose, UnknownReason};
 use concordat_wire::{Fault, Reason, kind_to_proto};
@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use zeroize::Zeroizing;
 
 use crate::agreement::{Offer, purpose_from_name, purpose_name};
 use crate::book::{Entry, scope_to_proto, store_fault};
@@ -55,6 +54,10 @@ pub struct Spec {
     pub legal_basis: String,
     /// As stated.
     pub case_reference: String,
+    /// As stated, or the client's name.
+    pub officer: String,
+    /// Who called our node.
+    pub client: String,
     /// Our lists by name.
     pub lists: Vec<String>,
     /// Whom to ask.
@@ -72,6 +75,8 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
         purpose: purpose_from_name(&spec.purpose).unwrap_or(Purpose::Unspecified),
         legal_basis: spec.legal_basis.clone(),
         case_reference: spec.case_reference.clone(),
+        officer: spec.officer.clone(),
+        client: spec.client.clone(),
     };
     let mut lists = Vec::with_capacity(spec.lists.len());
     for name in &spec.lists {
@@ -497,14 +502,12 @@ impl OfferRun {
         let row = ExchangeRow {
             id: exchange_id,
             at_ms: state.now_ms(),
-            direction: Direction::Asked,
             partner: self.partner.clone(),
             scope: Some(scope.scope),
             purpose: purpose_name(self.context.purpose).to_owned(),
             legal_basis: self.context.legal_basis.clone(),
-            case_reference: Some(Zeroizing::new(self.context.case_reference.clone())),
             elements: request.elements,
-            verdicts: None,
+            asked: Some(self.context.asked(uuid::Uuid::from_bytes(*job.as_bytes()))),
         };
         state
             .store

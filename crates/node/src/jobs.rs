@@ -25,6 +25,9 @@ pub enum Spec {
     Publish {
         /// Of this agreement only; empty means all.
         agreement: String,
+        /// These only; none means all.
+        #[serde(default)]
+        offers: Vec<String>,
     },
 }
 
@@ -172,6 +175,21 @@ pub async fn resume_all(state: &Arc<State>) -> Result<(), Fault> {
         start(state, job.id);
     }
     Ok(())
+}
+
+/// Takes up every job that should run and does not, because writing its state failed. Returns whether a job of this
+/// `kind` is to be waited for.
+///
+/// # Errors
+/// The database.
+pub async fn resume_dropped(state: &Arc<State>, kind: &str) -> Result<bool, Fault> {
+    let unfinished = state.store.unfinished_jobs().await;
+    let unfinished = unfinished.map_err(|error| store_fault(&error))?;
+    for job in &unfinished {
+        // It reads its own state: one that ended meanwhile ends at once.
+        start(state, job.id);
+    }
+    Ok(unfinished.iter().any(|job| job.kind == kind))
 }
 
 /// A job as it is now.
@@ -336,7 +354,7 @@ async fn drive(state: &Arc<State>, handle: &Handle) -> Result<(), Fault> {
         let before = row.done;
         let end = match serde_json::from_slice::<Spec>(&row.spec) {
             Ok(Spec::Intersect(spec)) => intersect::run(state, handle, &spec).await,
-            Ok(Spec::Publish { agreement }) => run_publish(state, handle, &agreement).await,
+            Ok(Spec::Publish { agreement, offers }) => run_publish(state, handle, &agreement, &offers).await,
             Err(_) => Ok(End::Failed(
                 "this job was written by another version of the node".into(),
             )),
@@ -396,9 +414,15 @@ fn after_stumble(why: String, stumbles: usize) -> End {
     }
 }
 
-async fn run_publish(state: &Arc<State>, handle: &Handle, agreement: &str) -> Result<End, Fault> {
+/// Each offer by itself: one that cannot be published holds up no other.
+async fn run_publish(
+    state: &Arc<State>,
+    handle: &Handle,
+    agreement: &str,
+    offers: &[String],
+) -> Result<End, Fault> {
     let now = state.clock.now();
-    let mut total = 0;
+    let (mut total, mut failed) = (0, Vec::new());
     for entry in state.book.all() {
         if !agreement.is_empty() && entry.agreement.id != agreement {
             continue;
@@ -411,6 +435,7 @@ async fn run_publish(state: &Arc<State>, handle: &Handle, agreement: &str) -> Re
             .offers
             .iter()
             .filter(|offer| offer.owner == state.us())
+            .filter(|offer| offers.is_empty() || offers.contains(&offer.id))
         {
             if handle.cancel.is_cancelled() {
                 return Ok(if state.stop.is_cancelled() {
@@ -420,7 +445,21 @@ async fn run_publish(state: &Arc<State>, handle: &Handle, agreement: &str) -> Re
                 });
             }
             let progress = |_done: u64| handle.touch();
-            let published = publish::publish(state, &entry, offer, epoch, &progress).await?;
+            let published = publish::publish(state, &entry, offer, epoch, &progress).await;
+            let error = published.as_ref().err().map(|fault| fault.to_string());
+            state
+                .troubles
+                .note(&entry.agreement.id, &offer.id, error.as_deref());
+            let published = match published {
+                Ok(published) => published,
+                Err(fault) => {
+                    failed.push(format!(
+                        "offer {} of agreement {}: {fault}",
+                        offer.id, entry.agreement.id
+                    ));
+                    continue;
+                }
+            };
             total += published.identifiers;
             let now_ms = state.now_ms();
             let counted = async {
@@ -445,7 +484,11 @@ async fn run_publish(state: &Arc<State>, handle: &Handle, agreement: &str) -> Re
             handle.touch();
         }
     }
-    Ok(End::Succeeded)
+    Ok(if failed.is_empty() {
+        End::Succeeded
+    } else {
+        End::Failed(failed.join("; "))
+    })
 }
 
 async fn describe(state: &State, row: JobRow) -> Result<v1::Job, Fault> {

@@ -15,6 +15,7 @@ pub mod config;
 pub mod entropy;
 pub mod evaluate;
 pub mod exchange;
+pub mod fairness;
 pub mod fetch;
 pub mod held;
 pub mod identity;
@@ -36,4 +37,5 @@ pub mod watchlist_service;
 
 mod run;
 
+pub use admin_services::client_to_proto;
 pub use run::{Node, Outside, StartError, open_store};

@@ -1,8 +1,10 @@
 //! Accepting connections: the TLS handshake first, in bounded time and number, then gRPC.
 
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,26 +12,57 @@ use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-/// A handshake that takes longer is dropped.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+use crate::tls::SpkiPin;
+
+/// A handshake that takes longer is dropped: less than a partner waits for a connection.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 /// Handshakes at once: the most that strangers can make us work on.
-const HANDSHAKES: usize = 128;
+const HANDSHAKES: usize = 1_024;
+/// Of which from one address, so that one stranger does not keep the partners out.
+const HANDSHAKES_PER_ADDRESS: usize = 64;
 
 /// Who is at the other end, as TLS proved it. Every handler finds it among the request's extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Caller {
-    /// A partner's node.
-    Partner(String),
-    /// One of our own systems or people, by the name in its certificate.
-    Client(String),
+    /// A partner's node, by its key: an agreement says whose it is.
+    Partner(SpkiPin),
+    /// One of our own systems or people.
+    Client {
+        /// By its name on our list.
+        name: String,
+        /// By its certificate.
+        cert_sha256: [u8; 32],
+    },
     /// Anyone on this machine, through the listener without authentication.
     Loopback,
+}
+
+/// Certificates that were revoked while the node runs: their connections are open, their calls are refused.
+#[derive(Clone, Default)]
+pub struct Revoked(Arc<RwLock<HashSet<[u8; 32]>>>);
+
+impl Revoked {
+    /// From now on.
+    pub fn add(&self, cert_sha256: [u8; 32]) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(cert_sha256);
+    }
+
+    /// Whether it was revoked.
+    pub fn contains(&self, cert_sha256: &[u8; 32]) -> bool {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(cert_sha256)
+    }
 }
 
 /// An accepted connection.
@@ -64,14 +97,17 @@ where
 {
     let (sender, receiver) = mpsc::channel(16);
     let acceptor = TlsAcceptor::from(config);
-    let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+    let handshakes = Arc::new(Handshakes::default());
     tokio::spawn(async move {
         loop {
             let Some(tcp) = accept(&listener, &stop).await else {
                 return;
             };
-            let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else {
-                return;
+            // With no place left the connection is closed at once: a place is free again within seconds, and whoever
+            // waits for one would wait behind strangers.
+            let Some(permit) = handshakes.enter(tcp.peer_addr().ok()) else {
+                tracing::warn!("too many TLS handshakes at once: closed a connection");
+                continue;
             };
             let (acceptor, identify, sender) = (acceptor.clone(), identify.clone(), sender.clone());
             tokio::spawn(async move {
@@ -98,6 +134,50 @@ where
         }
     });
     receiver
+}
+
+/// Handshakes that are going on, by address. IPv6 hosts have a whole /64.
+#[derive(Default)]
+struct Handshakes(Mutex<HashMap<IpAddr, usize>>);
+
+/// A place for one handshake.
+struct Handshake {
+    all: Arc<Handshakes>,
+    from: IpAddr,
+}
+
+impl Handshakes {
+    fn enter(self: &Arc<Self>, from: Option<SocketAddr>) -> Option<Handshake> {
+        let from = match from?.ip().to_canonical() {
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+            address => address,
+        };
+        let mut going = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if going.values().sum::<usize>() >= HANDSHAKES {
+            return None;
+        }
+        let count = going.entry(from).or_default();
+        if *count >= HANDSHAKES_PER_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Handshake {
+            all: Arc::clone(self),
+            from,
+        })
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        let mut going = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = going.get_mut(&self.from) {
+            *count -= 1;
+            if *count == 0 {
+                going.remove(&self.from);
+            }
+        }
+    }
 }
 
 /// Accepts connections without TLS until `stop`. Only for loopback addresses, which the configuration checks.
@@ -192,5 +272,43 @@ impl AsyncWrite for Connection {
             Io::Tls(stream) => stream.is_write_vectored(),
             Io::Plain(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_stranger_does_not_take_every_place() {
+        let handshakes = Arc::new(Handshakes::default());
+        let from = |text: &str| Some(SocketAddr::new(text.parse().expect("an address"), 9));
+        let held: Vec<_> = (0..HANDSHAKES_PER_ADDRESS)
+            .map(|host| {
+                handshakes
+                    .enter(from(&format!("2001:db8:0:1::{host:x}")))
+                    .expect("a place")
+            })
+            .collect();
+        assert!(
+            handshakes.enter(from("2001:db8:0:1:ffff::1")).is_none(),
+            "the same network"
+        );
+        assert!(handshakes.enter(None).is_none(), "gone already");
+        let other = handshakes
+            .enter(from("2001:db8:0:2::1"))
+            .expect("another network has places");
+        drop((held, other));
+        assert!(handshakes.0.lock().expect("not poisoned").is_empty());
+        let mut all = Vec::new();
+        for host in 0..u32::try_from(HANDSHAKES).expect("small") {
+            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + host).to_string();
+            all.push(handshakes.enter(from(&address)).expect("a place"));
+        }
+        assert!(
+            handshakes.enter(from("192.0.2.1")).is_none(),
+            "the bound over all"
+        );
+        assert_eq!(all.len(), HANDSHAKES);
     }
 }

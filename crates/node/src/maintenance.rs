@@ -1,43 +1,67 @@
 //! What a node does by itself: agree, publish, fetch, end epochs, tidy up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use concordat_store::{AgreementStatus, Purged, ScopeRole, ScopeStatus};
+use concordat_store::{AgreementStatus, Erasure, Purged, Scope, ScopeRole, ScopeStatus};
 use concordat_wire::v1::ExchangeAgreementRequest;
 use concordat_wire::{Fault, Reason};
+use tokio::task::JoinHandle;
 
-use crate::agreement::{Agreement, Offer};
-use crate::book::{Entry, store_fault};
+use crate::agreement::Agreement;
+use crate::book::{Entry, is_over};
 use crate::jobs::{self, Spec};
 use crate::peer_service::merge;
 use crate::state::State;
 use crate::{fetch, held, publish};
 
-/// Names of lists that changed since their offers were last published.
+/// Offers of ours that could not be published when it was last tried, and why.
 #[derive(Default)]
-pub struct Changed(Mutex<BTreeSet<String>>);
+pub struct Troubles(Mutex<BTreeMap<(String, String), String>>);
 
-impl Changed {
-    /// A list changed.
-    pub fn mark(&self, list: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(list.to_owned());
+impl Troubles {
+    /// What became of the latest try. A cause is logged when it is new.
+    pub fn note(&self, agreement: &str, offer: &str, cause: Option<&str>) {
+        let name = (agreement.to_owned(), offer.to_owned());
+        let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(cause) = cause else {
+            if troubles.remove(&name).is_some() {
+                tracing::info!(agreement, offer, "the offer can be published again");
+            }
+            return;
+        };
+        if troubles.insert(name, cause.to_owned()).as_deref() != Some(cause) {
+            tracing::warn!(
+                agreement,
+                offer,
+                cause,
+                "the offer cannot be published: partners keep what was published last until it is too old"
+            );
+        }
     }
 
-    fn take(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Why an offer could not be published.
+    pub fn of(&self, agreement: &str, offer: &str) -> Option<String> {
+        let troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.get(&(agreement.to_owned(), offer.to_owned())).cloned()
     }
 }
 
-/// Runs until the node stops: a round at once, then one every `snapshot.poll_interval_s`.
-pub async fn run(state: Arc<State>) {
-    let pause = Duration::from_secs(u64::from(state.config.snapshot.poll_interval_s));
+/// Destroys the keys of epochs that are over, until the node stops. Apart from everything else, so that nothing a partner
+/// does or a publication takes can keep a key alive.
+pub async fn end_keys(state: Arc<State>) {
+    let pause = Duration::from_secs(u64::from(state.config.snapshot.poll_interval_s.min(60)));
+    // The process before this one may have ended between destroying a key and emptying the log.
+    let mut erased = false;
     loop {
-        round(&state).await;
+        erased &= !end_epochs(&state).await;
+        if !erased {
+            match state.store.checkpoint_unless_read().await {
+                Ok(erasure) => erased = erasure == Erasure::Complete,
+                Err(error) => tracing::error!(%error, "emptying the log after a key was destroyed"),
+            }
+        }
         tokio::select! {
             () = state.stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -45,29 +69,41 @@ pub async fn run(state: Arc<State>) {
     }
 }
 
-async fn round(state: &Arc<State>) {
+/// Runs until the node stops: a round at once, then one every `snapshot.poll_interval_s`.
+pub async fn run(state: Arc<State>) {
+    let pause = Duration::from_secs(u64::from(state.config.snapshot.poll_interval_s));
+    let mut visits = HashMap::new();
+    while !state.stop.is_cancelled() {
+        round(&state, &mut visits).await;
+        tokio::select! {
+            () = state.stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    futures_util::future::join_all(visits.into_values()).await;
+}
+
+async fn round(state: &Arc<State>, visits: &mut HashMap<String, JoinHandle<()>>) {
     if let Err(fault) = state.book.reload(&state.store).await {
         tracing::error!(%fault, "reading the agreements");
     }
-    for entry in state.book.all() {
-        if entry.status == AgreementStatus::Proposed
-            && let Err(fault) = countersign(state, &entry).await
-        {
-            tracing::debug!(agreement = entry.agreement.id, %fault, "the partner has not signed yet");
-        }
+    match jobs::resume_dropped(state, "publish").await {
+        Ok(false) if state.config.snapshot.auto_publish => publish_what_is_due(state).await,
+        Ok(_) => {}
+        Err(fault) => tracing::error!(%fault, "reading the jobs"),
     }
-    if let Err(fault) = end_epochs(state).await {
-        tracing::error!(%fault, "ending epochs");
-    }
-    if state.config.snapshot.auto_publish
-        && let Err(fault) = publish_what_is_due(state).await
-    {
-        tracing::error!(%fault, "publishing");
-    }
-    for result in fetch_all(state, None).await {
-        if let Err(fault) = result {
-            tracing::warn!(%fault, "fetching a snapshot");
-        }
+    // Each partner in a task of its own: one that never answers delays itself only.
+    visits.retain(|_, visit| !visit.is_finished());
+    for partner in partners(state) {
+        visits.entry(partner).or_insert_with_key(|partner| {
+            let (state, partner) = (Arc::clone(state), partner.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = state.stop.cancelled() => {}
+                    () = visit(&state, &partner) => {}
+                }
+            })
+        });
     }
     if let Err(fault) = jobs::forget_old(state).await {
         tracing::error!(%fault, "deleting old jobs");
@@ -85,6 +121,28 @@ async fn round(state: &Arc<State>) {
     }
 }
 
+fn partners(state: &State) -> BTreeSet<String> {
+    let entries = state.book.all();
+    entries.iter().map(|entry| entry.partner.id.clone()).collect()
+}
+
+/// Asks one partner for what it has for us: signatures, then snapshots.
+async fn visit(state: &State, partner: &str) {
+    for entry in state.book.all() {
+        if entry.partner.id == partner
+            && entry.status == AgreementStatus::Proposed
+            && let Err(fault) = countersign(state, &entry).await
+        {
+            tracing::debug!(agreement = entry.agreement.id, %fault, "the partner has not signed yet");
+        }
+    }
+    for result in fetch_from(state, partner).await {
+        if let Err(fault) = result {
+            tracing::warn!(%fault, "fetching a snapshot");
+        }
+    }
+}
+
 /// Asks the partner for its signature of an agreement that has only ours.
 ///
 /// # Errors
@@ -93,10 +151,7 @@ pub async fn countersign(state: &State, entry: &Entry) -> Result<(), Fault> {
     let request = ExchangeAgreementRequest {
         note: entry.note.clone(),
     };
-    let answer = entry.partner.client().exchange_agreement(request).await;
-    let answer = answer
-        .map_err(|status| fetch::from_partner(&status))?
-        .into_inner();
+    let answer = fetch::answer(state, entry.partner.client().exchange_agreement(request)).await?;
     let (theirs, note) = Agreement::from_note(&answer.note)?;
     let merged = merge(&entry.agreement, &entry.note, &theirs, &note)?;
     state
@@ -105,16 +160,22 @@ pub async fn countersign(state: &State, entry: &Entry) -> Result<(), Fault> {
         .await
 }
 
-/// Fetches the current epoch of every offer in which we ask, of one partner or of all.
+/// Fetches the current epoch of every offer in which we ask, of one partner or of all at once.
 pub async fn fetch_all(state: &State, partner: Option<&str>) -> Vec<Result<u64, Fault>> {
+    let wanted = partners(state).into_iter();
+    let wanted = wanted.filter(|id| partner.is_none_or(|partner| partner == id));
+    let fetched = wanted.map(|id| async move { fetch_from(state, &id).await });
+    futures_util::future::join_all(fetched).await.concat()
+}
+
+async fn fetch_from(state: &State, partner: &str) -> Vec<Result<u64, Fault>> {
     let now = state.clock.now();
     let mut results = Vec::new();
     for entry in state.book.all() {
-        let wanted = partner.is_none_or(|partner| partner == entry.partner.id);
         let Some(epoch) = entry.agreement.epoch_at(now) else {
             continue;
         };
-        if !wanted || entry.status != AgreementStatus::Active {
+        if entry.partner.id != partner || entry.status != AgreementStatus::Active {
             continue;
         }
         for offer in entry
@@ -133,117 +194,97 @@ pub async fn fetch_all(state: &State, partner: Option<&str>) -> Vec<Result<u64, 
     results
 }
 
-/// Publishes offers whose lists changed, whose epoch is new, or whose snapshot has lived half of its `max_age`.
-async fn publish_what_is_due(state: &Arc<State>) -> Result<(), Fault> {
-    let running = state
-        .store
-        .unfinished_jobs()
-        .await
-        .map_err(|error| store_fault(&error))?;
-    if running.iter().any(|job| job.kind == "publish") {
-        return Ok(());
-    }
+/// Publishes offers whose lists changed, whose epoch is new, or whose snapshot has lived half of its `max_age`; each
+/// agreement's in a job of its own.
+async fn publish_what_is_due(state: &Arc<State>) {
     let now = state.clock.now();
-    let changed = state.changed.take();
-    let mut due = BTreeSet::new();
-    for entry in state
-        .book
-        .all()
-        .iter()
-        .filter(|entry| entry.status == AgreementStatus::Active)
-    {
+    for entry in state.book.all() {
         let Some(epoch) = entry.agreement.epoch_at(now) else {
             continue;
         };
-        for offer in entry
-            .agreement
-            .offers
-            .iter()
-            .filter(|offer| offer.owner == state.us())
-        {
-            let served = publish::served(state, (&entry.agreement, offer, epoch)).await?;
-            let half_of_life = i64::try_from(offer.max_age_s / 2).unwrap_or(i64::MAX);
-            if !lists_exist(state, offer).await? {
-                continue;
-            }
-            let aged = served.as_ref().is_none_or(|snapshot| {
-                now.as_second() - snapshot.manifest().as_of.as_second() >= half_of_life
-            });
-            if aged || offer.lists.iter().any(|list| changed.contains(list)) {
-                due.insert(entry.agreement.id.clone());
-            }
+        if entry.status != AgreementStatus::Active {
+            continue;
         }
-    }
-    for agreement in due {
-        jobs::create(state, &Spec::Publish { agreement }, None).await?;
-    }
-    Ok(())
-}
-
-/// A list that an offer names may not have been loaded yet.
-async fn lists_exist(state: &State, offer: &Offer) -> Result<bool, Fault> {
-    for name in &offer.lists {
-        if state
-            .store
-            .list(name)
-            .await
-            .map_err(|error| store_fault(&error))?
-            .is_none()
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// Destroys the keys of epochs that are over, with everything computed under them.
-async fn end_epochs(state: &State) -> Result<(), Fault> {
-    let now = state.clock.now();
-    for entry in state.book.all() {
         let agreement = &entry.agreement;
-        for scope in state
-            .store
-            .scopes(&agreement.id)
-            .await
-            .map_err(|error| store_fault(&error))?
-        {
-            let (_, end) = agreement.epoch_bounds(scope.epoch);
-            let over = now.as_second() >= end.saturating_add(agreement.grace_s());
-            if !over || scope.status == ScopeStatus::Destroyed {
-                continue;
+        let mut offers = Vec::new();
+        for offer in agreement.offers.iter().filter(|offer| offer.owner == state.us()) {
+            match publish::is_due(state, (agreement, offer, epoch)).await {
+                Ok(true) => offers.push(offer.id.clone()),
+                Ok(false) => state.troubles.note(&agreement.id, &offer.id, None),
+                Err(fault) => state
+                    .troubles
+                    .note(&agreement.id, &offer.id, Some(&fault.to_string())),
             }
-            let (offer, epoch) = (&scope.offer_id, scope.epoch);
-            state.own_keys.forget(&agreement.id, offer, epoch);
-            state.served.forget(&agreement.id, offer, epoch);
-            state.held.forget(&agreement.id, offer, epoch);
-            // Whether the log was emptied at once does not matter: the next checkpoint does it.
-            let _ = state
-                .store
-                .destroy_key(scope.id, state.now_ms())
-                .await
-                .map_err(|error| store_fault(&error))?;
-            if let Some(offer) = agreement.offer(offer) {
-                let role = if scope.role == ScopeRole::Owner {
-                    "served"
-                } else {
-                    "held"
-                };
-                let folder = held::folder(state, role, agreement, offer, epoch);
-                if let Err(error) = tokio::fs::remove_dir_all(&folder).await
-                    && error.kind() != std::io::ErrorKind::NotFound
-                {
-                    tracing::error!(%error, "removing the segments of an ended epoch");
-                }
-            }
-            tracing::info!(
-                agreement = agreement.id,
-                offer = scope.offer_id,
-                epoch,
-                "ended an epoch, destroyed its key"
-            );
+        }
+        if offers.is_empty() {
+            continue;
+        }
+        let spec = Spec::Publish {
+            agreement: agreement.id.clone(),
+            offers,
+        };
+        if let Err(fault) = jobs::create(state, &spec, None).await {
+            tracing::error!(agreement = agreement.id, %fault, "starting a publication");
         }
     }
-    Ok(())
+}
+
+/// Destroys the keys of epochs and agreements that are over, with everything computed under them. Returns whether there
+/// were any.
+pub async fn end_epochs(state: &State) -> bool {
+    let now = state.clock.now();
+    let mut any = false;
+    for entry in state.book.even_ended() {
+        let agreement = &entry.agreement;
+        let scopes = match state.store.scopes(&agreement.id).await {
+            Ok(scopes) => scopes,
+            Err(error) => {
+                tracing::error!(agreement = agreement.id, %error, "reading the scopes");
+                continue;
+            }
+        };
+        for scope in scopes {
+            let (_, end) = agreement.epoch_bounds(scope.epoch);
+            let over = is_over(entry.status) || now.as_second() >= end.saturating_add(agreement.grace_s());
+            if over && scope.status != ScopeStatus::Destroyed {
+                any = true;
+                end_epoch(state, agreement, &scope).await;
+            }
+        }
+    }
+    any
+}
+
+/// Destroys one key. What fails is tried again in the next round.
+async fn end_epoch(state: &State, agreement: &Agreement, scope: &Scope) {
+    let (offer, epoch) = (&scope.offer_id, scope.epoch);
+    state.own_keys.forget(&agreement.id, offer, epoch);
+    state.served.forget(&agreement.id, offer, epoch);
+    state.held.forget(&agreement.id, offer, epoch);
+    // Whether the log was emptied at once does not matter: our caller sees to it.
+    if let Err(error) = state.store.destroy_key(scope.id, state.now_ms()).await {
+        tracing::error!(agreement = agreement.id, offer, epoch, %error, "destroying a key");
+        return;
+    }
+    if let Some(offer) = agreement.offer(offer) {
+        let role = if scope.role == ScopeRole::Owner {
+            "served"
+        } else {
+            "held"
+        };
+        let folder = held::folder(state, role, agreement, offer, epoch);
+        if let Err(error) = tokio::fs::remove_dir_all(&folder).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::error!(%error, "removing the segments of an ended epoch");
+        }
+    }
+    tracing::info!(
+        agreement = agreement.id,
+        offer,
+        epoch,
+        "ended an epoch, destroyed its key"
+    );
 }
 
 /// No agreement with this partner.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::{Grade, Identifier, Kind, Other, Rule, Severity, Subject};
-use concordat_store::{Direction, Exchange as ExchangeRow};
+use concordat_store::{Asked, Exchange as ExchangeRow};
 use concordat_wire::v1::{
     ItemResult, KindVerdict, MatchItem, MatchResponse, OfferSummary, OfferTimings, PartnerSummary,
     PartnerVerdict, QueryContext, Rejection, UnknownReason, Verdict, match_item,
@@ -20,7 +20,11 @@ use crate::chunk::{ChunkInput, layout};
 use crate::compute::Priority;
 use crate::exchange::{Exchange, Failure, Stats, late};
 use crate::held::{HeldScope, lookup_of};
+use crate::listen::Caller;
 use crate::state::State;
+
+/// How far apart the clocks of two nodes may be, in seconds. A snapshot from further ahead would stay young too long.
+pub const CLOCKS_APART_S: i64 = 300;
 
 /// A query's context, checked.
 #[derive(Clone, Debug)]
@@ -31,6 +35,10 @@ pub struct Context {
     pub legal_basis: String,
     /// Stays with us.
     pub case_reference: String,
+    /// Stays with us: who carries the query out; the client's name unless stated.
+    pub officer: String,
+    /// Stays with us: who called our node, by certificate.
+    pub client: String,
 }
 
 impl Context {
@@ -38,7 +46,18 @@ impl Context {
     ///
     /// # Errors
     /// Names the first that is missing.
-    pub fn check(context: Option<&QueryContext>) -> Result<Self, Fault> {
+    pub fn check(context: Option<&QueryContext>, caller: Option<&Caller>) -> Result<Self, Fault> {
+        let client = match caller {
+            Some(Caller::Client { name, .. }) => name.clone(),
+            Some(Caller::Loopback) => "loopback".to_owned(),
+            Some(Caller::Partner(_)) | None => {
+                return Err(Fault::new(
+                    Reason::Unauthenticated,
+                    "QRY-012",
+                    "only our own systems may ask",
+                ));
+            }
+        };
         let context =
             context.ok_or_else(|| Fault::invalid("QRY-001", "context", "who asks, and why, is required"))?;
         let field = |name: &str| format!("context.{name}");
@@ -61,11 +80,35 @@ impl Context {
                 ));
             }
         }
+        if !context.officer.is_empty() && !is_label(&context.officer) {
+            return Err(Fault::invalid(
+                "QRY-001",
+                field("officer"),
+                "1 to 128 characters, or nothing",
+            ));
+        }
         Ok(Self {
             purpose: context.purpose(),
             legal_basis: context.legal_basis.clone(),
             case_reference: context.case_reference.clone(),
+            officer: if context.officer.is_empty() {
+                client.clone()
+            } else {
+                context.officer.clone()
+            },
+            client,
         })
+    }
+
+    /// What the record keeps of it, for a query of this id.
+    #[must_use]
+    pub fn asked(&self, query: Uuid) -> Asked {
+        Asked {
+            query,
+            client: self.client.clone(),
+            officer: Zeroizing::new(self.officer.clone()),
+            case_reference: Zeroizing::new(self.case_reference.clone()),
+        }
     }
 }
 
@@ -120,7 +163,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             .map_err(|_| Fault::internal("reading the items"))?
     };
     let routes = routes(state, &query.partners, &query.context)?;
-    let exchange_id = state.new_uuid();
+    let id = state.new_uuid();
     let mut asked = Vec::new();
     for route in &routes {
         let mut wanted: Vec<Identifier> = Vec::new();
@@ -131,7 +174,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             }
         }
         if !wanted.is_empty() {
-            asked.push(ask(state, route, wanted, &query.context, query.deadline));
+            asked.push(ask(state, route, wanted, (&query.context, id), query.deadline));
         }
     }
     let answers = futures_util::future::join_all(asked).await;
@@ -154,7 +197,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
     Ok(MatchResponse {
         results,
         partners,
-        exchange_id: exchange_id.to_string(),
+        query_id: id.to_string(),
     })
 }
 
@@ -265,11 +308,15 @@ fn routes(state: &State, partners: &[String], context: &Context) -> Result<Vec<R
     let mut routes = Vec::new();
     let entries = state.book.all();
     for (index, partner) in partners.iter().enumerate() {
-        if !entries.iter().any(|entry| entry.partner.id == *partner) {
+        let may_ask = |entry: &Arc<Entry>| {
+            let offers = &entry.agreement.offers;
+            entry.partner.id == *partner && offers.iter().any(|offer| offer.requester == state.us())
+        };
+        if !entries.iter().any(may_ask) {
             return Err(Fault::invalid(
                 "QRY-004",
                 format!("partners[{index}]"),
-                "no agreement with this partner",
+                "there is no agreement under which we may ask this partner",
             ));
         }
     }
@@ -345,7 +392,7 @@ async fn ask(
     state: &Arc<State>,
     route: &Route,
     wanted: Vec<Identifier>,
-    context: &Context,
+    query: (&Context, Uuid),
     deadline: Instant,
 ) -> Answers {
     let start = Instant::now();
@@ -357,7 +404,7 @@ async fn ask(
         ..OfferSummary::default()
     };
     let mut found: HashMap<Identifier, Result<bool, UnknownReason>> = HashMap::with_capacity(wanted.len());
-    match try_ask(state, route, &wanted, context, deadline, &mut summary).await {
+    match try_ask(state, route, &wanted, query, deadline, &mut summary).await {
         Ok((answers, failures)) => {
             // Not answered and not refused cannot happen; were it so, it would be UNKNOWN.
             found.extend(wanted.into_iter().zip(answers));
@@ -393,7 +440,7 @@ async fn try_ask(
     state: &Arc<State>,
     route: &Route,
     wanted: &[Identifier],
-    context: &Context,
+    (context, query): (&Context, Uuid),
     deadline: Instant,
     summary: &mut OfferSummary,
 ) -> Result<(Found, Vec<Failure>), Failure> {
@@ -452,14 +499,12 @@ async fn try_ask(
     let row = ExchangeRow {
         id: exchange_id,
         at_ms: state.now_ms(),
-        direction: Direction::Asked,
         partner: route.entry.partner.id.clone(),
         scope: Some(scope.scope),
         purpose: purpose_name(context.purpose).to_owned(),
         legal_basis: context.legal_basis.clone(),
-        case_reference: Some(Zeroizing::new(context.case_reference.clone())),
         elements: padded as u64,
-        verdicts: None,
+        asked: Some(context.asked(query)),
     };
     // The record of the query is on disk before its answer is given; both take their time together.
     let (stats, recorded) = tokio::join!(
@@ -539,6 +584,16 @@ pub async fn usable_scope(
         summary.max_age_s = u64::from(manifest.max_age_seconds).min(offer.max_age_s);
         summary.snapshot_version = manifest.version;
         let age = now.as_second() - manifest.as_of.as_second();
+        if age < -CLOCKS_APART_S {
+            best = Failure::new(
+                UnknownReason::SnapshotStale,
+                format!(
+                    "the partner's snapshot claims to be of {}, which is yet to come: one of the two clocks is wrong",
+                    manifest.as_of
+                ),
+            );
+            continue;
+        }
         if age > i64::try_from(summary.max_age_s).unwrap_or(i64::MAX) {
             best = Failure::new(
                 UnknownReason::SnapshotStale,

@@ -1,5 +1,6 @@
 //! `MatchingService`: queries, streams of queries, jobs.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use concordat_wire::v1::{
 };
 use concordat_wire::{Fault, MAX_MATCH_ITEMS, Reason, kind_from_proto, kind_to_proto, v1};
 use futures_util::Stream;
+use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
@@ -25,6 +27,8 @@ use crate::matching::{self, Context, Query};
 use crate::rows::{grade_of, kind_of, rule_of};
 use crate::state::State;
 
+/// Items one stream may hold: their ids are remembered, so that no answer can be taken for another's.
+const STREAM_ITEMS: usize = 1_000_000;
 /// Items of a stream that are asked about together.
 const STREAM_BATCH: usize = 256;
 /// How long a stream waits for more items before it asks about those it has.
@@ -77,15 +81,23 @@ fn check_items(items: &[MatchItem]) -> Result<(), Fault> {
             format!("1 to {MAX_MATCH_ITEMS} items"),
         ));
     }
-    let mut ids = std::collections::HashSet::with_capacity(items.len());
+    let mut ids = HashSet::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
-        if item.item_id.len() > 256 || !ids.insert(item.item_id.as_str()) {
-            return Err(Fault::invalid(
-                "QRY-003",
-                format!("items[{index}].item_id"),
-                "an item id has at most 256 bytes and is unique within the request",
-            ));
-        }
+        check_item_id(&item.item_id, &mut ids)
+            .map_err(|fault| fault.field(format!("items[{index}].item_id")))?;
+    }
+    Ok(())
+}
+
+/// Answers are told apart by item id alone.
+fn check_item_id(id: &str, known: &mut HashSet<[u8; 16]>) -> Result<(), Fault> {
+    let digest: [u8; 32] = Sha256::digest(id).into();
+    if id.len() > 256 || !known.insert(std::array::from_fn(|at| digest[at])) {
+        return Err(Fault::invalid(
+            "QRY-003",
+            "item.item_id",
+            "an item id has at most 256 bytes and is unique within the request",
+        ));
     }
     Ok(())
 }
@@ -95,8 +107,9 @@ impl MatchingService for Matching {
     async fn r#match(&self, request: Request<MatchRequest>) -> Result<Response<MatchResponse>, Status> {
         let asked = request.get_ref().partner_deadline_ms;
         let deadline = self.deadline(asked, request.metadata());
+        let caller = request.extensions().get().cloned();
         let request = request.into_inner();
-        let context = Context::check(request.context.as_ref())?;
+        let context = Context::check(request.context.as_ref(), caller.as_ref())?;
         check_items(&request.items)?;
         let query = Query {
             context,
@@ -113,6 +126,7 @@ impl MatchingService for Matching {
         &self,
         request: Request<Streaming<MatchStreamRequest>>,
     ) -> Result<Response<Self::MatchStreamStream>, Status> {
+        let caller = request.extensions().get().cloned();
         let mut requests = request.into_inner();
         let first = requests.message().await?.and_then(|request| request.message);
         let Some(match_stream_request::Message::Open(open)) = first else {
@@ -123,7 +137,7 @@ impl MatchingService for Matching {
             )
             .into());
         };
-        let context = Context::check(open.context.as_ref())?;
+        let context = Context::check(open.context.as_ref(), caller.as_ref())?;
         let (state, default) = (Arc::clone(&self.0), self.0.config.matching.partner_deadline_ms);
         let allowed = if open.partner_deadline_ms == 0 {
             default
@@ -133,8 +147,9 @@ impl MatchingService for Matching {
         let allowed = Duration::from_millis(u64::from(allowed));
         let (sender, receiver) = mpsc::channel(STREAM_BATCH);
         tokio::spawn(async move {
+            let mut ids = HashSet::new();
             loop {
-                let items = match next_items(&mut requests).await {
+                let items = match next_items(&mut requests, &mut ids).await {
                     Ok(items) if items.is_empty() => return,
                     Ok(items) => items,
                     Err(status) => return drop(sender.send(Err(status)).await),
@@ -162,8 +177,9 @@ impl MatchingService for Matching {
     }
 
     async fn intersect(&self, request: Request<IntersectRequest>) -> Result<Response<Job>, Status> {
+        let caller = request.extensions().get().cloned();
         let request = request.into_inner();
-        let context = Context::check(request.context.as_ref())?;
+        let context = Context::check(request.context.as_ref(), caller.as_ref())?;
         if request.lists.is_empty() {
             return Err(Fault::invalid("QRY-007", "lists", "name one or more of your lists").into());
         }
@@ -204,6 +220,8 @@ impl MatchingService for Matching {
             purpose: purpose_name(context.purpose).to_owned(),
             legal_basis: context.legal_basis,
             case_reference: context.case_reference,
+            officer: context.officer,
+            client: context.client,
             lists: request.lists,
             partner: request.partner_id,
             kinds,
@@ -321,7 +339,10 @@ impl MatchingService for Matching {
 }
 
 /// What has come and what comes within a short pause; empty at the end of the stream.
-async fn next_items(requests: &mut Streaming<MatchStreamRequest>) -> Result<Vec<MatchItem>, Status> {
+async fn next_items(
+    requests: &mut Streaming<MatchStreamRequest>,
+    ids: &mut HashSet<[u8; 16]>,
+) -> Result<Vec<MatchItem>, Status> {
     let mut items = Vec::new();
     while items.len() < STREAM_BATCH {
         let next = if items.is_empty() {
@@ -334,7 +355,14 @@ async fn next_items(requests: &mut Streaming<MatchStreamRequest>) -> Result<Vec<
         };
         match next.map(|request| request.message) {
             None => break,
-            Some(Some(match_stream_request::Message::Item(item))) => items.push(item),
+            Some(Some(match_stream_request::Message::Item(item))) => {
+                if ids.len() >= STREAM_ITEMS {
+                    let message = format!("a stream holds at most {STREAM_ITEMS} items: open another one");
+                    return Err(Fault::invalid("QRY-002", "message", message).into());
+                }
+                check_item_id(&item.item_id, ids)?;
+                items.push(item);
+            }
             Some(_) => {
                 return Err(
                     Fault::invalid("QRY-006", "message", "after its opening, a stream holds items").into(),

@@ -9,13 +9,15 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::agreement::Party;
-use crate::tls::{self, Credentials, TlsError};
+use crate::tls::{self, Credentials, SpkiPin, TlsError};
 
 /// A lazily connected channel to one partner; it reconnects by itself.
 #[derive(Clone)]
 pub struct Partner {
     /// The partner's agency id.
     pub id: String,
+    /// The key its node shows, as the agreement pins it.
+    pub pin: SpkiPin,
     client: PeerServiceClient<Channel>,
 }
 
@@ -48,6 +50,7 @@ impl Partner {
             .max_encoding_message_size(PEER_MESSAGE_LIMIT);
         Ok(Self {
             id: party.id.clone(),
+            pin: party.tls_spki,
             client,
         })
     }

@@ -12,13 +12,14 @@ use concordat_wire::v1::{
     GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
 };
 use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::agreement::Agreement;
 use crate::listen::Caller;
 use crate::state::State;
+use crate::tls::SpkiPin;
 use crate::{evaluate, publish};
 
 /// The service.
@@ -26,10 +27,10 @@ pub struct Peer(pub Arc<State>);
 
 type Results<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// The partner that TLS proved the caller to be.
-fn partner<T>(request: &Request<T>) -> Result<String, Status> {
+/// The partner's key, as TLS proved it.
+fn partner<T>(request: &Request<T>) -> Result<SpkiPin, Status> {
     match request.extensions().get::<Caller>() {
-        Some(Caller::Partner(partner)) => Ok(partner.clone()),
+        Some(Caller::Partner(partner)) => Ok(*partner),
         _ => Err(Fault::new(
             Reason::Unauthenticated,
             "PEER-000",
@@ -67,7 +68,7 @@ impl PeerService for Peer {
             .0
             .book
             .get(&agreement.id)
-            .filter(|entry| entry.partner.id == partner);
+            .filter(|entry| entry.partner.pin == partner);
         let ours =
             ours.ok_or_else(|| Fault::new(Reason::NotFound, "AGR-110", "no such agreement between us"))?;
         let merged = merge(&ours.agreement, &ours.note, &agreement, &note)?;
@@ -111,7 +112,9 @@ impl PeerService for Peer {
     ) -> Result<Response<Self::EvaluateStream>, Status> {
         let partner = partner(&request)?;
         let answers = evaluate::serve(Arc::clone(&self.0), partner, request.into_inner()).await?;
-        Ok(Response::new(Box::pin(ReceiverStream::new(answers))))
+        // The place for an answer is free when the connection takes the answer.
+        let answers = ReceiverStream::new(answers).map(|(answer, _place)| answer);
+        Ok(Response::new(Box::pin(answers)))
     }
 
     async fn get_manifest(

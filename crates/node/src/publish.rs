@@ -1,15 +1,15 @@
 //! Publishing: our lists' identifiers become tags under a scope's key, the tags a padded, signed snapshot.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use concordat_identifiers::canary;
 use concordat_oprf::Output;
 use concordat_store::{BlindIndex, IndexedIdentifier, KeptTag, Selection, StoreError};
 use concordat_tagset::{
-    Base, Delta, DeltaBuilder, Error as TagsetError, Manifest, Options, Padding, SignedManifest, Snapshot,
-    SnapshotBuilder, collect_garbage,
+    Base, Delta, DeltaBuilder, Error as TagsetError, Manifest, Options, Padding, Predecessor, SignedManifest,
+    Snapshot, SnapshotBuilder, collect_garbage, forget_installed,
 };
 use concordat_wire::{Fault, Reason};
 use hkdf::Hkdf;
@@ -45,11 +45,13 @@ impl ServedScopes {
             .cloned()
     }
 
+    /// Keeps a snapshot unless a newer one is kept.
     fn put(&self, name: (String, String, u32), snapshot: Arc<Snapshot>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(name, snapshot);
+        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = scopes.entry(name).or_insert_with(|| Arc::clone(&snapshot));
+        if kept.manifest().version < snapshot.manifest().version {
+            *kept = snapshot;
+        }
     }
 
     /// Drops a scope from memory.
@@ -66,10 +68,14 @@ impl ServedScopes {
 ///
 /// # Errors
 /// The database, or a file of it is damaged.
-pub async fn served(
+pub async fn served(state: &State, scope: (&Agreement, &Offer, u32)) -> Result<Option<Arc<Snapshot>>, Fault> {
+    open_served(state, scope).await.map_err(Trouble::into_fault)
+}
+
+async fn open_served(
     state: &State,
     (agreement, offer, epoch): (&Agreement, &Offer, u32),
-) -> Result<Option<Arc<Snapshot>>, Fault> {
+) -> Result<Option<Arc<Snapshot>>, Trouble> {
     let name = (agreement.id.clone(), offer.id.clone(), epoch);
     if let Some(snapshot) = state.served.get(&name) {
         return Ok(Some(snapshot));
@@ -77,26 +83,59 @@ pub async fn served(
     let scope = state
         .store
         .scope_of_epoch(&agreement.id, &offer.id, epoch, concordat_store::ScopeRole::Owner)
-        .await
-        .map_err(|error| store_fault(&error))?;
+        .await?;
     let Some(scope) = scope else { return Ok(None) };
-    let latest = state
-        .store
-        .latest_served(scope.id)
-        .await
-        .map_err(|error| store_fault(&error))?;
-    let Some(latest) = latest else { return Ok(None) };
     let expected = tag_scope(agreement, offer, epoch, scope.public_key);
     let owner = owner_key(agreement, offer)?;
-    let folder = folder(state, "served", agreement, offer, epoch);
-    let snapshot = blocking(move || {
-        let signed = SignedManifest::verify(latest.manifest.as_bytes(), &owner, &expected)?;
-        Snapshot::install(&folder, signed, None)
-    })
-    .await?;
-    let snapshot = Arc::new(snapshot);
-    state.served.put(name, Arc::clone(&snapshot));
-    Ok(Some(snapshot))
+    loop {
+        let Some(latest) = state.store.latest_served(scope.id).await? else {
+            return Ok(None);
+        };
+        let (expected, owner) = (expected.clone(), owner.clone());
+        let folder = folder(state, "served", agreement, offer, epoch);
+        let version = latest.version;
+        let snapshot = blocking(move || {
+            let signed = SignedManifest::verify(latest.manifest.as_bytes(), &owner, &expected)?;
+            Snapshot::install(&folder, signed, None)
+        })
+        .await?;
+        let snapshot = Arc::new(snapshot);
+        state.served.put(name.clone(), Arc::clone(&snapshot));
+        // Another version may have been published since: the database has the last word.
+        let latest = state.store.latest_served(scope.id).await?;
+        if latest.is_some_and(|latest| latest.version == version) {
+            return Ok(Some(snapshot));
+        }
+        state.served.forget(&agreement.id, &offer.id, epoch);
+    }
+}
+
+/// Whether an offer's snapshot should be published: there is none of this epoch that can be used, it does not show the
+/// offer's lists as they are, or it has lived half of its `max_age`.
+///
+/// # Errors
+/// A list of the offer does not exist, or the database.
+pub async fn is_due(state: &State, scope: (&Agreement, &Offer, u32)) -> Result<bool, Fault> {
+    let (agreement, offer, epoch) = scope;
+    let selection = selection(state, offer).await?;
+    let snapshot = match served(state, scope).await {
+        Ok(Some(snapshot)) => snapshot,
+        // Publishing again makes whole what is damaged.
+        Ok(None) | Err(_) => return Ok(true),
+    };
+    let half_of_life = i64::try_from(offer.max_age_s / 2).unwrap_or(i64::MAX);
+    let age = state.clock.now().as_second() - snapshot.manifest().as_of.as_second();
+    if age >= half_of_life {
+        return Ok(true);
+    }
+    let kept = state
+        .store
+        .scope_of_epoch(&agreement.id, &offer.id, epoch, concordat_store::ScopeRole::Owner)
+        .await
+        .map_err(|error| store_fault(&error))?;
+    let Some(kept) = kept else { return Ok(true) };
+    let shown = state.store.shows_lists_as_they_are(kept.id, &selection).await;
+    shown.map(|shown| !shown).map_err(|error| store_fault(&error))
 }
 
 /// What a publication did.
@@ -122,25 +161,75 @@ pub async fn publish(
     epoch: u32,
     progress: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Published, Fault> {
-    match attempt(state, entry, offer, epoch, progress, false).await {
-        // More was added than padding could give way: the set moves to its next size class with a new base.
-        Err(Trouble::PaddingExhausted) => attempt(state, entry, offer, epoch, progress, true).await,
-        other => other,
+    let mut plan = Plan::Delta;
+    loop {
+        plan = match (attempt(state, entry, offer, epoch, progress, plan).await, plan) {
+            (Ok(published), _) => return Ok(published),
+            // More was added than padding could give way: the set moves to its next size class with a new base.
+            (Err(Trouble::PaddingExhausted), Plan::Delta) => Plan::NewBase,
+            (Err(Trouble::Damaged(error)), Plan::Delta | Plan::NewBase) => {
+                tracing::error!(
+                    agreement = entry.agreement.id,
+                    offer = offer.id,
+                    epoch,
+                    %error,
+                    "the snapshot that is served is damaged: publishing it anew"
+                );
+                Plan::Anew
+            }
+            (Err(trouble), _) => return Err(trouble.into_fault()),
+        };
     }
-    .map_err(|trouble| match trouble {
-        Trouble::Fault(fault) => fault,
-        Trouble::PaddingExhausted => Fault::internal("a new base has no padding to run out of"),
-    })
+}
+
+/// How the next version is made from what was published before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    /// Changes on top of it.
+    Delta,
+    /// All tags again, with its padding.
+    NewBase,
+    /// All tags again; its files cannot be used.
+    Anew,
 }
 
 enum Trouble {
     Fault(Fault),
     PaddingExhausted,
+    /// Files of the snapshot that is served do not hold what was published, or are gone.
+    Damaged(TagsetError),
+}
+
+impl Trouble {
+    fn into_fault(self) -> Fault {
+        match self {
+            Self::Fault(fault) => fault,
+            Self::PaddingExhausted => Fault::internal("a new base has no padding to run out of"),
+            Self::Damaged(error) => tagset_fault(&error),
+        }
+    }
 }
 
 impl From<Fault> for Trouble {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+impl From<TagsetError> for Trouble {
+    fn from(error: TagsetError) -> Self {
+        /// The system's word for a sector that cannot be read.
+        const EIO: i32 = 5;
+        match error {
+            TagsetError::PaddingExhausted { .. } => Self::PaddingExhausted,
+            TagsetError::Missing { .. }
+            | TagsetError::Damaged { .. }
+            | TagsetError::Malformed { .. }
+            | TagsetError::Rollback { .. }
+            | TagsetError::Fork { .. } => Self::Damaged(error),
+            TagsetError::Io { ref source, .. } if source.raw_os_error() == Some(EIO) => Self::Damaged(error),
+            error => Self::Fault(tagset_fault(&error)),
+        }
     }
 }
 
@@ -163,7 +252,7 @@ async fn attempt(
     offer: &Offer,
     epoch: u32,
     progress: &(dyn Fn(u64) + Send + Sync),
-    new_base: bool,
+    plan: Plan,
 ) -> Result<Published, Trouble> {
     let agreement = &entry.agreement;
     let key = state
@@ -177,16 +266,29 @@ async fn attempt(
         )
         .await?;
     let selection = selection(state, offer).await?;
-    let current = served(state, (agreement, offer, epoch)).await?;
     let as_of = state.clock.now();
     let mut publication = state.store.begin_publication(key.scope, selection).await?;
     let version = publication.version();
-    let delta_of = if new_base { None } else { current.clone() };
+    // From here on nobody else publishes this scope. The changes below are those since the version before.
+    let before = Some(version - 1).filter(|before| *before > 0);
+    let current = match plan {
+        Plan::Delta | Plan::NewBase => exactly(state, (agreement, offer, epoch), before).await?,
+        Plan::Anew => {
+            state.served.forget(&agreement.id, &offer.id, epoch);
+            None
+        }
+    };
+    let new_base = plan != Plan::Delta;
+    let follows = match (before, &current) {
+        (None, _) => Follows::Nothing,
+        (Some(_), Some(current)) if new_base => Follows::WithNewBase(Arc::clone(current)),
+        (Some(_), Some(current)) => Follows::WithDelta(Arc::clone(current)),
+        (Some(_), None) => Follows::Lost,
+    };
     let folder = folder(state, "served", agreement, offer, epoch);
     let canary_seed: [u8; 32] = state.entropy.bytes();
     let canaries = canary_tags(&key, &canary_seed)?;
-    let current_version = current.as_ref().map(|current| current.manifest().version);
-    let mut padding = load_padding(state, &key, version, current_version.filter(|_| !new_base)).await?;
+    let mut padding = load_padding(state, &key, version, before).await?;
     let options = Options {
         memory_bytes: usize::try_from(state.config.snapshot.sort_memory_mib).unwrap_or(64) << 20,
         ..Options::default()
@@ -195,11 +297,11 @@ async fn attempt(
     // The builder works on files: it has a thread of its own and takes tags as they come.
     let (changes, received) = mpsc::sync_channel::<Changes>(4);
     let building = {
-        let (delta_of, folder) = (delta_of.clone(), folder.clone());
+        let folder = folder.clone();
         tokio::task::spawn_blocking(move || {
             let layer = build(
-                delta_of.as_deref(),
-                folder,
+                &follows,
+                &folder,
                 options,
                 &received,
                 &canaries,
@@ -221,28 +323,19 @@ async fn attempt(
         progress(publication.identifiers());
         let adds: Vec<Tag> = tags.iter().map(|kept| kept.tag).chain(page.adds).collect();
         if new_base {
-            removed.extend(page.removes);
-            send(
-                &changes,
-                Changes {
-                    adds,
-                    removes: Vec::new(),
-                },
-            );
-        } else {
-            send(
-                &changes,
-                Changes {
-                    adds,
-                    removes: page.removes,
-                },
-            );
+            removed.extend_from_slice(&page.removes);
         }
+        send(
+            &changes,
+            Changes {
+                adds,
+                removes: page.removes,
+            },
+        );
     }
-    if new_base && let Some(before) = &current {
+    if new_base && let Some(before) = before {
         // Everything that was published before and stays.
         removed.sort_unstable();
-        let before = before.manifest().version;
         let mut cursor: Option<BlindIndex> = None;
         loop {
             let page = state
@@ -265,13 +358,10 @@ async fn attempt(
     let (layer, padding) = building
         .await
         .map_err(|_| Fault::internal("building a snapshot"))?;
-    let layer = layer.map_err(|error| match error {
-        TagsetError::PaddingExhausted { .. } => Trouble::PaddingExhausted,
-        error => Trouble::Fault(tagset_fault(&error)),
-    })?;
-    store_padding(state, &key, version, current_version, &padding).await?;
+    let layer = layer?;
+    store_padding(state, &key, version, before, &padding).await?;
 
-    let (base, deltas) = match (layer, delta_of) {
+    let (base, deltas) = match (layer, current.clone()) {
         (Layer::Base(base), _) => (base, Vec::new()),
         (Layer::Unchanged, Some(current)) => {
             let manifest = current.manifest();
@@ -305,25 +395,21 @@ async fn attempt(
         SignedManifest::sign(manifest, &state.identity.signing).map_err(|error| tagset_fault(&error))?;
     let identifiers = publication.identifiers();
     // First the database: should we be stopped here, the next start installs what it says.
-    publication.commit(signed.note(), state.now_ms()).await?;
-    let snapshot = {
-        let (folder, previous) = (folder, current);
-        blocking(move || {
-            let snapshot = Snapshot::install(&folder, signed, None)?;
-            // Partners may be fetching the version before this one.
-            let keep = previous
-                .iter()
-                .map(|previous| previous.manifest())
-                .chain([snapshot.manifest()]);
-            collect_garbage(&folder, keep)?;
-            Ok(snapshot)
-        })
-        .await?
+    let installed = match publication.commit(signed.note(), state.now_ms()).await {
+        Ok(()) => install(folder, signed, current, plan).await,
+        Err(error) => Err(error.into()),
     };
-    state.served.put(
-        (agreement.id.clone(), offer.id.clone(), epoch),
-        Arc::new(snapshot),
-    );
+    match installed {
+        Ok(snapshot) => state.served.put(
+            (agreement.id.clone(), offer.id.clone(), epoch),
+            Arc::new(snapshot),
+        ),
+        Err(trouble) => {
+            // The version may be the one that counts now: what is in memory must not be built upon.
+            state.served.forget(&agreement.id, &offer.id, epoch);
+            return Err(trouble.into_fault().into());
+        }
+    }
     tracing::info!(
         agreement = agreement.id,
         offer = offer.id,
@@ -338,6 +424,57 @@ async fn attempt(
         identifiers,
         evaluated,
     })
+}
+
+/// The snapshot that is served, which must be of the version that the database calls the latest: `before`.
+async fn exactly(
+    state: &State,
+    scope: (&Agreement, &Offer, u32),
+    before: Option<u64>,
+) -> Result<Option<Arc<Snapshot>>, Trouble> {
+    let version = |snapshot: &Arc<Snapshot>| snapshot.manifest().version;
+    let mut current = open_served(state, scope).await?;
+    if current.as_ref().map(version) != before {
+        let (agreement, offer, epoch) = scope;
+        tracing::warn!(
+            agreement = agreement.id,
+            offer = offer.id,
+            epoch,
+            "memory and database name other versions: reading the snapshot again"
+        );
+        state.served.forget(&agreement.id, &offer.id, epoch);
+        current = open_served(state, scope).await?;
+    }
+    if current.as_ref().map(version) == before {
+        return Ok(current);
+    }
+    Err(Fault::internal("the snapshot that is served is not the latest of the database").into())
+}
+
+/// Takes a version that was committed into use.
+async fn install(
+    folder: PathBuf,
+    signed: SignedManifest,
+    previous: Option<Arc<Snapshot>>,
+    plan: Plan,
+) -> Result<Snapshot, Trouble> {
+    blocking(move || {
+        if plan == Plan::Anew {
+            // The folder may name a version that the database does not know; the database has the last word.
+            forget_installed(&folder)?;
+        }
+        let snapshot = Snapshot::install(&folder, signed, None)?;
+        // Partners may be fetching the version before this one.
+        let keep = previous
+            .iter()
+            .map(|previous| previous.manifest())
+            .chain([snapshot.manifest()]);
+        if let Err(error) = collect_garbage(&folder, keep) {
+            tracing::warn!(%error, "removing old segments");
+        }
+        Ok(snapshot)
+    })
+    .await
 }
 
 /// The owner's lists of an offer.
@@ -435,47 +572,65 @@ enum Layer {
     Unchanged,
 }
 
+/// What a version comes after.
+enum Follows {
+    /// The first of its scope.
+    Nothing,
+    /// Changes on top.
+    WithDelta(Arc<Snapshot>),
+    /// All tags again.
+    WithNewBase(Arc<Snapshot>),
+    /// All tags again, after a version whose files are damaged.
+    Lost,
+}
+
 /// Takes changes until the sender is gone, then pads, sorts and writes.
 fn build(
-    delta_of: Option<&Snapshot>,
-    folder: PathBuf,
+    follows: &Follows,
+    folder: &Path,
     options: Options,
     changes: &mpsc::Receiver<Changes>,
     canaries: &[Tag],
     canary_seed: [u8; 32],
     padding: &mut Padding,
 ) -> Result<Layer, TagsetError> {
-    match delta_of {
-        None => {
-            let mut builder = SnapshotBuilder::new(&folder, options)?;
-            for change in changes {
-                change.adds.iter().try_for_each(|tag| builder.push(tag))?;
-            }
-            canaries.iter().try_for_each(|tag| builder.push_canary(tag))?;
-            Ok(Layer::Base(builder.finish(canary_seed, padding)?.0))
+    if let Follows::WithDelta(snapshot) = follows {
+        let mut builder = DeltaBuilder::new(snapshot, options)?;
+        let mut changed = false;
+        for change in changes {
+            changed |= !change.adds.is_empty() || !change.removes.is_empty();
+            change.adds.iter().try_for_each(|tag| builder.add(tag))?;
+            change.removes.iter().try_for_each(|tag| builder.remove(tag))?;
         }
-        Some(snapshot) => {
-            let mut builder = DeltaBuilder::new(snapshot, options)?;
-            let mut changed = false;
-            for change in changes {
-                changed |= !change.adds.is_empty() || !change.removes.is_empty();
-                change.adds.iter().try_for_each(|tag| builder.add(tag))?;
-                change.removes.iter().try_for_each(|tag| builder.remove(tag))?;
-            }
-            if !changed {
-                return Ok(Layer::Unchanged);
-            }
-            canaries.iter().for_each(|tag| builder.add_canary(tag));
-            Ok(Layer::Delta(builder.finish(canary_seed, padding)?.0))
+        if !changed {
+            return Ok(Layer::Unchanged);
         }
+        canaries.iter().for_each(|tag| builder.add_canary(tag));
+        return Ok(Layer::Delta(builder.finish(canary_seed, padding)?.0));
     }
+    let mut builder = SnapshotBuilder::new(folder, options)?;
+    let mut removed = 0;
+    for change in changes {
+        change.adds.iter().try_for_each(|tag| builder.push(tag))?;
+        removed += change.removes.len() as u64;
+    }
+    canaries.iter().try_for_each(|tag| builder.push_canary(tag))?;
+    let (base, _) = match follows {
+        Follows::Nothing => builder.finish(canary_seed, padding)?,
+        Follows::WithDelta(snapshot) | Follows::WithNewBase(snapshot) => {
+            let before = Predecessor::Published { snapshot, removed };
+            builder.finish_after(before, canary_seed, padding)?
+        }
+        Follows::Lost => builder.finish_after(Predecessor::Lost, canary_seed, padding)?,
+    };
+    Ok(Layer::Base(base))
 }
 
-/// Padding with the version of the base it belongs to.
+/// Padding with the version whose base began it.
 struct BasePadding(Padding, u64);
 
-/// The padding of the base that is served as version `current`, or fresh padding for a new base of `version`. Its
-/// seed comes from the scope's own secret seed, so it is as secret and is destroyed with it; how much of it was drawn
+/// The padding of the scope as version `current` left it, or fresh padding for the first one, `version`. A new base goes
+/// on with it: under fresh padding a holder of both bases would see which tags are real. Its seed comes from the scope's own secret seed, so it is as secret and is destroyed with it; how much of it was drawn
 /// is kept beside.
 async fn load_padding(
     state: &State,
@@ -561,9 +716,9 @@ fn tagset_fault(error: &TagsetError) -> Fault {
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, TagsetError> + Send + 'static,
-) -> Result<T, Fault> {
+) -> Result<T, Trouble> {
     let result = tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Fault::internal("a file operation"))?;
-    result.map_err(|error| tagset_fault(&error))
+    Ok(result?)
 }

@@ -20,15 +20,16 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use zeroize::Zeroizing;
 
-use crate::admin_services::{Agreements, Info, Snapshots};
+use crate::admin_services::{self, Agreements, Info, Snapshots};
 use crate::book::Book;
 use crate::charge::Charger;
 use crate::clock::{Clock, SystemClock};
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::entropy::Entropy;
-use crate::identity::{Identity, IdentityError, parse_master_key};
-use crate::listen::{self, Caller, Connection};
+use crate::fairness::Fairness;
+use crate::identity::{Identity, IdentityError, parse_master_key, read_secret};
+use crate::listen::{self, Caller, Connection, Revoked};
 use crate::matching_service::Matching;
 use crate::peer_service::Peer;
 use crate::state::State;
@@ -114,10 +115,10 @@ pub async fn open_store(config: &Config, rng: Box<dyn rand::CryptoRng + Send>) -
         ),
         None => {
             let path: PathBuf = config.node.data_dir.join(&config.secrets.master_key_file);
-            let read = std::fs::read_to_string(&path);
-            Zeroizing::new(
-                read.map_err(|error| StartError::MasterKey(format!("{}: {error}", path.display())))?,
-            )
+            read_secret(&path).map_err(|error| match error {
+                IdentityError::File { .. } => StartError::MasterKey(error.to_string()),
+                error => StartError::Identity(error),
+            })?
         }
     };
     let key = parse_master_key(&text)?;
@@ -136,7 +137,10 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
-        let identity = Identity::load(&config.node.data_dir)?;
+        let mut identity = Identity::load(&config.node.data_dir)?;
+        if identity.cover(&config.node.data_dir, &config.api.certificate_names())? {
+            tracing::info!(names = ?config.api.certificate_names(), "made the listener's certificate for its new names");
+        }
         let peer_pin = identity.peer.pin()?;
         let store = open_store(&config, outside.store_entropy).await?;
         let compute = Compute::new(config.compute.threads, config.compute.queue_chunks)?;
@@ -165,13 +169,15 @@ impl Node {
             store,
             clock: outside.clock,
             entropy: outside.entropy,
+            fairness: Fairness::new(compute.threads() + config.compute.queue_chunks),
             compute,
             book,
             own_keys: Default::default(),
             served: Default::default(),
             held: Default::default(),
             jobs: Default::default(),
-            changed: Default::default(),
+            revoked: Revoked::default(),
+            troubles: Default::default(),
             stop: stop.clone(),
             config,
         });
@@ -181,7 +187,7 @@ impl Node {
             let pins = pins.clone();
             async move {
                 tls::spki_pin(&certificate)
-                    .and_then(|pin| pins.partner(&pin))
+                    .filter(|pin| pins.contains(pin))
                     .map(Caller::Partner)
             }
         };
@@ -196,7 +202,10 @@ impl Node {
                         .allowed_client(&tls::fingerprint(&certificate))
                         .await
                         .ok()??;
-                    Some(Caller::Client(allowed.name))
+                    Some(Caller::Client {
+                        name: allowed.name,
+                        cert_sha256: allowed.cert_sha256,
+                    })
                 }
             };
             listen::accept_tls(api_listener, api_tls, identify, stop.clone())
@@ -212,6 +221,7 @@ impl Node {
             ));
         }
         jobs::resume_all(&state).await?;
+        tasks.spawn(maintenance::end_keys(Arc::clone(&state)));
         tasks.spawn(maintenance::run(Arc::clone(&state)));
         Ok(Self {
             state,
@@ -277,7 +287,16 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
         .max_encoding_message_size(API_MESSAGE_LIMIT);
     let watchlists = WatchlistServiceServer::new(Watchlists(Arc::clone(&state)))
         .max_decoding_message_size(API_MESSAGE_LIMIT);
+    // Who may call is decided when a connection is made; who was revoked since then, at each call.
+    let revoked = state.revoked.clone();
+    let still_allowed = move |request: tonic::Request<()>| match request.extensions().get::<Caller>() {
+        Some(Caller::Client { cert_sha256, .. }) if revoked.contains(cert_sha256) => {
+            Err(admin_services::revoked().into())
+        }
+        _ => Ok(request),
+    };
     let router = server()
+        .layer(tonic::service::InterceptorLayer::new(still_allowed))
         .add_service(health_service)
         .add_service(matching)
         .add_service(watchlists)

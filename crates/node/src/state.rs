@@ -11,11 +11,13 @@ use crate::clock::Clock;
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::fairness::Fairness;
 use crate::held::HeldScopes;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
 use crate::keys::OwnKeys;
-use crate::maintenance::Changed;
+use crate::listen::Revoked;
+use crate::maintenance::Troubles;
 use crate::publish::ServedScopes;
 
 /// A running node's state. One per process, shared by reference.
@@ -34,6 +36,8 @@ pub struct State {
     pub entropy: Entropy,
     /// Threads for arithmetic.
     pub compute: Compute,
+    /// What each partner may take of it.
+    pub fairness: Fairness,
     /// Agreements and partners.
     pub book: Book,
     /// Keys of scopes we own.
@@ -46,8 +50,10 @@ pub struct State {
     pub charger: Charger,
     /// Work in the background.
     pub jobs: Jobs,
-    /// Lists that changed since their offers were last published.
-    pub changed: Changed,
+    /// Our own systems that were stopped from calling since the start.
+    pub revoked: Revoked,
+    /// Offers that cannot be published, and why.
+    pub troubles: Troubles,
     /// Set when the node is to stop.
     pub stop: CancellationToken,
 }

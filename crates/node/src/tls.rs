@@ -5,7 +5,7 @@
 //! nothing: a key is valid as long as the agreement is. Our own systems use certificates of the node's own authority,
 //! each of which must also be on the node's list of clients.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::io;
 use std::sync::{Arc, RwLock};
 
@@ -48,6 +48,29 @@ impl Credentials {
         })
     }
 
+    /// Whether the first certificate stands for each of these host names and addresses.
+    pub fn stands_for(&self, names: &[String]) -> bool {
+        use x509_parser::extensions::GeneralName;
+        let Some((_, parsed)) = self
+            .chain
+            .first()
+            .and_then(|certificate| x509_parser::parse_x509_certificate(certificate.as_ref()).ok())
+        else {
+            return false;
+        };
+        let Ok(Some(known)) = parsed.subject_alternative_name() else {
+            return names.is_empty();
+        };
+        let known = &known.value.general_names;
+        names.iter().all(|name| match name.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(ip)) => known.contains(&GeneralName::IPAddress(&ip.octets())),
+            Ok(std::net::IpAddr::V6(ip)) => known.contains(&GeneralName::IPAddress(&ip.octets())),
+            Err(_) => known.iter().any(
+                |known| matches!(known, GeneralName::DNSName(known) if known.eq_ignore_ascii_case(name)),
+            ),
+        })
+    }
+
     /// Pin of the first certificate's key.
     ///
     /// # Errors
@@ -81,6 +104,14 @@ pub enum TlsError {
     Verifier(String),
 }
 
+/// The first certificate of a PEM text.
+///
+/// # Errors
+/// There is none.
+pub fn first_certificate(pem: &[u8]) -> Result<CertificateDer<'static>, TlsError> {
+    CertificateDer::from_pem_slice(pem).map_err(|_| TlsError::Pem)
+}
+
 /// Pin of a certificate; `None` where it cannot be parsed.
 pub fn spki_pin(certificate: &CertificateDer<'_>) -> Option<SpkiPin> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate.as_ref()).ok()?;
@@ -94,21 +125,20 @@ pub fn fingerprint(certificate: &CertificateDer<'_>) -> [u8; 32] {
 
 /// The pins of all partners whose agreements we signed, kept up to date while the node runs.
 #[derive(Clone, Default)]
-pub struct Pins(Arc<RwLock<HashMap<SpkiPin, String>>>);
+pub struct Pins(Arc<RwLock<HashSet<SpkiPin>>>);
 
 impl Pins {
     /// Replaces all pins.
-    pub fn replace(&self, pins: HashMap<SpkiPin, String>) {
+    pub fn replace(&self, pins: HashSet<SpkiPin>) {
         *self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = pins;
     }
 
-    /// Whose key this is.
-    pub fn partner(&self, pin: &SpkiPin) -> Option<String> {
+    /// Whether some agreement pins this key. Which one, and what it permits, is looked up for each call.
+    pub fn contains(&self, pin: &SpkiPin) -> bool {
         self.0
             .read()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(pin)
-            .cloned()
+            .contains(pin)
     }
 }
 
@@ -273,9 +303,10 @@ impl ClientCertVerifier for PinnedClient {
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let pin = spki_pin(end_entity).ok_or(CertificateError::BadEncoding)?;
-        match self.pins.partner(&pin) {
-            Some(_) => Ok(ClientCertVerified::assertion()),
-            None => Err(CertificateError::ApplicationVerificationFailure.into()),
+        if self.pins.contains(&pin) {
+            Ok(ClientCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
         }
     }
 

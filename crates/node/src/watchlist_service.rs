@@ -155,6 +155,15 @@ impl WatchlistService for Watchlists {
         request: Request<DeleteListRequest>,
     ) -> Result<Response<DeleteListResponse>, Status> {
         let list = self.find(&request.into_inner().name).await?;
+        if let Some((agreement, offer)) = self.0.book.offer_of_list(&list.name) {
+            let message = format!(
+                "offer {offer} of agreement {agreement} names this list, and could not be published without it: to take \
+                 everybody off it, import an empty file in its place"
+            );
+            return Err(Fault::new(Reason::Precondition, "LIST-008", message)
+                .field("name")
+                .into());
+        }
         self.0
             .store
             .delete_list(list.id, self.0.now_ms())
@@ -167,7 +176,6 @@ impl WatchlistService for Watchlists {
                 ),
                 error => store_fault(&error),
             })?;
-        self.0.changed.mark(&list.name);
         Ok(Response::new(DeleteListResponse {}))
     }
 
@@ -290,9 +298,6 @@ impl WatchlistService for Watchlists {
             ),
             error => store_fault(&error),
         })?;
-        if counts.added + counts.changed > 0 {
-            self.0.changed.mark(&request.list);
-        }
         Ok(Response::new(UpsertResponse {
             added: counts.added,
             changed: counts.changed,
@@ -323,9 +328,6 @@ impl WatchlistService for Watchlists {
                     error => store_fault(&error),
                 });
             removed += deleted?;
-        }
-        if removed > 0 {
-            self.0.changed.mark(&request.list);
         }
         Ok(Response::new(DeleteRecordsResponse { removed }))
     }

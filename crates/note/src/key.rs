@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 /// The signature type of Ed25519 over the note's text (signed-note, "Signature types").
-const ED25519: u8 = 0x01;
+pub(crate) const ED25519: u8 = 0x01;
 const PRIVATE_KEY_PREFIX: &str = "PRIVATE+KEY+";
 /// Longer names are refused: a name is shown to people and stored in an index.
 const MAX_NAME_BYTES: usize = 255;
@@ -51,7 +51,7 @@ impl SigningKey {
         let rest = text.strip_prefix(PRIVATE_KEY_PREFIX).ok_or(KeyError::Malformed {
             expected: "PRIVATE+KEY+name+id+base64",
         })?;
-        let (name, stated, seed) = split_key(rest, "PRIVATE+KEY+name+id+base64")?;
+        let (name, stated, seed) = split_key(rest, ED25519, "PRIVATE+KEY+name+id+base64")?;
         let key = Self::from_seed(name, &seed)?;
         key.verifier.check_id(stated)?;
         Ok(key)
@@ -85,6 +85,15 @@ impl SigningKey {
     /// The key's id; see [`VerifierKey::id`].
     pub fn id(&self) -> u32 {
         self.verifier.id()
+    }
+
+    /// The same secret under another name, with another id: an agency signs its ledger's checkpoints as `<agency>/ledger`, because a
+    /// checkpoint's signer is named as its origin is (tlog-checkpoint, "Signatures").
+    ///
+    /// # Errors
+    /// [`KeyError::InvalidName`].
+    pub fn renamed(&self, name: &str) -> Result<Self, KeyError> {
+        Self::from_seed(name, self.secret.as_bytes())
     }
 
     pub(crate) fn sign(&self, text: &str) -> [u8; 64] {
@@ -136,6 +145,15 @@ impl VerifierKey {
         self.key.to_bytes()
     }
 
+    /// The same key under another name; see [`SigningKey::renamed`].
+    ///
+    /// # Errors
+    /// [`KeyError::InvalidName`].
+    pub fn renamed(&self, name: &str) -> Result<Self, KeyError> {
+        check_name(name)?;
+        Ok(Self::new_unchecked(name, self.key))
+    }
+
     /// Strict verification: canonical `S` and no small-order `A` or `R`, so that no second signature can be made from a first.
     pub(crate) fn verifies(&self, text: &str, signature: &[u8]) -> bool {
         ed25519_dalek::Signature::from_slice(signature)
@@ -144,28 +162,15 @@ impl VerifierKey {
     }
 
     fn new_unchecked(name: &str, key: ed25519_dalek::VerifyingKey) -> Self {
-        let hash: [u8; 32] = Sha256::new()
-            .chain_update(name)
-            .chain_update([b'\n', ED25519])
-            .chain_update(key.as_bytes())
-            .finalize()
-            .into();
         Self {
             name: name.to_owned(),
-            id: u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]),
+            id: key_id(name, ED25519, key.as_bytes()),
             key,
         }
     }
 
     fn check_id(&self, stated: u32) -> Result<(), KeyError> {
-        if stated == self.id {
-            Ok(())
-        } else {
-            Err(KeyError::IdMismatch {
-                stated,
-                computed: self.id,
-            })
-        }
+        check_id(stated, self.id)
     }
 }
 
@@ -193,7 +198,7 @@ impl FromStr for VerifierKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        let (name, stated, key) = split_key(text, "name+id+base64")?;
+        let (name, stated, key) = split_key(text, ED25519, "name+id+base64")?;
         let verifier = Self::from_public_key(name, &key)?;
         verifier.check_id(stated)?;
         Ok(verifier)
@@ -213,8 +218,8 @@ pub enum KeyError {
         /// The shape that was expected.
         expected: &'static str,
     },
-    /// The text names a signature type other than Ed25519 (`0x01`).
-    #[error("signature type {0:#04x} is not supported, only Ed25519 (0x01)")]
+    /// The text names another signature type than Ed25519 (`0x01`), or for a cosigner than timestamped Ed25519 (`0x04`).
+    #[error("signature type {0:#04x} is not supported here, only Ed25519 (0x01, a cosigner's 0x04)")]
     UnsupportedType(u8),
     /// The id in the text is not the one of this name and key: the text was damaged or put together by hand.
     #[error("the key id {stated:08x} does not belong to this name and key ({computed:08x})")]
@@ -242,9 +247,29 @@ pub(crate) fn check_name(name: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
+/// The first four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ key), big-endian (signed-note, "Signatures").
+pub(crate) fn key_id(name: &str, signature_type: u8, key: &[u8; 32]) -> u32 {
+    let hash: [u8; 32] = Sha256::new()
+        .chain_update(name)
+        .chain_update([b'\n', signature_type])
+        .chain_update(key)
+        .finalize()
+        .into();
+    u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]])
+}
+
+pub(crate) fn check_id(stated: u32, computed: u32) -> Result<(), KeyError> {
+    if stated == computed {
+        Ok(())
+    } else {
+        Err(KeyError::IdMismatch { stated, computed })
+    }
+}
+
 /// Splits `name+id+base64(type ‖ 32 bytes)`; base64 itself may hold a `+`.
-fn split_key<'a>(
+pub(crate) fn split_key<'a>(
     text: &'a str,
+    signature_type: u8,
     expected: &'static str,
 ) -> Result<(&'a str, u32, Zeroizing<[u8; 32]>), KeyError> {
     let malformed = KeyError::Malformed { expected };
@@ -263,7 +288,7 @@ fn split_key<'a>(
         return Err(malformed);
     };
     match bytes.split_first() {
-        Some((&ED25519, key)) => {
+        Some((&found, key)) if found == signature_type => {
             let key: &[u8; 32] = key.try_into().map_err(|_| malformed)?;
             Ok((name, id, Zeroizing::new(*key)))
         }

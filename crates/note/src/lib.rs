@@ -14,8 +14,9 @@
 //! The text of a note means nothing until a signature has been verified, so [`Note`] gives it out only through
 //! [`Note::open`] (or, by a name that is easy to find, [`Note::unverified_text`]).
 //!
-//! In scope: the format, key texts as in Go's `sumdb/note`, Ed25519 (signature type `0x01`).
-//! Out of scope: cosignatures (`0x04`) and every other signature type; their lines are kept and ignored, as the specification demands.
+//! In scope: the format, key texts as in Go's `sumdb/note`, Ed25519 (signature type `0x01`), and timestamped Ed25519
+//! [cosignatures](https://c2sp.org/tlog-cosignature) (`0x04`).
+//! Out of scope: every other signature type; their lines are kept and ignored, as the specification demands.
 //!
 //! ```
 //! use concordat_note::{Limits, Note, Policy, SigningKey};
@@ -29,8 +30,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cosignature;
 mod key;
 mod note;
 
+pub use cosignature::CosignerKey;
 pub use key::{KeyError, SigningKey, VerifierKey};
 pub use note::{Limits, Note, NoteError, Opened, Policy, Signature};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64ct::{Base64, Encoding};
 
+use crate::cosignature::COSIGNATURE_HEADER;
 use crate::key::{SigningKey, VerifierKey, check_name};
 
 /// A signature line starts with an em dash (U+2014) and a space.
@@ -14,8 +15,8 @@ const SIGNATURE_PREFIX: &str = "\u{2014} ";
 /// `Display` gives the bytes that travel; parsing them gives an equal note.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Note {
-    text: String,
-    signatures: Vec<Signature>,
+    pub(crate) text: String,
+    pub(crate) signatures: Vec<Signature>,
 }
 
 /// One signature line, verified or not.
@@ -25,7 +26,7 @@ pub struct Signature {
     pub name: String,
     /// The id of that key.
     pub id: u32,
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What [`Note::parse`] accepts, checked before anything is copied.
@@ -248,8 +249,8 @@ impl fmt::Debug for Note {
 }
 
 impl Signature {
-    /// `— <name> <base64(id ‖ signature)>`, without the newline.
-    fn parse(line: &str) -> Option<Self> {
+    /// Reads `— <name> <base64(id ‖ signature)>`, without the newline. `None` if the line has another form.
+    pub fn parse(line: &str) -> Option<Self> {
         let (name, encoded) = line.strip_prefix(SIGNATURE_PREFIX)?.split_once(' ')?;
         check_name(name).ok()?;
         let bytes = Base64::decode_vec(encoded).ok()?;
@@ -339,6 +340,17 @@ pub enum NoteError {
     /// None of the given keys signed the note.
     #[error("the note is not signed by any known key")]
     NotSigned,
+    /// A time of more than 63 bits (tlog-cosignature, "Format").
+    #[error("the time of a cosignature is out of range")]
+    InvalidTime,
+    /// A line that was said to be a cosignature by the given key names another key.
+    #[error("the signature line is not by {name} ({id:08x})")]
+    OtherSigner {
+        /// The name of the key expected.
+        name: String,
+        /// Its id.
+        id: u32,
+    },
     /// [`Note::merge`]: the two notes say different things.
     #[error("the two notes have different texts")]
     OtherText,
@@ -350,7 +362,15 @@ pub enum NoteError {
     },
 }
 
+/// A text that starts as a cosigned message does is nobody's note: so a signature on a note (`0x01`) and a cosignature (`0x04`) by one
+/// Ed25519 key can never pass for each other.
 fn check_characters(text: &str) -> Result<(), NoteError> {
+    if text.starts_with(COSIGNATURE_HEADER) {
+        return Err(NoteError::InvalidText {
+            offset: 0,
+            found: "the first line of a cosigned message",
+        });
+    }
     match text.bytes().position(|b| b < 0x20 && b != b'\n') {
         Some(offset) => Err(NoteError::InvalidText {
             offset,

@@ -25,7 +25,9 @@ CREATE TABLE list (
     created_ms INTEGER NOT NULL,
     deleted_ms INTEGER,
     -- Visible records; kept in step by every transaction that makes records visible or invisible.
-    records    INTEGER NOT NULL DEFAULT 0 CHECK (records >= 0)
+    records    INTEGER NOT NULL DEFAULT 0 CHECK (records >= 0),
+    -- Counts these transactions: equal means unchanged.
+    revision   INTEGER NOT NULL DEFAULT 0 CHECK (revision >= 0)
 ) STRICT;
 CREATE UNIQUE INDEX list_name ON list (name) WHERE deleted_ms IS NULL;
 
@@ -124,6 +126,8 @@ CREATE TABLE agreement (
     digest     BLOB NOT NULL CHECK (length(digest) = 32),
     note       TEXT NOT NULL,
     status     TEXT NOT NULL CHECK (status IN ('proposed', 'active', 'suspended', 'superseded', 'ended')),
+    -- Why we suspended it.
+    stopped_because TEXT CHECK (stopped_because IS NULL OR status IN ('suspended', 'ended')),
     partner    TEXT NOT NULL,
     owns       INTEGER NOT NULL CHECK (owns IN (0, 1)),
     asks       INTEGER NOT NULL CHECK (asks IN (0, 1)),
@@ -186,6 +190,8 @@ CREATE TABLE snapshot_served (
     scope_id     INTEGER NOT NULL REFERENCES scope (id),
     version      INTEGER NOT NULL CHECK (version > 0),
     manifest     TEXT NOT NULL,
+    -- Which lists, each at which revision, it shows: "id:revision" in order of id.
+    lists        TEXT NOT NULL,
     published_ms INTEGER NOT NULL,
     PRIMARY KEY (scope_id, version)
 ) STRICT, WITHOUT ROWID;
@@ -354,12 +360,17 @@ CREATE TABLE exchange (
     scope_id              INTEGER REFERENCES scope (id),
     purpose               TEXT NOT NULL,
     legal_basis           TEXT NOT NULL,
-    case_reference_sealed BLOB,
     elements              INTEGER NOT NULL,
-    hits                  INTEGER,
-    no_hits               INTEGER,
-    unknowns              INTEGER
+    -- Where we asked: all four; where we were asked: none.
+    query_id              BLOB CHECK (length(query_id) = 16),
+    client                TEXT,
+    officer_sealed        BLOB,
+    case_reference_sealed BLOB,
+    CHECK ((direction = 'asked') = (query_id IS NOT NULL)),
+    CHECK ((query_id IS NULL) = (client IS NULL) AND (client IS NULL) = (officer_sealed IS NULL)
+           AND (officer_sealed IS NULL) = (case_reference_sealed IS NULL))
 ) STRICT;
+CREATE INDEX exchange_query ON exchange (query_id) WHERE query_id IS NOT NULL;
 CREATE TRIGGER exchange_never_changes BEFORE UPDATE ON exchange
 BEGIN SELECT raise(ABORT, 'an exchange never changes'); END;
 CREATE TRIGGER exchange_is_never_deleted BEFORE DELETE ON exchange

@@ -58,6 +58,8 @@ pub struct NewAgreement {
 pub struct Agreement {
     /// What was kept.
     pub agreement: NewAgreement,
+    /// Where we suspended it, why.
+    pub stopped_because: Option<String>,
     /// When it was first kept, Unix milliseconds.
     pub created_ms: i64,
     /// When its note or status last changed, Unix milliseconds.
@@ -95,12 +97,40 @@ impl Store {
         tx.commit().await
     }
 
+    /// Stops it for now and keeps why. One that is suspended already keeps its first reason.
+    ///
+    /// # Errors
+    /// As [`Store::set_agreement_status`].
+    pub async fn suspend_agreement(&self, id: &str, because: &str, now_ms: i64) -> Result<()> {
+        self.change_agreement(id, AgreementStatus::Suspended, Some(because), now_ms)
+            .await
+    }
+
+    /// Ends it for good and keeps why. One that has not been signed by both is withdrawn by that.
+    ///
+    /// # Errors
+    /// As [`Store::set_agreement_status`].
+    pub async fn end_agreement(&self, id: &str, because: &str, now_ms: i64) -> Result<()> {
+        self.change_agreement(id, AgreementStatus::Ended, Some(because), now_ms)
+            .await
+    }
+
     /// Changes the status. The same status again changes nothing.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::InvalidTransition`] unless proposed → active ↔ suspended, and from
     /// each of these → superseded or ended.
     pub async fn set_agreement_status(&self, id: &str, status: AgreementStatus, now_ms: i64) -> Result<()> {
+        self.change_agreement(id, status, None, now_ms).await
+    }
+
+    async fn change_agreement(
+        &self,
+        id: &str,
+        status: AgreementStatus,
+        because: Option<&str>,
+        now_ms: i64,
+    ) -> Result<()> {
         let mut tx = self.begin("agreement.set_status").await?;
         let row = sqlx::query("SELECT status FROM agreement WHERE id = ?")
             .bind(id)
@@ -118,8 +148,9 @@ impl Store {
                 to: status.as_str(),
             });
         }
-        sqlx::query("UPDATE agreement SET status = ?, updated_ms = ? WHERE id = ?")
+        sqlx::query("UPDATE agreement SET status = ?, stopped_because = ?, updated_ms = ? WHERE id = ?")
             .bind(status.as_str())
+            .bind(because)
             .bind(now_ms)
             .bind(id)
             .execute(&mut *tx)
@@ -162,6 +193,7 @@ fn agreement_of(row: &SqliteRow) -> Result<Agreement> {
             owns: row.flag("owns")?,
             asks: row.flag("asks")?,
         },
+        stopped_because: row.try_get("stopped_because")?,
         created_ms: row.try_get("created_ms")?,
         updated_ms: row.try_get("updated_ms")?,
     })

@@ -153,10 +153,29 @@ impl Store {
         let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_one(&self.inner.writer)
             .await?;
-        Ok(match row.try_get::<i64, _>("busy")? {
-            0 => Erasure::Complete,
-            _ => Erasure::LogInUse,
-        })
+        erasure(&row)
+    }
+
+    /// The same without waiting for readers: for trying again and again while others write.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn checkpoint_unless_read(&self) -> Result<Erasure> {
+        let mut writer = self.inner.writer.acquire().await?;
+        sqlx::raw_sql("PRAGMA busy_timeout = 0")
+            .execute(&mut *writer)
+            .await?;
+        let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut *writer)
+            .await;
+        // A writer that never waits would be a nuisance, no danger: this process has no other.
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!(
+            "PRAGMA busy_timeout = {}",
+            BUSY.as_millis()
+        )))
+        .execute(&mut *writer)
+        .await?;
+        erasure(&row?)
     }
 
     /// Begins a transaction. `name` is `table.action`, for the traces.
@@ -176,6 +195,13 @@ impl Store {
         let mut rng = self.inner.rng.lock().unwrap_or_else(PoisonError::into_inner);
         rng.fill_bytes(bytes);
     }
+}
+
+fn erasure(row: &sqlx::sqlite::SqliteRow) -> Result<Erasure> {
+    Ok(match row.try_get::<i64, _>("busy")? {
+        0 => Erasure::Complete,
+        _ => Erasure::LogInUse,
+    })
 }
 
 impl fmt::Debug for Store {

@@ -269,7 +269,8 @@ impl Import {
             return Err(StoreError::ImportEnded { import: self.id });
         }
         let records = to_sql(counts.added) - to_sql(counts.removed);
-        apply_counts(&mut tx, self.list, records, &self.kinds).await?;
+        let changes = counts.added + counts.changed + counts.removed;
+        apply_counts(&mut tx, self.list, changes, records, &self.kinds).await?;
         tx.commit().await?;
         Ok(counts)
     }

@@ -58,7 +58,7 @@ pub use error::StoreError;
 pub use import::{Import, ImportCounts, ImportMode, MAX_REJECTS_KEPT, Reject};
 pub use jobs::{Job, JobState, NewJob};
 pub use lists::{ImportInfo, ImportState, List, ListStats};
-pub use log::{Direction, Exchange, Incident, VerdictCounts};
+pub use log::{Asked, Exchange, Incident};
 pub use matches::{JobMatch, NewMatch, UnknownCount};
 pub use migrate::SCHEMA_VERSION;
 pub use publication::{Publication, PublicationPage};

@@ -203,18 +203,23 @@ impl Store {
     }
 }
 
-/// Adds to the counters of a list, in the transaction that makes the records visible.
+/// Adds to the counters of a list, in the transaction that makes the records visible; `changes` of it, so that a list
+/// of which nothing changed keeps its revision.
 pub(crate) async fn apply_counts(
     conn: &mut SqliteConnection,
     list: ListId,
+    changes: u64,
     records: i64,
     kinds: &BTreeMap<u8, i64>,
 ) -> Result<()> {
-    let found = sqlx::query("UPDATE list SET records = records + ? WHERE id = ? AND deleted_ms IS NULL")
-        .bind(records)
-        .bind(list.0)
-        .execute(&mut *conn)
-        .await?;
+    let found = sqlx::query(
+        "UPDATE list SET records = records + ?, revision = revision + ? WHERE id = ? AND deleted_ms IS NULL",
+    )
+    .bind(records)
+    .bind(changes > 0)
+    .bind(list.0)
+    .execute(&mut *conn)
+    .await?;
     if found.rows_affected() == 0 {
         return Err(StoreError::NotFound { what: "list" });
     }

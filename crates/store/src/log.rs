@@ -9,28 +9,20 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::seal::{Cell, Sealer};
-use crate::types::{Columns, ScopeId, to_sql, words};
+use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
 
-words! {
-    /// Who asked.
-    Direction {
-        /// We asked the partner.
-        Asked = "asked",
-        /// The partner asked us.
-        Answered = "answered",
-    }
-}
-
-/// How an exchange came out; only the asking side knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VerdictCounts {
-    /// `HIT`.
-    pub hits: u64,
-    /// `NO_HIT`.
-    pub no_hits: u64,
-    /// `UNKNOWN`.
-    pub unknowns: u64,
+/// What only our side knows of a question that we asked; none of it goes to the partner.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// The query it belongs to, as our caller was told: one query is an exchange with each partner for each offer.
+    pub query: Uuid,
+    /// The system or person that called our node, as its certificate says.
+    pub client: String,
+    /// Who carried the query out, as stated. Sealed at rest.
+    pub officer: Zeroizing<String>,
+    /// As stated. Sealed at rest.
+    pub case_reference: Zeroizing<String>,
 }
 
 /// A query, from either side.
@@ -40,8 +32,6 @@ pub struct Exchange {
     pub id: Uuid,
     /// When, Unix milliseconds.
     pub at_ms: i64,
-    /// Who asked.
-    pub direction: Direction,
     /// The other agency.
     pub partner: String,
     /// Under which key; `None` if it was refused before a scope was known.
@@ -50,19 +40,17 @@ pub struct Exchange {
     pub purpose: String,
     /// As stated.
     pub legal_basis: String,
-    /// As stated to our own node; it never goes to the partner. Sealed at rest.
-    pub case_reference: Option<Zeroizing<String>>,
     /// Elements, padding included.
     pub elements: u64,
-    /// How it came out, if we asked.
-    pub verdicts: Option<VerdictCounts>,
+    /// Where we asked; `None` where the partner asked us.
+    pub asked: Option<Asked>,
 }
 
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exchange")
             .field("id", &self.id)
-            .field("direction", &self.direction)
+            .field("direction", &direction(self))
             .field("partner", &self.partner)
             .field("elements", &self.elements)
             .finish_non_exhaustive()
@@ -93,31 +81,34 @@ impl Store {
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
     pub async fn append_exchange(&self, exchange: &Exchange) -> Result<()> {
-        let [nonce] = self.nonces();
-        let seal = |text: &Zeroizing<String>| {
-            with_case_cell(exchange.id, |cell| {
-                self.inner.sealer.seal(cell, &nonce, text.as_bytes())
+        let [for_officer, for_case] = self.nonces();
+        let seal = |column, nonce, text: &Zeroizing<String>| {
+            with_cell(exchange.id, column, |cell| {
+                self.inner.sealer.seal(cell, nonce, text.as_bytes())
             })
         };
-        let case_reference = exchange.case_reference.as_ref().map(seal).transpose()?;
+        let asked = exchange.asked.as_ref();
+        let officer = asked.map(|asked| seal(OFFICER, &for_officer, &asked.officer));
+        let case_reference = asked.map(|asked| seal(CASE, &for_case, &asked.case_reference));
+        let (officer, case_reference) = (officer.transpose()?, case_reference.transpose()?);
         let mut tx = self.begin("exchange.append").await?;
         let inserted = sqlx::query(
-            "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis,
-                                   case_reference_sealed, elements, hits, no_hits, unknowns)
+            "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
+                                   query_id, client, officer_sealed, case_reference_sealed)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         )
         .bind(exchange.id.as_bytes().as_slice())
         .bind(exchange.at_ms)
-        .bind(exchange.direction.as_str())
+        .bind(direction(exchange))
         .bind(exchange.partner.as_str())
         .bind(exchange.scope.map(|scope| scope.0))
         .bind(exchange.purpose.as_str())
         .bind(exchange.legal_basis.as_str())
-        .bind(case_reference)
         .bind(to_sql(exchange.elements))
-        .bind(exchange.verdicts.map(|verdicts| to_sql(verdicts.hits)))
-        .bind(exchange.verdicts.map(|verdicts| to_sql(verdicts.no_hits)))
-        .bind(exchange.verdicts.map(|verdicts| to_sql(verdicts.unknowns)))
+        .bind(asked.map(|asked| asked.query.as_bytes().to_vec()))
+        .bind(asked.map(|asked| asked.client.as_str()))
+        .bind(officer)
+        .bind(case_reference)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
@@ -128,7 +119,7 @@ impl Store {
                  FROM exchange WHERE id = ?1",
             )
             .bind(exchange.id.as_bytes().as_slice())
-            .bind(exchange.direction.as_str())
+            .bind(direction(exchange))
             .bind(exchange.partner.as_str())
             .bind(exchange.scope.map(|scope| scope.0))
             .bind(exchange.purpose.as_str())
@@ -195,49 +186,51 @@ impl Store {
     }
 }
 
-fn with_case_cell<T>(exchange: Uuid, work: impl FnOnce(&Cell<'_>) -> T) -> T {
+const OFFICER: &str = "officer_sealed";
+const CASE: &str = "case_reference_sealed";
+
+fn with_cell<T>(exchange: Uuid, column: &'static str, work: impl FnOnce(&Cell<'_>) -> T) -> T {
     work(&Cell {
         table: "exchange",
-        column: "case_reference_sealed",
+        column,
         key: &[exchange.as_bytes()],
     })
 }
 
+fn direction(exchange: &Exchange) -> &'static str {
+    match exchange.asked {
+        Some(_) => "asked",
+        None => "answered",
+    }
+}
+
 fn exchange_of(sealer: &Sealer, row: &SqliteRow) -> Result<Exchange> {
     let id = Uuid::from_bytes(row.bytes("id")?);
-    let open = |sealed: &[u8]| -> Result<Zeroizing<String>> {
-        let plain = with_case_cell(id, |cell| sealer.open(cell, sealed))?;
+    let open = |column| -> Result<Zeroizing<String>> {
+        let sealed: &[u8] = row.try_get(column)?;
+        let plain = with_cell(id, column, |cell| sealer.open(cell, sealed))?;
         let text = String::from_utf8(plain.to_vec());
-        text.map(Zeroizing::new).map_err(|_| StoreError::Corrupt {
-            what: "exchange.case_reference_sealed",
-        })
+        text.map(Zeroizing::new)
+            .map_err(|_| StoreError::Corrupt { what: "exchange" })
     };
-    let counts = (
-        row.int_opt("hits")?,
-        row.int_opt("no_hits")?,
-        row.int_opt("unknowns")?,
-    );
+    let asked = match row.bytes_opt("query_id")? {
+        None => None,
+        Some(query) => Some(Asked {
+            query: Uuid::from_bytes(query),
+            client: row.try_get("client")?,
+            officer: open(OFFICER)?,
+            case_reference: open(CASE)?,
+        }),
+    };
     Ok(Exchange {
         id,
         at_ms: row.try_get("at_ms")?,
-        direction: Direction::from_column(row, "direction")?,
         partner: row.try_get("partner")?,
         scope: row.int_opt("scope_id")?.map(ScopeId),
         purpose: row.try_get("purpose")?,
         legal_basis: row.try_get("legal_basis")?,
-        case_reference: row
-            .try_get::<Option<&[u8]>, _>("case_reference_sealed")?
-            .map(open)
-            .transpose()?,
         elements: row.int("elements")?,
-        verdicts: match counts {
-            (Some(hits), Some(no_hits), Some(unknowns)) => Some(VerdictCounts {
-                hits,
-                no_hits,
-                unknowns,
-            }),
-            _ => None,
-        },
+        asked,
     })
 }
 

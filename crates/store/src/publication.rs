@@ -27,6 +27,8 @@ pub struct Publication {
     scope: ScopeId,
     selection: Selection,
     version: u64,
+    /// Which lists it shows, each at which revision.
+    lists: String,
     /// The lists and tags as they were at the beginning: a connection of its own, in one read transaction.
     view: SqliteConnection,
     cursor: Option<BlindIndex>,
@@ -64,6 +66,8 @@ impl Store {
                 .await?;
         let mut view = self.inner.reader.connect_options().connect().await?;
         sqlx::raw_sql("BEGIN").execute(&mut view).await?;
+        // The first read of the view: from here on it does not move.
+        let lists = revisions(&mut view, &selection).await?;
         let corrupt = |_| StoreError::Corrupt {
             what: "snapshot_served.version",
         };
@@ -72,6 +76,7 @@ impl Store {
             scope,
             selection,
             version: u64::try_from(latest).map_err(corrupt)? + 1,
+            lists,
             view,
             cursor: None,
             ended: false,
@@ -79,6 +84,21 @@ impl Store {
             identifiers: 0,
             _claim: claim,
         })
+    }
+
+    /// Whether the latest version of a scope shows `selection`'s lists as they are now: none of them was changed,
+    /// deleted or replaced by another of its name since. `false` if nothing was published yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn shows_lists_as_they_are(&self, scope: ScopeId, selection: &Selection) -> Result<bool> {
+        let mut view = self.inner.reader.begin().await?;
+        let query = "SELECT lists FROM snapshot_served WHERE scope_id = ? ORDER BY version DESC LIMIT 1";
+        let published: Option<String> = sqlx::query_scalar(query)
+            .bind(scope.0)
+            .fetch_optional(&mut *view)
+            .await?;
+        Ok(published == Some(revisions(&mut view, selection).await?))
     }
 }
 
@@ -170,11 +190,12 @@ impl Publication {
         }
         let mut tx = self.store.begin("snapshot_served.publish").await?;
         sqlx::query(
-            "INSERT INTO snapshot_served (scope_id, version, manifest, published_ms) VALUES (?, ?, ?, ?)",
+            "INSERT INTO snapshot_served (scope_id, version, manifest, lists, published_ms) VALUES (?, ?, ?, ?, ?)",
         )
         .bind(self.scope.0)
         .bind(to_sql(self.version))
         .bind(manifest)
+        .bind(self.lists.as_str())
         .bind(now_ms)
         .execute(&mut *tx)
         .await
@@ -366,6 +387,18 @@ struct Marks {
     keep: Vec<BlindIndex>,
     forget: Vec<BlindIndex>,
     untagged: Vec<BlindIndex>,
+}
+
+/// The lists of a selection that exist, each with its revision.
+async fn revisions(conn: &mut SqliteConnection, selection: &Selection) -> Result<String> {
+    let lists: Vec<String> = sqlx::query_scalar(
+        "SELECT id || ':' || revision FROM list
+         WHERE deleted_ms IS NULL AND id IN (SELECT value FROM json_each(?)) ORDER BY id",
+    )
+    .bind(selection.lists_json())
+    .fetch_all(conn)
+    .await?;
+    Ok(lists.join(" "))
 }
 
 async fn mark(

@@ -247,7 +247,14 @@ impl Store {
         for entry in &entries {
             *kinds.entry(entry.kind).or_default() += 1;
         }
-        apply_counts(&mut tx, list, to_sql(counts.added), &kinds).await?;
+        apply_counts(
+            &mut tx,
+            list,
+            counts.added + counts.changed,
+            to_sql(counts.added),
+            &kinds,
+        )
+        .await?;
         tx.commit().await?;
         Ok(counts)
     }
@@ -272,7 +279,7 @@ impl Store {
         let mut kinds = KindCounts::new();
         subtract_kinds(&mut tx, &ids, &mut kinds).await?;
         mark_removed(&mut tx, direct, &ids).await?;
-        apply_counts(&mut tx, list, -(ids.len() as i64), &kinds).await?;
+        apply_counts(&mut tx, list, ids.len() as u64, -(ids.len() as i64), &kinds).await?;
         tx.commit().await?;
         Ok(ids.len() as u64)
     }

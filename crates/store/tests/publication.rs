@@ -401,3 +401,59 @@ proptest! {
         });
     }
 }
+
+/// What was published is compared with the lists themselves: a change is seen whatever was forgotten meanwhile.
+#[tokio::test]
+async fn a_changed_list_is_told_from_the_published_one() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let list = store.create_list("wanted", 0).await.unwrap();
+    let other = store.create_list("stolen", 0).await.unwrap();
+    let offer = selection(&[list, other], PASSPORT);
+    let shown = async || store.shows_lists_as_they_are(scope, &offer).await.unwrap();
+    let put = async |list, source: &str, number: &str| {
+        let records = vec![passports(source, &[number])];
+        store.upsert_records(list, records).await.unwrap();
+    };
+    assert!(!shown().await, "nothing is published");
+    publish(&store, scope, &offer).await;
+    assert!(shown().await);
+
+    put(list, "a", "A1").await;
+    assert!(!shown().await, "added");
+    publish(&store, scope, &offer).await;
+    put(list, "a", "A1").await;
+    store.delete_records(list, &["none".to_owned()]).await.unwrap();
+    assert!(shown().await, "nothing changed");
+    put(other, "a", "A2").await;
+    assert!(!shown().await, "another list");
+    publish(&store, scope, &offer).await;
+    put(list, "a", "A3").await;
+    assert!(!shown().await, "changed, as many as before");
+    publish(&store, scope, &offer).await;
+    store.delete_records(list, &["a".to_owned()]).await.unwrap();
+    assert!(!shown().await, "removed");
+
+    // A change that comes while a version is made is not in it.
+    let mut publication = store.begin_publication(scope, offer.clone()).await.unwrap();
+    put(other, "b", "B").await;
+    walk(&mut publication, 3).await;
+    publication.commit("manifest", 1).await.unwrap();
+    assert!(!shown().await, "changed meanwhile");
+    publish(&store, scope, &offer).await;
+    assert!(shown().await);
+
+    store.delete_list(other, 1).await.unwrap();
+    assert!(!shown().await, "deleted");
+    drop(store);
+    assert!(
+        !home
+            .open()
+            .await
+            .shows_lists_as_they_are(scope, &offer)
+            .await
+            .unwrap(),
+        "and after a restart"
+    );
+}

@@ -318,14 +318,12 @@ async fn the_record_of_what_happened_is_only_added_to() {
     let exchange = |n: u8| Exchange {
         id: Uuid::from_bytes([n; 16]),
         at_ms: i64::from(n),
-        direction: Direction::Answered,
         partner: "agency-b".to_owned(),
         scope: None,
         purpose: "p".to_owned(),
         legal_basis: "l".to_owned(),
-        case_reference: None,
         elements: 1_024,
-        verdicts: None,
+        asked: None,
     };
     for n in 1..=3 {
         store.append_exchange(&exchange(n)).await.unwrap();
@@ -350,7 +348,12 @@ async fn the_record_of_what_happened_is_only_added_to() {
             ..exchange(1)
         },
         Exchange {
-            direction: Direction::Asked,
+            asked: Some(Asked {
+                query: Uuid::from_bytes([9; 16]),
+                client: "gate-7".to_owned(),
+                officer: Zeroizing::new("o".to_owned()),
+                case_reference: Zeroizing::new("c".to_owned()),
+            }),
             ..exchange(1)
         },
     ] {

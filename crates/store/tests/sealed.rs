@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 const CANARY: &str = "CANARY-P1234567";
 const PAYLOAD: &str = "CANARY-payload-of-the-record";
 const CASE: &str = "CANARY-case-K-17";
+const OFFICER: &str = "CANARY-officer-4711";
 const SPEC: &[u8] = b"CANARY-spec-of-the-job";
 const MATCHED: &str = "CANARY-source-42";
 const SEED: [u8; 32] = *b"CANARY-seed-of-thirty-two-bytes!";
@@ -68,17 +69,16 @@ async fn fill(store: &Store) -> (ListId, ScopeId, JobId) {
     let exchange = Exchange {
         id: Uuid::from_bytes([2; 16]),
         at_ms: 1,
-        direction: Direction::Asked,
         partner: "agency-b".to_owned(),
         scope: Some(scope),
         purpose: "border control".to_owned(),
         legal_basis: "art. 1".to_owned(),
-        case_reference: Some(Zeroizing::new(CASE.to_owned())),
         elements: 16,
-        verdicts: Some(VerdictCounts {
-            hits: 1,
-            no_hits: 2,
-            unknowns: 3,
+        asked: Some(Asked {
+            query: Uuid::from_bytes([3; 16]),
+            client: "gate-7".to_owned(),
+            officer: Zeroizing::new(OFFICER.to_owned()),
+            case_reference: Zeroizing::new(CASE.to_owned()),
         }),
     };
     store.append_exchange(&exchange).await.unwrap();
@@ -97,6 +97,7 @@ async fn no_secret_lies_in_the_database_nor_in_its_log() {
             CANARY.as_bytes(),
             PAYLOAD.as_bytes(),
             CASE.as_bytes(),
+            OFFICER.as_bytes(),
             SPEC,
             MATCHED.as_bytes(),
             &SEED,
@@ -318,4 +319,31 @@ async fn a_deleted_record_is_gone_from_the_files_once_purged() {
     assert_eq!(store.checkpoint().await.unwrap(), Erasure::Complete);
     no_part_is_left(&home, &payload);
     no_part_is_left(&home, &identifier);
+}
+
+/// Erasing is not done while somebody reads an old state; trying again does not hold up writers.
+#[tokio::test]
+async fn erasing_is_tried_again_without_waiting() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let list = store.create_list("wanted", 0).await.unwrap();
+    let mut publication = store
+        .begin_publication(scope, selection(&[list], PASSPORT))
+        .await
+        .unwrap();
+    publication.next_page(1).await.unwrap();
+    store.set_fact("later", "than the view", 0).await.unwrap();
+    assert_eq!(store.checkpoint_unless_read().await.unwrap(), Erasure::LogInUse);
+    store.set_fact("later", "still", 0).await.unwrap();
+    drop(publication);
+    // The view's connection ends on a thread of its own.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while store.checkpoint_unless_read().await.unwrap() == Erasure::LogInUse {
+        assert!(std::time::Instant::now() < deadline, "the log stays in use");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let mut log = home.path().into_os_string();
+    log.push("-wal");
+    assert_eq!(std::fs::metadata(log).unwrap().len(), 0);
 }

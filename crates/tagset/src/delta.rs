@@ -123,7 +123,7 @@ impl<'a> DeltaBuilder<'a> {
         for tag in padding.pick_live(self.snapshot, report.padding_removed)? {
             removes.push(tag)?;
         }
-        self.draw_absent(padding, report.padding_added, &mut adds)?;
+        padding.draw_absent(Some(self.snapshot), report.padding_added, |tag| adds.push(tag))?;
         let delta = Delta {
             canaries,
             adds: self.write(Role::Adds, class, &mut adds)?,
@@ -155,23 +155,6 @@ impl<'a> DeltaBuilder<'a> {
                 }
             }
         }
-    }
-
-    /// Draws `count` padding tags into `adds`. Tags drawn before a crash and published all the same are passed over.
-    fn draw_absent(&self, padding: &mut Padding, mut count: u64, adds: &mut Sorter) -> Result<(), Error> {
-        let mut draw = padding.draw();
-        while count > 0 {
-            let batch: Vec<Tag> = (0..count.min(LOOKUP_BATCH as u64))
-                .map(|_| draw().to_be_bytes())
-                .collect();
-            for (tag, found) in batch.iter().zip(self.snapshot.contains_many(&batch)?) {
-                if !found {
-                    adds.push(u128::from_be_bytes(*tag))?;
-                    count -= 1;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn write(&self, role: Role, class: u64, tags: &mut Sorter) -> Result<Segments, Error> {

@@ -43,7 +43,7 @@ mod segments;
 mod snapshot;
 mod sort;
 
-pub use build::{BuildReport, SnapshotBuilder};
+pub use build::{BuildReport, Predecessor, SnapshotBuilder};
 pub use delta::{DeltaBuilder, DeltaReport};
 pub use digest::Digest;
 pub use error::{Damage, Error, Fault, ManifestError};
@@ -54,7 +54,7 @@ pub use options::Options;
 pub use padding::Padding;
 pub use segment::{Role, SegmentCheck, SegmentHeader, SegmentRef, check_segment};
 pub use segments::Segments;
-pub use snapshot::Snapshot;
+pub use snapshot::{Snapshot, forget_installed};
 
 /// The first 16 bytes of the PRF output of an identifier. Ordered as bytes.
 pub type Tag = [u8; 16];

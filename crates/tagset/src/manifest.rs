@@ -285,8 +285,12 @@ impl SignedManifest {
 }
 
 impl Seen {
-    /// Whether `next` may follow: a later version, or the very same manifest.
-    pub(crate) fn check_successor(&self, next: &Self) -> Result<(), Error> {
+    /// Whether `next` may follow: a later version, or the very same manifest. To be asked before anything is fetched;
+    /// [`Snapshot::install`](crate::Snapshot::install) asks again.
+    ///
+    /// # Errors
+    /// [`Error::Rollback`], [`Error::Fork`].
+    pub fn check_successor(&self, next: &Self) -> Result<(), Error> {
         match next.version.cmp(&self.version) {
             std::cmp::Ordering::Greater => Ok(()),
             std::cmp::Ordering::Equal if next.digest == self.digest => Ok(()),

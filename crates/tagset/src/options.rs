@@ -33,9 +33,10 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The size class of `tags` real tags and canaries.
-    pub(crate) fn size_class(&self, tags: u64) -> Result<u64, Error> {
-        class(tags.saturating_add(self.padding_reserve), self.minimum_size_class)
+    /// The size class of `tags` real tags and canaries, with room for `carried` padding tags.
+    pub(crate) fn size_class(&self, tags: u64, carried: u64) -> Result<u64, Error> {
+        let padding = self.padding_reserve.max(carried);
+        class(tags.saturating_add(padding), self.minimum_size_class)
     }
 
     /// The churn class of a delta with at most `tags` changes of one sort.

@@ -17,13 +17,14 @@ const GUESSING_ROUNDS: usize = 8;
 /// Looked up at once while looking at every padding tag: 1 MiB of tags.
 const SCAN_TAGS: usize = 1 << 16;
 
-/// The owner's padding for one line of snapshots: a base and all deltas and merges that follow it.
+/// The owner's padding for all snapshots of a scope: bases, deltas and merges.
 ///
 /// Padding tags are the ChaCha20 stream of a secret seed, 16 bytes each: they look random to everyone else, and the owner, who must know
 /// them later to remove some, stores 40 bytes instead of the tags. **Secret**: whoever has it can tell padding from real tags.
 ///
-/// Draw the seed anew for each new base. Store [`drawn`](Self::drawn) before the snapshot that uses it is published; having drawn more
-/// than was published does no harm.
+/// One seed for one scope, whatever becomes of its snapshots: a new base goes on with it
+/// ([`finish_after`](crate::SnapshotBuilder::finish_after)), because under a fresh one only real tags would stay. Store
+/// [`drawn`](Self::drawn) before the snapshot that uses it is published; having drawn more than was published does no harm.
 pub struct Padding {
     seed: Zeroizing<[u8; 32]>,
     drawn: u64,
@@ -55,6 +56,72 @@ impl Padding {
             self.drawn += 1;
             next_tag(&mut stream)
         }
+    }
+
+    /// Draws `count` padding tags that `snapshot` does not hold. Tags drawn before a crash and published all the same are passed over.
+    pub(crate) fn draw_absent(
+        &mut self,
+        snapshot: Option<&Snapshot>,
+        mut count: u64,
+        mut take: impl FnMut(u128) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut draw = self.draw();
+        while count > 0 {
+            let batch: Vec<Tag> = (0..count.min(SCAN_TAGS as u64))
+                .map(|_| draw().to_be_bytes())
+                .collect();
+            let found = match snapshot {
+                Some(snapshot) => snapshot.contains_many(&batch)?,
+                None => vec![false; batch.len()],
+            };
+            for (tag, _) in batch.iter().zip(found).filter(|(_, found)| !found) {
+                take(u128::from_be_bytes(*tag))?;
+                count -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out every padding tag that `snapshot` holds, in the order in which they were drawn.
+    pub(crate) fn for_each_live(
+        &self,
+        snapshot: &Snapshot,
+        mut take: impl FnMut(u128) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut stream = self.stream_from(0);
+        let mut left = self.drawn;
+        while left > 0 {
+            let batch: Vec<Tag> = (0..left.min(SCAN_TAGS as u64))
+                .map(|_| next_tag(&mut stream).to_be_bytes())
+                .collect();
+            left -= batch.len() as u64;
+            let live = snapshot.contains_many(&batch)?;
+            for (tag, _) in batch.iter().zip(live).filter(|(_, live)| *live) {
+                take(u128::from_be_bytes(*tag))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands out each padding tag ever drawn with probability one half, the same ones for the same state of the padding, and tells how
+    /// many.
+    pub(crate) fn for_each_of_a_half(
+        &self,
+        mut take: impl FnMut(u128) -> Result<(), Error>,
+    ) -> Result<u64, Error> {
+        let mut random = ChaCha20Rng::from_seed(*self.seed);
+        // Neither the tags' own stream nor one of those that pick live ones: these begin at 0 and count up.
+        random.set_stream(!self.drawn);
+        let mut stream = self.stream_from(0);
+        let mut taken = 0;
+        for _ in 0..self.drawn {
+            let tag = next_tag(&mut stream);
+            if random.next_u32() & 1 == 1 {
+                take(tag)?;
+                taken += 1;
+            }
+        }
+        Ok(taken)
     }
 
     /// `count` different padding tags that `snapshot` holds, each of them as likely as any other.
@@ -99,29 +166,20 @@ impl Padding {
         let taken: HashSet<u128> = picked.iter().copied().collect();
         let room = wanted - taken.len();
         let mut seen: u64 = 0;
-        let mut stream = self.stream_from(0);
-        let mut left = self.drawn;
-        while left > 0 {
-            let batch: Vec<Tag> = (0..left.min(SCAN_TAGS as u64))
-                .map(|_| next_tag(&mut stream).to_be_bytes())
-                .collect();
-            left -= batch.len() as u64;
-            let live = snapshot.contains_many(&batch)?;
-            for (tag, _) in batch.iter().zip(live).filter(|(_, live)| *live) {
-                let tag = u128::from_be_bytes(*tag);
-                if taken.contains(&tag) {
-                    continue;
-                }
-                seen += 1;
-                if picked.len() < wanted {
-                    picked.push(tag);
-                } else if let Ok(place) = usize::try_from(below(random, seen))
-                    && place < room
-                {
-                    picked[taken.len() + place] = tag;
-                }
+        self.for_each_live(snapshot, |tag| {
+            if taken.contains(&tag) {
+                return Ok(());
             }
-        }
+            seen += 1;
+            if picked.len() < wanted {
+                picked.push(tag);
+            } else if let Ok(place) = usize::try_from(below(random, seen))
+                && place < room
+            {
+                picked[taken.len() + place] = tag;
+            }
+            Ok(())
+        })?;
         if picked.len() < wanted {
             return Err(Error::PaddingExhausted {
                 needed: wanted as u64,

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use crate::Tag;
 use crate::digest::Digest;
 use crate::error::{Damage, Error, io_error};
-use crate::files::{MANIFEST_FILE, open_existing, write_whole};
+use crate::files::{MANIFEST_FILE, open_existing, sync_dir, write_whole};
 use crate::manifest::{
     Base, Canaries, MAX_BASE_CANARIES, MAX_NOTE_BYTES, Manifest, Scope, Seen, SignedManifest,
 };
@@ -303,6 +303,20 @@ impl Snapshot {
 
     fn open_segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.sets().flat_map(OpenSegments::iter)
+    }
+}
+
+/// Makes `dir` forget which manifest was installed last, so that any may be installed; segments stay. For an owner whose own directory is
+/// damaged and who knows its versions from elsewhere. A requester has nothing but this against rollback, and never calls it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn forget_installed(dir: &Path) -> Result<(), Error> {
+    let path = dir.join(MANIFEST_FILE);
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io_error("remove", &path)(e)),
+        Err(_) => Ok(()),
+        Ok(()) => sync_dir(dir),
     }
 }
 

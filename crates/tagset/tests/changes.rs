@@ -8,9 +8,14 @@
 
 mod common;
 
-use common::{build, canary_tags, copy_dir, installed, manifest, names, owner, scope, sign, small, tag};
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use common::{
+    all_tags, build, canary_tags, copy_dir, installed, manifest, names, owner, scope, sign, small, tag,
+};
 use concordat_tagset::{
-    DeltaBuilder, Error, Manifest, Options, Padding, Role, Snapshot, SnapshotBuilder, Tag,
+    DeltaBuilder, Error, Manifest, Options, Padding, Predecessor, Role, Snapshot, SnapshotBuilder, Tag,
 };
 
 /// Adds and removals may be given in any number; what a partner sees is a class.
@@ -39,6 +44,99 @@ fn changes_are_hidden_in_the_churn_class() {
         assert_eq!(delta.adds().role(), Role::Adds);
     }
     assert_eq!(sizes, [(8, 8), (8, 8), (8, 8), (8, 8), (16, 16), (64, 64)]);
+}
+
+/// A base of `real` after another one, in a directory of its own.
+fn rebase(
+    real: Range<u64>,
+    before: Predecessor<'_>,
+    padding: &mut Padding,
+) -> (tempfile::TempDir, Snapshot, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut builder = SnapshotBuilder::new(dir.path(), small()).unwrap();
+    real.for_each(|n| builder.push(&tag(n)).unwrap());
+    canary_tags([8; 32], 2)
+        .iter()
+        .for_each(|canary| builder.push_canary(canary).unwrap());
+    let (base, report) = builder.finish_after(before, [8; 32], padding).unwrap();
+    let snapshot = Snapshot::install(dir.path(), sign(manifest(2, base, vec![])), None).unwrap();
+    (dir, snapshot, report.carried)
+}
+
+fn without_canaries(snapshot: &Snapshot) -> BTreeSet<Tag> {
+    let mut tags = all_tags(snapshot);
+    for canaries in snapshot.manifest().canaries() {
+        for canary in canary_tags(canaries.seed, canaries.count) {
+            assert!(tags.remove(&canary));
+        }
+    }
+    tags
+}
+
+/// A holder of both bases sees a churn class go, and the padding stay beside the real tags.
+#[test]
+fn a_new_base_does_not_tell_which_tags_are_real() {
+    let (_dir, before) = installed(100, small());
+    let (old, real) = (without_canaries(&before), |n: Range<u64>| -> BTreeSet<Tag> {
+        n.map(tag).collect()
+    });
+    for (kept, removed, gone) in [
+        (0..100, 0, 8),
+        (10..100, 10, 16),
+        (60..100, 60, 64),
+        (1..100, 1, 8),
+    ] {
+        let mut padding = Padding::resume([9; 32], 154);
+        let published = Predecessor::Published {
+            snapshot: &before,
+            removed,
+        };
+        let (_dir, after, carried) = rebase(kept.start..600, published, &mut padding);
+        let new = without_canaries(&after);
+        assert!(new.is_superset(&real(kept.start..600)));
+        assert!(new.is_disjoint(&real(0..kept.start)));
+        assert_eq!(old.difference(&new).count(), gone, "a churn class goes");
+        assert_eq!(carried, 154 - (gone as u64 - removed), "the other padding stays");
+        assert_eq!(
+            old.intersection(&new).count() as u64,
+            carried + (kept.end - kept.start)
+        );
+        assert_eq!(all_tags(&after).len(), 1024);
+        assert_eq!(
+            padding.drawn(),
+            1024 - 602 + kept.start + gone as u64 - removed,
+            "goes on"
+        );
+    }
+}
+
+/// Where the padding left is less than a churn class needs, half of it goes, and half of it stays.
+#[test]
+fn a_new_base_with_little_padding_left() {
+    let (_dir, before) = installed(100, small());
+    let mut padding = Padding::resume([9; 32], 20);
+    let published = Predecessor::Published {
+        snapshot: &before,
+        removed: 33,
+    };
+    let (_dir, after, carried) = rebase(33..200, published, &mut padding);
+    assert_eq!(carried, 10);
+    let (old, new) = (all_tags(&before), all_tags(&after));
+    assert_eq!(old.intersection(&new).count(), 67 + 10);
+}
+
+/// Of a snapshot that is lost nobody knows which padding was left: some of it comes back and some does not.
+#[test]
+fn a_new_base_after_a_lost_one() {
+    let (_dir, before) = installed(100, small());
+    let mut padding = Padding::resume([9; 32], 154);
+    let (_dir, after, carried) = rebase(0..100, Predecessor::Lost, &mut padding);
+    assert!((40..115).contains(&carried), "about half of 154: {carried}");
+    let (old, new) = (without_canaries(&before), without_canaries(&after));
+    assert_eq!(old.intersection(&new).count() as u64, 100 + carried);
+    // The same state of the padding makes the same choice: a second try tells nothing new.
+    let (_dir, again, _) = rebase(0..100, Predecessor::Lost, &mut Padding::resume([9; 32], 154));
+    assert_eq!(without_canaries(&again), new);
 }
 
 #[test]

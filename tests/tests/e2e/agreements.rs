@@ -3,7 +3,10 @@
 use concordat_note::{Note, SigningKey};
 use concordat_tests::{Agency, OWNER, Pair, Terms};
 use concordat_wire::FaultView;
-use concordat_wire::v1::{ResumeRequest, SuspendRequest, agreement::Status};
+use concordat_wire::v1::{
+    CapabilitiesRequest, EndRequest, GetScopeKeyRequest, ResumeRequest, Scope, SuspendRequest,
+    agreement::Status,
+};
 use tonic::Code;
 
 async fn two() -> (Agency, Agency, String) {
@@ -219,6 +222,7 @@ async fn a_state_is_changed_only_from_the_right_one() {
         .expect("suspended")
         .into_inner();
     assert_eq!(suspended.status(), Status::Suspended);
+    assert_eq!(suspended.status_reason, "an incident");
     assert_eq!(
         pair.asker.agreement(&id).await.expect("known").status(),
         Status::Active,
@@ -226,6 +230,7 @@ async fn a_state_is_changed_only_from_the_right_one() {
     );
     let resumed = admin.resume(resume()).await.expect("resumed").into_inner();
     assert_eq!(resumed.status(), Status::Active);
+    assert_eq!(resumed.status_reason, "", "a reason is one of a suspension");
     let unknown = pair.owner.agreement("never-was").await.expect_err("unknown");
     assert_eq!(
         (unknown.code(), FaultView::from(&unknown).rule.as_str()),
@@ -256,4 +261,165 @@ async fn an_agreement_survives_a_restart_and_a_partner_that_was_away() {
         owner.agreement("aa-bb-2026").await.expect("known").digest,
         proposed.digest
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_opens_only_the_agreements_that_pin_it() {
+    let old = Pair::with(Terms::default(), vec![]).await;
+    let owner = &old.owner;
+    // The same agency with new keys, the old ones being lost to a thief.
+    let renewed = Agency::new("aa-border").await;
+    let terms = Terms {
+        id: "aa-bb-2027".into(),
+        ..Terms::default()
+    };
+    let draft = terms.draft([&renewed.party().await, &owner.party().await]);
+    let proposed = renewed.propose(&draft).await.expect("proposed");
+    assert_eq!(
+        refused(owner.sign(&proposed.note).await),
+        ("AGR-032".into(), "party".into()),
+        "not while the old keys are good"
+    );
+    owner.suspend(&old.agreement).await;
+    let signed = owner.sign(&proposed.note).await.expect("signed");
+    assert_eq!(signed.status(), Status::Active);
+
+    let request = GetScopeKeyRequest {
+        scope: Some(Scope {
+            agreement_id: terms.id.clone(),
+            agreement_digest: signed.digest.clone(),
+            offer_id: "docs".into(),
+            epoch: 0,
+        }),
+    };
+    let mut thief = old.asker.impersonate(owner);
+    assert_eq!(refused(thief.get_scope_key(request.clone()).await).0, "AGR-110");
+    let mut honest = renewed.impersonate(owner);
+    honest
+        .get_scope_key(request)
+        .await
+        .expect("the key that is pinned");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_stands_for_one_agency() {
+    let pair = Pair::with(Terms::default(), vec![]).await;
+    let other = Agency::new("cc-customs").await;
+    let pin = |agency: &Agency| hex::encode(agency.identity().peer.pin().expect("a pin"));
+    let party = other.party().await.replace(&pin(&other), &pin(&pair.asker));
+    let terms = Terms {
+        id: "bb-cc".into(),
+        ..Terms::default()
+    };
+    let draft = terms
+        .draft([&party, &pair.owner.party().await])
+        .replace("requester = \"aa-border\"", "requester = \"cc-customs\"");
+    assert_eq!(
+        refused(pair.owner.propose(&draft).await),
+        ("AGR-033".into(), "party".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agreement_that_is_over_is_shown_as_expired_and_not_signed_again() {
+    let (asker, owner, draft) = two().await;
+    let proposed = asker.propose(&draft).await.expect("proposed");
+    assert!(
+        proposed.valid_until.starts_with("2027-"),
+        "{}",
+        proposed.valid_until
+    );
+    let offers = proposed.usage.len();
+    assert!(offers > 0);
+    for agency in [&asker, &owner] {
+        agency.clock.advance(2 * 366 * 86_400);
+    }
+    let over = asker
+        .agreement(&proposed.agreement_id)
+        .await
+        .expect("still known");
+    assert_eq!(over.status(), Status::Expired);
+    assert_eq!(over.usage.len(), offers, "its offers stay listed");
+    let signed = refused(owner.sign(&proposed.note).await);
+    assert_eq!(signed, ("AGR-101".into(), "agreement.valid_until".into()));
+    let again = refused(asker.propose(&draft.replace("aa-bb-2026", "aa-bb-again")).await);
+    assert_eq!(again, ("AGR-101".into(), "agreement.valid_until".into()));
+    let unsigned = refused(owner.sign(&draft).await);
+    assert_eq!(unsigned, ("AGR-010".into(), "note".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ended_agreement_is_over_for_good_and_so_are_its_keys() {
+    let mut pair = Pair::with(Terms::default(), vec![]).await;
+    let (id, note) = {
+        let known = pair.owner.agreement(&pair.agreement).await.expect("known");
+        (known.agreement_id, known.note)
+    };
+    let request = |reason: &str| EndRequest {
+        agreement_id: id.clone(),
+        reason: reason.into(),
+    };
+    assert_eq!(
+        refused(pair.owner.agreements().end(request("")).await),
+        ("AGR-031".into(), "reason".into())
+    );
+    let mut peer = pair.asker.impersonate(&pair.owner);
+    peer.capabilities(CapabilitiesRequest {}).await.expect("let in");
+    let ended = pair
+        .owner
+        .agreements()
+        .end(request("over"))
+        .await
+        .expect("ended")
+        .into_inner();
+    assert_eq!(
+        (ended.status(), ended.status_reason.as_str()),
+        (Status::Ended, "over")
+    );
+    let store = &pair.owner.node().state.store;
+    let scopes = store.scopes(&id).await.expect("read");
+    assert!(!scopes.is_empty());
+    for scope in scopes {
+        assert_eq!(scope.status, concordat_store::ScopeStatus::Destroyed);
+    }
+    // The key opens no new connection, and no way leads back, not after a restart either.
+    pair.asker
+        .impersonate(&pair.owner)
+        .capabilities(CapabilitiesRequest {})
+        .await
+        .expect_err("nothing pins the key");
+    pair.owner.stop().await;
+    pair.owner.start().await;
+    assert_eq!(
+        refused(pair.owner.sign(&note).await),
+        ("AGR-034".into(), "agreement.id".into())
+    );
+    let resume = ResumeRequest {
+        agreement_id: id.clone(),
+    };
+    assert_eq!(refused(pair.owner.agreements().resume(resume).await).0, "AGR-029");
+    assert_eq!(
+        pair.owner.agreement(&id).await.expect("still known").status(),
+        Status::Ended
+    );
+
+    // A proposal that nobody signed is withdrawn.
+    let draft = Terms {
+        id: "withdrawn".into(),
+        ..Terms::default()
+    }
+    .draft([&pair.asker.party().await, &pair.owner.party().await]);
+    pair.asker.propose(&draft).await.expect("proposed");
+    let end = EndRequest {
+        agreement_id: "withdrawn".into(),
+        reason: "a mistake".into(),
+    };
+    let ended = pair
+        .asker
+        .agreements()
+        .end(end)
+        .await
+        .expect("withdrawn")
+        .into_inner();
+    assert_eq!(ended.status(), Status::Ended);
 }

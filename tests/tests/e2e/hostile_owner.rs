@@ -52,13 +52,13 @@ fn unknown(reason: UnknownReason) -> [(Verdict, UnknownReason); 2] {
     [(Verdict::Unknown, reason); 2]
 }
 
-type Change = Arc<dyn Fn(String) -> String + Send + Sync>;
+pub(crate) type Change = Arc<dyn Fn(String) -> String + Send + Sync>;
 
-fn changed(change: impl Fn(String) -> String + Send + Sync + 'static) -> Option<Change> {
+pub(crate) fn changed(change: impl Fn(String) -> String + Send + Sync + 'static) -> Option<Change> {
     Some(Arc::new(change))
 }
 
-async fn incidents(pair: &Pair) -> Vec<concordat_store::Incident> {
+pub(crate) async fn incidents(pair: &Pair) -> Vec<concordat_store::Incident> {
     pair.asker.node().state.store.incidents(100).await.expect("read")
 }
 
@@ -340,7 +340,7 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
     assert_eq!(verdicts(&pair).await, RIGHT);
 }
 
-fn another() -> concordat_tests::Record {
+pub(crate) fn another() -> concordat_tests::Record {
     concordat_tests::Record {
         source_id: "w2".into(),
         subject: Some(person(vec![], vec![], vec![document("AB1234567", "NLD")])),

@@ -627,3 +627,64 @@ async fn a_foreign_agreement_looks_like_none_at_all() {
     );
     assert_eq!(known.details(), unknown.details());
 }
+
+/// Asking again is free, but not without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replays_are_bounded() {
+    let hostile = Hostile::with(Terms::default().quota(16, 16)).await;
+    let blinded = hostile.blind(16).await;
+    for _ in 0..9 {
+        let answer = hostile.one(1, chunk(0, blinded.elements())).await;
+        assert!(
+            matches!(answer, evaluate_response::Message::Chunk(_)),
+            "{answer:?}"
+        );
+    }
+    let evaluate_response::Message::Refused(refused) = hostile.one(1, chunk(0, blinded.elements())).await
+    else {
+        panic!("answered");
+    };
+    assert_eq!(
+        (refused.cause(), refused.rule.as_str()),
+        (Cause::Quota, "PEER-013")
+    );
+    hostile.pair.advance(86_400);
+    let answer = hostile.one(1, chunk(0, blinded.elements())).await;
+    assert!(
+        matches!(answer, evaluate_response::Message::Chunk(_)),
+        "another day"
+    );
+    assert_eq!(hostile.charged().await, 16);
+}
+
+/// Streams that are opened and left open cost a place each; and nothing is written for one that asks nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_streams_are_bounded_and_leave_no_trace() {
+    let hostile = Hostile::new().await;
+    let open = |id| {
+        let message = evaluate_request::Message::Open(hostile.open(id));
+        let first = EvaluateRequest {
+            message: Some(message),
+        };
+        // The sending half is kept: a stream whose requests never end stays open.
+        let (sender, requests) = tokio::sync::mpsc::channel(1);
+        sender.try_send(first).expect("room");
+        let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+        let mut peer = hostile.peer.clone();
+        async move { peer.evaluate(requests).await.map(|answers| (sender, answers)) }
+    };
+    let mut held = Vec::new();
+    for id in 0..128 {
+        held.push(open(id).await.expect("a place"));
+    }
+    let refused = view(open(200).await.expect_err("no place"));
+    assert_eq!(
+        (refused.code, refused.rule.as_str()),
+        (Code::ResourceExhausted, "PEER-012")
+    );
+    assert!(refused.retry_after.is_some());
+    drop(held);
+    concordat_tests::wait_for("a place is free", || async { open(201).await.is_ok() }).await;
+    let store = &hostile.pair.owner.node().state.store;
+    assert_eq!(store.exchanges(None, 10).await.expect("read"), []);
+}

@@ -13,6 +13,7 @@ mod hostile_requester;
 mod jobs;
 mod matching;
 mod never_false;
+mod publication;
 mod quota;
 mod rules;
 mod tls;

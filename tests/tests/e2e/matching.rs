@@ -561,3 +561,49 @@ async fn both_agencies_can_ask_each_other() {
     let response = pair.owner.ask(vec![item("back", subject)]).await;
     assert_eq!(response.results[0].verdict(), Verdict::Hit);
 }
+
+/// The record says who asked, for whom and under which case, and the answer names it; the partner's says only that
+/// it was asked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_records_of_a_query_say_what_each_side_may_know() {
+    let pair = Pair::with(Terms::default(), crate::hostile_requester::listed()).await;
+    let asked = item("a", person(vec![], vec![], vec![document("ZX7741209", "NLD")]));
+    let response = pair.asker.ask(vec![asked]).await;
+    let ours = pair
+        .asker
+        .node()
+        .state
+        .store
+        .exchanges(None, 10)
+        .await
+        .expect("read");
+    let [ours] = ours.as_slice() else {
+        panic!("one exchange: {ours:?}");
+    };
+    let who = ours.asked.as_ref().expect("we asked");
+    assert_eq!(who.query.to_string(), response.query_id);
+    assert_eq!(
+        (
+            who.client.as_str(),
+            who.officer.as_str(),
+            who.case_reference.as_str()
+        ),
+        ("loopback", "officer-1", "case-1")
+    );
+    let theirs = pair
+        .owner
+        .node()
+        .state
+        .store
+        .exchanges(None, 10)
+        .await
+        .expect("read");
+    let [theirs] = theirs.as_slice() else {
+        panic!("one exchange: {theirs:?}");
+    };
+    assert!(theirs.asked.is_none());
+    assert_eq!(
+        (theirs.id, theirs.elements, &theirs.purpose, &theirs.legal_basis),
+        (ours.id, ours.elements, &ours.purpose, &ours.legal_basis)
+    );
+}

@@ -7,7 +7,8 @@ use concordat_tests::{
 };
 use concordat_wire::FaultView;
 use concordat_wire::v1::{
-    Kind, MatchItem, MatchRequest, MatchResponse, PublishRequest, UnknownReason, Verdict, job, match_item,
+    Kind, MatchItem, MatchRequest, MatchResponse, MatchStreamOpen, MatchStreamRequest, PublishRequest,
+    UnknownReason, Verdict, job, match_item, match_stream_request,
 };
 
 use crate::hostile_owner::{RIGHT, behind_a_door, verdicts};
@@ -466,4 +467,71 @@ async fn a_node_with_too_much_to_do() {
         assert!(allowed, "{kind:?}");
     }
     assert_eq!(verdicts(&pair).await, RIGHT, "and it recovers");
+}
+
+/// A partner that may only ask us cannot answer: asking it by name is an error, not an answer without it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_named_partner_that_cannot_be_asked_is_not_left_out() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    let request = MatchRequest {
+        context: Some(pair.owner.context()),
+        items: vec![passport("a", "ZX7741209")],
+        partners: vec!["aa-border".into()],
+        ..MatchRequest::default()
+    };
+    let refused = FaultView::from(&pair.owner.matching().r#match(request).await.expect_err("refused"));
+    assert_eq!(
+        (refused.rule.as_str(), refused.field.as_deref()),
+        ("QRY-004", Some("partners[0]"))
+    );
+}
+
+/// What claims to come from the future would stay young for too long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_of_tomorrow_is_not_believed() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    pair.asker.clock.advance(-3_600);
+    let response = pair
+        .asker
+        .ask(vec![passport("a", "ZX7741209"), passport("b", "ZX0000000")])
+        .await;
+    for result in &response.results {
+        let kind = &result.partners[0].kinds[0];
+        assert_eq!(
+            (kind.verdict(), kind.reason()),
+            (Verdict::Unknown, UnknownReason::SnapshotStale)
+        );
+    }
+}
+
+/// In a stream, answers come in any order and are told apart by item id alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_with_one_id_twice_is_refused() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    let open = MatchStreamOpen {
+        context: Some(pair.asker.context()),
+        ..MatchStreamOpen::default()
+    };
+    let messages = [
+        match_stream_request::Message::Open(open),
+        match_stream_request::Message::Item(passport("a", "ZX7741209")),
+        match_stream_request::Message::Item(passport("a", "ZX0000000")),
+    ];
+    let requests = messages.map(|message| MatchStreamRequest {
+        message: Some(message),
+    });
+    let answers = pair
+        .asker
+        .matching()
+        .match_stream(tokio_stream::iter(requests))
+        .await;
+    let mut answers = answers.expect("begun").into_inner();
+    let refused = loop {
+        match answers.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("answered"),
+            Err(status) => break FaultView::from(&status),
+        }
+    };
+    assert_eq!(refused.rule, "QRY-003");
 }

@@ -7,11 +7,15 @@ use concordat_node::identity;
 use concordat_node::partner::Partner;
 use concordat_node::tls::{self, Credentials};
 use concordat_tests::{Agency, OWNER, Pair, Terms};
+use concordat_wire::FaultView;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
-use concordat_wire::v1::{CapabilitiesRequest, InfoRequest, ListJobsRequest, ListListsRequest};
+use concordat_wire::v1::{
+    AddClientRequest, CapabilitiesRequest, InfoRequest, ListClientsRequest, ListJobsRequest,
+    ListListsRequest, RevokeClientRequest,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, NamedGroup, SignatureScheme};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -251,6 +255,87 @@ async fn a_client_is_let_in_by_the_list_and_a_revoked_one_no_more() {
         .expect("revoked");
     info(channel(config, port)).await.expect_err("revoked");
     handshake(any_server(), port).await.expect_err("no certificate");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn admin_alone_manages_clients_and_a_revocation_reaches_open_connections() {
+    let agency = Agency::new(OWNER).await;
+    let port = agency.node().api_address.port();
+    let rule = |status: tonic::Status| FaultView::from(&status).rule;
+    let mut admin = NodeServiceClient::new(channel(client_config(&agency, identity::ADMIN).await, port));
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let request = identity::client_request(elsewhere.path(), "gate-7").expect("a key");
+    let add = |name: &str, pem: &str| AddClientRequest {
+        name: name.to_owned(),
+        request_pem: pem.to_owned(),
+    };
+    for (name, pem, wanted) in [
+        ("Gate 7", request.pem(), "NODE-011"),
+        ("gate-7", "no request", "NODE-014"),
+        (identity::ADMIN, request.pem(), "NODE-012"),
+    ] {
+        assert_eq!(
+            rule(admin.add_client(add(name, pem)).await.expect_err(wanted)),
+            wanted
+        );
+    }
+    let granted = admin
+        .add_client(add("gate-7", request.pem()))
+        .await
+        .expect("signed");
+    let ca = agency.folder().join("tls/ca.crt");
+    let files = request
+        .granted(&granted.into_inner().certificate_pem, ca)
+        .expect("a certificate");
+    let read = |path: &std::path::Path| std::fs::read(path).expect("read");
+    let gate = Credentials::from_pem(&read(&files.certificate), &read(&files.key)).expect("PEM");
+    let gate = tls::api_client(&gate, &read(&files.ca)).expect("TLS");
+    let mut gate = NodeServiceClient::new(channel(gate, port));
+    gate.info(InfoRequest {}).await.expect("let in");
+    assert_eq!(
+        rule(
+            gate.list_clients(ListClientsRequest {})
+                .await
+                .expect_err("not admin")
+        ),
+        "NODE-010"
+    );
+    let revoke = || RevokeClientRequest {
+        name: "gate-7".into(),
+    };
+    assert_eq!(
+        rule(gate.revoke_client(revoke()).await.expect_err("not admin")),
+        "NODE-010"
+    );
+    let loopback = agency.node().insecure_address.expect("open").to_string();
+    let loopback = Endpoint::from_shared(format!("http://{loopback}")).expect("an address");
+    let mut loopback = NodeServiceClient::new(loopback.connect_lazy());
+    assert_eq!(
+        rule(loopback.add_client(add("gate-8", "")).await.expect_err("nobody")),
+        "NODE-010"
+    );
+
+    admin.revoke_client(revoke()).await.expect("revoked");
+    assert_eq!(
+        rule(gate.info(InfoRequest {}).await.expect_err("revoked")),
+        "NODE-015",
+        "over the connection it already had"
+    );
+    assert_eq!(
+        rule(admin.revoke_client(revoke()).await.expect_err("gone")),
+        "NODE-013"
+    );
+    let clients = admin
+        .list_clients(ListClientsRequest {})
+        .await
+        .expect("listed")
+        .into_inner()
+        .clients;
+    let revoked: Vec<_> = clients
+        .iter()
+        .map(|client| (client.name.as_str(), !client.revoked_at.is_empty()))
+        .collect();
+    assert_eq!(revoked, [("admin", false), ("gate-7", true)]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,28 +1,32 @@
 //! `concordat agreement`.
 
+use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use concordat_identifiers::Kind;
 use concordat_node::agreement::purpose_name;
+use concordat_node::config::is_agency_id;
 use concordat_wire::v1::{
-    self, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ProposeRequest, Purpose, ResumeRequest,
-    SignRequest, SuspendRequest,
+    self, EndRequest, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ProposeRequest, Purpose,
+    ResumeRequest, SignRequest, SuspendRequest,
 };
 use serde_json::json;
 
 use crate::connect::Connection;
 use crate::draft::Draft;
-use crate::exit::Exit;
-use crate::out::{Out, Table, count};
+use crate::exit::{Exit, Usage};
+use crate::out::{Out, OutFile, Table, count, note, time};
 use crate::query::purpose;
 use crate::{json, words};
 
 /// Agree with another agency on what may be asked.
 ///
 /// One agency writes a draft and proposes it; the signed document goes to the other by any way; that agency reads and
-/// signs it and sends it back. Once both nodes hold both signatures it is active.
+/// signs it. The nodes then exchange signatures; where they cannot, the document goes back by hand. Once both nodes
+/// hold both signatures it is active.
 #[derive(Subcommand)]
 pub enum Command {
     Template(Template),
@@ -40,7 +44,7 @@ pub enum Command {
     Sign {
         /// The document
         file: PathBuf,
-        /// Write the document with both signatures to this file, to be sent back
+        /// Write the document with both signatures to this file, for the record or to be sent back
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         #[command(flatten)]
@@ -60,6 +64,18 @@ pub enum Command {
     },
     /// Stop every query under an agreement at once
     Suspend {
+        /// Its id
+        id: String,
+        /// Why, for the record
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// End an agreement for good, or withdraw a proposal
+    ///
+    /// Its keys and snapshots are destroyed at once. It does not come back: a new agreement needs another id.
+    End {
         /// Its id
         id: String,
         /// Why, for the record
@@ -92,13 +108,13 @@ pub enum Command {
 #[derive(clap::Args)]
 pub struct Template {
     /// Agency id of the one whose lists are asked
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     owner: String,
     /// Agency id of the one who asks
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = id)]
     requester: String,
     /// The owner's lists
-    #[arg(long = "list", value_name = "LIST", required = true)]
+    #[arg(long = "list", value_name = "LIST", required = true, value_parser = id)]
     lists: Vec<String>,
     /// What may be asked about; one offer for each
     #[arg(long = "kind", value_name = "KIND", default_value = "travel_document")]
@@ -120,6 +136,12 @@ pub struct Template {
 
 impl Template {
     fn run(self, out: Out) -> Result<Exit> {
+        if self.owner == self.requester {
+            return Err(Usage::error("--owner and --requester are two agencies"));
+        }
+        if self.kinds.iter().collect::<BTreeSet<_>>().len() < self.kinds.len() {
+            return Err(Usage::error("--kind: each kind has one offer, name it once"));
+        }
         let parties = match &self.party {
             Some(path) => read_text(path)?,
             None => "# Paste the partner's block here.".into(),
@@ -156,12 +178,13 @@ impl Command {
                 connection,
             } => {
                 let draft_toml = read_text(&draft)?;
+                let file = Target::open(file)?;
                 let mut agreements = connection.open().await?.agreements();
                 let agreement = agreements
                     .propose(ProposeRequest { draft_toml })
                     .await?
                     .into_inner();
-                return written(&agreement, file.as_deref(), out);
+                return written(&agreement, file, out);
             }
             Self::Sign {
                 file,
@@ -169,9 +192,10 @@ impl Command {
                 connection,
             } => {
                 let note = read_text(&file)?;
+                let target = Target::open(target)?;
                 let mut agreements = connection.open().await?.agreements();
                 let agreement = agreements.sign(SignRequest { note }).await?.into_inner();
-                return written(&agreement, target.as_deref(), out);
+                return written(&agreement, target, out);
             }
             Self::Show { id, connection } => {
                 let request = GetAgreementRequest { agreement_id: id };
@@ -200,6 +224,23 @@ impl Command {
                     .await?
                     .agreements()
                     .suspend(request)
+                    .await?
+                    .into_inner()
+            }
+            Self::End {
+                id,
+                reason,
+                connection,
+            } => {
+                let request = EndRequest {
+                    agreement_id: id,
+                    reason,
+                };
+                connection
+                    .open()
+                    .await?
+                    .agreements()
+                    .end(request)
                     .await?
                     .into_inner()
             }
@@ -237,33 +278,55 @@ fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| path.display().to_string())
 }
 
-/// Says where the signed document is: in `file`, or on stdout.
-fn written(agreement: &v1::Agreement, file: Option<&Path>, out: Out) -> Result<Exit> {
-    if let Some(path) = file {
-        std::fs::write(path, &agreement.note).with_context(|| path.display().to_string())?;
+/// The file of a signed document, opened before anything is signed.
+struct Target {
+    path: PathBuf,
+    file: OutFile,
+}
+
+impl Target {
+    fn open(path: Option<PathBuf>) -> Result<Option<Self>> {
+        path.map(|path| {
+            let file = OutFile::create(&path)?;
+            Ok(Self { path, file })
+        })
+        .transpose()
     }
-    let text = || match file {
-        Some(path) => {
-            let next = match v1::agreement::Status::try_from(agreement.status) {
-                Ok(v1::agreement::Status::Active) => {
-                    format!("send {} back to {}", path.display(), agreement.partner_id)
-                }
-                _ => format!(
-                    "send {} to {}, who runs `concordat agreement sign` on it",
-                    path.display(),
-                    agreement.partner_id
-                ),
+}
+
+/// Writes the signed document to its file, or to stdout, and says what to do next.
+fn written(agreement: &v1::Agreement, target: Option<Target>, out: Out) -> Result<Exit> {
+    let partner = &agreement.partner_id;
+    let active = agreement.status() == v1::agreement::Status::Active;
+    let text = match target {
+        Some(Target { path, mut file }) => {
+            file.write_all(agreement.note.as_bytes())
+                .with_context(|| path.display().to_string())?;
+            file.finish()?;
+            let path = path.display();
+            let next = if active {
+                format!(
+                    "in force; the signed document is in {path}. If {partner} does not have it yet, send it back"
+                )
+            } else {
+                format!("next: send {path} to {partner}, who runs `concordat agreement sign` on it")
             };
-            format!("{}\nnext: {next}", standing(agreement))
+            format!("{}\n{next}", standing(agreement))
         }
-        None => agreement.note.clone(),
+        None => {
+            // stdout is the document alone, so that it can go into a file.
+            if !out.json {
+                note(standing(agreement));
+            }
+            agreement.note.clone()
+        }
     };
-    out.result(|| json::agreement(agreement), text)?;
+    out.result(|| json::agreement(agreement), || text)?;
     Ok(Exit::Done)
 }
 
 fn standing(agreement: &v1::Agreement) -> String {
-    format!(
+    let mut text = format!(
         "{}: {}, signed by {}",
         agreement.agreement_id,
         words::agreement_status(agreement.status),
@@ -272,7 +335,23 @@ fn standing(agreement: &v1::Agreement) -> String {
         } else {
             agreement.signed_by.join(" and ")
         },
-    )
+    );
+    if !agreement.valid_until.is_empty() {
+        text += &format!(", valid until {}", time(&agreement.valid_until));
+    }
+    if !agreement.status_reason.is_empty() {
+        text += &format!("\nsuspended here because: {}", agreement.status_reason);
+    }
+    text
+}
+
+/// A name as agencies, agreements and lists have it.
+fn id(text: &str) -> Result<String, &'static str> {
+    if is_agency_id(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit")
+    }
 }
 
 fn shown(agreement: &v1::Agreement) -> String {
@@ -310,12 +389,20 @@ async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let mut table = Table::new(["AGREEMENT", "PARTNER", "STATUS", "SIGNED BY", "OFFERS"]);
+    let mut table = Table::new([
+        "AGREEMENT",
+        "PARTNER",
+        "STATUS",
+        "VALID UNTIL",
+        "SIGNED BY",
+        "OFFERS",
+    ]);
     for agreement in &agreements {
         table.row([
             agreement.agreement_id.clone(),
             agreement.partner_id.clone(),
             words::agreement_status(agreement.status).into(),
+            time(&agreement.valid_until),
             agreement.signed_by.join(", "),
             agreement.usage.len().to_string(),
         ]);

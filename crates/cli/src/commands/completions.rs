@@ -1,10 +1,11 @@
 //! `concordat completions`.
 
-use std::io;
+use std::io::Write;
 
 use anyhow::Result;
 
 use crate::exit::Exit;
+use crate::out::Stdout;
 
 /// Print a completion script for a shell.
 #[derive(clap::Args)]
@@ -15,14 +16,12 @@ pub struct Args {
 
 impl Args {
     /// Runs the command.
-    #[expect(clippy::unnecessary_wraps, reason = "as every command")]
     pub fn run(self) -> Result<Exit> {
-        clap_complete::generate(
-            self.shell,
-            &mut crate::command_line(),
-            "concordat",
-            &mut io::stdout(),
-        );
+        // In memory first: clap takes a reader that has seen enough (`| head`) for a reason to panic.
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::command_line(), "concordat", &mut script);
+        Stdout.write_all(&script)?;
+        Stdout.flush()?;
         Ok(Exit::Done)
     }
 }

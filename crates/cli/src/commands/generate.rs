@@ -1,18 +1,17 @@
 //! `concordat gen`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::BufWriter;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use concordat_synthetic::{
     Flight, Passenger, Spec, World, write_jsonl, write_mrz, write_paxlst, write_truth,
 };
 use jiff::civil::Date;
 use serde_json::json;
 
-use crate::exit::Exit;
-use crate::out::{Out, count};
+use crate::exit::{Exit, Usage};
+use crate::out::{Out, OutFile, count, counted};
 use crate::read::today;
 
 /// Make fictional lists of any size whose overlap is known.
@@ -59,6 +58,7 @@ const HIT_EVERY: u32 = 50;
 impl Args {
     /// Runs the command.
     pub fn run(self, out: Out) -> Result<Exit> {
+        self.outputs_differ()?;
         let world = World::new(Spec {
             seed: self.seed,
             left: self.records,
@@ -66,19 +66,25 @@ impl Args {
             overlap: self.overlap.unwrap_or(self.records / 10),
             reference_date: self.date.unwrap_or_else(today),
         })?;
-        write(&self.left, |file| write_jsonl(file, world.left()))?;
-        write(&self.right, |file| write_jsonl(file, world.right()))?;
-        write(&self.truth, |file| write_truth(file, world.truth()))?;
+        let open = |path: &PathBuf| OutFile::create(path);
+        let (left, right, truth) = (open(&self.left)?, open(&self.right)?, open(&self.truth)?);
+        let (mrz, paxlst) = (
+            self.mrz.as_ref().map(open).transpose()?,
+            self.paxlst.as_ref().map(open).transpose()?,
+        );
+        write(left, |file| write_jsonl(file, world.left()))?;
+        write(right, |file| write_jsonl(file, world.right()))?;
+        write(truth, |file| write_truth(file, world.truth()))?;
         let flight = self
             .flight
             .map(|seats| world.flight(seats, seats / HIT_EVERY))
             .transpose()?;
         if let Some(flight) = &flight {
-            if let Some(path) = &self.mrz {
-                write(path, |file| write_mrz(file, flight))?;
+            if let Some(file) = mrz {
+                write(file, |file| write_mrz(file, flight))?;
             }
-            if let Some(path) = &self.paxlst {
-                write(path, |file| write_paxlst(file, flight))?;
+            if let Some(file) = paxlst {
+                write(file, |file| write_paxlst(file, flight))?;
             }
         }
         let spec = world.spec();
@@ -94,9 +100,10 @@ impl Args {
         };
         let text = || {
             let mut text = format!(
-                "{} records on each list, {} people on both\n",
-                count(spec.left),
-                count(spec.overlap)
+                "{} on each list, {} {} on both\n",
+                counted(spec.left, "record"),
+                count(spec.overlap),
+                if spec.overlap == 1 { "person" } else { "people" },
             );
             if let Some(flight) = &flight {
                 let places = listed(flight)
@@ -104,12 +111,42 @@ impl Args {
                     .map(ToString::to_string)
                     .collect::<Vec<_>>()
                     .join(", ");
-                text += &format!("{} passengers, listed: {places}\n", flight.passengers.len());
+                let places = if places.is_empty() { "nobody" } else { &places };
+                text += &format!(
+                    "{}, listed: {places}\n",
+                    counted(flight.passengers.len() as u64, "passenger")
+                );
             }
             text
         };
         out.result(values, text)?;
         Ok(Exit::Done)
+    }
+
+    /// One file under two names would keep the last only.
+    fn outputs_differ(&self) -> Result<()> {
+        let place = |path: &PathBuf| {
+            let path = path.canonicalize().or_else(|_| std::path::absolute(path));
+            path.map(|path| path.components().collect::<PathBuf>())
+        };
+        let outputs = [
+            ("--left", Some(&self.left)),
+            ("--right", Some(&self.right)),
+            ("--truth", Some(&self.truth)),
+            ("--mrz", self.mrz.as_ref()),
+            ("--paxlst", self.paxlst.as_ref()),
+        ];
+        let mut seen: Vec<(&str, PathBuf)> = Vec::new();
+        for (option, path) in outputs {
+            let Some(path) = path else { continue };
+            let place = place(path)?;
+            let regular = !path.exists() || path.is_file();
+            if let Some((other, _)) = seen.iter().find(|(_, known)| regular && *known == place) {
+                return Err(Usage::error(format!("{other} and {option} name the same file")));
+            }
+            seen.push((option, place));
+        }
+        Ok(())
     }
 }
 
@@ -127,11 +164,11 @@ fn listed(flight: &Flight) -> Vec<usize> {
 ///
 /// # Errors
 /// It cannot be written.
-fn write(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>) -> Result<()> {
-    let write = || {
-        let mut file = BufWriter::new(File::create(path)?);
-        content(&mut file)?;
-        file.flush()
-    };
-    write().with_context(|| path.display().to_string())
+fn write(file: OutFile, content: impl FnOnce(&mut BufWriter<OutFile>) -> std::io::Result<()>) -> Result<()> {
+    let mut buffered = BufWriter::new(file);
+    content(&mut buffered)?;
+    buffered
+        .into_inner()
+        .map_err(std::io::IntoInnerError::into_error)?
+        .finish()
 }

@@ -12,7 +12,7 @@ use concordat_node::identity;
 use serde_json::json;
 
 use super::client;
-use crate::connect::{ADMIN, CONFIG};
+use crate::connect::{ADMIN, CONFIG, url};
 use crate::exit::{Advice, Exit};
 use crate::out::Out;
 
@@ -117,9 +117,9 @@ pub async fn create(dir: &Path, setup: &Setup) -> Result<()> {
         .with_context(|| dir.display().to_string())?;
     // The system's generator, as for everything that is kept.
     let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
-    identity::create(dir, &setup.agency_id, &config.api.names, &mut rng)?;
+    identity::create(dir, &setup.agency_id, &config.api.certificate_names(), &mut rng)?;
     config.node.data_dir = dir.to_owned();
-    client::add(&config, ADMIN).await?;
+    client::add_in_folder(&config, ADMIN).await?;
     // Last: a folder with a configuration is complete.
     let write = || {
         let mut file = std::fs::OpenOptions::new()
@@ -142,16 +142,6 @@ pub fn config_text(setup: &Setup) -> String {
         &setup.endpoint,
         &setup.api_listen.to_string(),
     )
-}
-
-fn url(endpoint: &Endpoint) -> String {
-    // An IPv6 address stands in brackets.
-    let host = if endpoint.host.contains(':') {
-        format!("[{}]", endpoint.host)
-    } else {
-        endpoint.host.clone()
-    };
-    format!("https://{host}:{}", endpoint.port)
 }
 
 fn next_steps(dir: &Path, setup: &Setup, local: bool) -> String {

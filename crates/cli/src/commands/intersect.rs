@@ -9,7 +9,7 @@ use concordat_wire::v1::IntersectRequest;
 use super::job;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::out::{Out, count, note};
+use crate::out::{Out, OutFile, note};
 use crate::query::QueryArgs;
 
 /// Compare our own lists with a partner's.
@@ -46,6 +46,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
+        let file = self.out.as_deref().map(OutFile::create).transpose()?;
         let node = self.connection.open().await?;
         let request = IntersectRequest {
             context: Some(self.query.into()),
@@ -63,12 +64,12 @@ impl Args {
             job::show(&started, out)?;
             return Ok(Exit::Done);
         }
-        let ended = job::wait(&node, &started.job_id, Some("intersecting")).await?;
-        job::show(&ended, out)?;
-        if let Some(path) = &self.out {
-            let found = job::write_matches(&node, &ended.job_id, Some(path), out).await?;
-            note(format_args!("{} matches in {}", count(found), path.display()));
+        let exit = job::follow(&node, &started.job_id, "intersecting", out).await?;
+        // Of a job that did not end there is no result yet: an older file stays.
+        if let (Some(path), Some(file), Exit::Done | Exit::Unknown) = (&self.out, file, exit) {
+            let found = job::write_matches(&node, &started.job_id, file).await?;
+            note(format_args!("{} in {}", job::found(found), path.display()));
         }
-        Ok(job::exit(&ended))
+        Ok(exit)
     }
 }

@@ -1,17 +1,19 @@
 //! `concordat job`, and waiting for jobs.
 
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use concordat_wire::v1::{
     self, CancelJobRequest, GetJobRequest, Job, JobMatch, ListJobsRequest, ListMatchesRequest,
     ResumeJobRequest, UnknownReason, job::State,
 };
+use serde_json::json;
 
 use crate::connect::{Connection, Node};
-use crate::exit::Exit;
-use crate::out::{Out, Table, count, note};
+use crate::exit::{Advice, Exit};
+use crate::out::{Out, OutFile, Stdout, Table, count, counted_of, csv_error, note, time};
 use crate::progress::{Progress, Unit};
 use crate::{json, words};
 
@@ -78,17 +80,24 @@ impl Command {
                 .await?
                 .into_inner(),
             Self::Watch { id, connection } => {
-                let ended = wait(&connection.open().await?, &id, Some("job")).await?;
-                show(&ended, out)?;
-                return Ok(exit(&ended));
+                return follow(&connection.open().await?, &id, "job", out).await;
             }
-            Self::Cancel { id, connection } => connection
-                .open()
-                .await?
-                .matching()
-                .cancel_job(CancelJobRequest { job_id: id })
-                .await?
-                .into_inner(),
+            Self::Cancel { id, connection } => {
+                let job = connection
+                    .open()
+                    .await?
+                    .matching()
+                    .cancel_job(CancelJobRequest { job_id: id })
+                    .await?
+                    .into_inner();
+                if !ended(&job) {
+                    // It stops at its next step; until then its state is what it was.
+                    let text = || format!("{} {}: cancel requested", job.r#type, job.job_id);
+                    out.result(|| json::job(&job), text)?;
+                    return Ok(Exit::Done);
+                }
+                job
+            }
             Self::Resume { id, connection } => connection
                 .open()
                 .await?
@@ -101,11 +110,9 @@ impl Command {
                 out: file,
                 connection,
             } => {
-                let found = write_matches(&connection.open().await?, &id, file.as_deref(), out).await?;
-                if let Some(path) = file {
-                    note(format_args!("{} matches in {}", count(found), path.display()));
-                }
-                return Ok(Exit::Done);
+                let target = file.as_deref().map(OutFile::create).transpose()?;
+                let node = connection.open().await?;
+                return found_so_far(&node, &id, file.zip(target), out).await;
             }
         };
         show(&job, out)?;
@@ -120,9 +127,9 @@ impl Command {
 pub fn show(job: &Job, out: Out) -> Result<()> {
     let text = || {
         let mut text = format!("{} {}: {}", job.r#type, job.job_id, words::job_state(job.state));
-        text += &format!(", {} of {} identifiers", count(job.done), count(job.total));
+        text += &format!(", {}", counted_of(job.done, job.total, "identifier"));
         if job.r#type == "intersect" {
-            text += &format!(", {} matches", count(job.matches));
+            text += &format!(", {}", found(job.matches));
         }
         if !job.detail.is_empty() {
             text += &format!("\n  {}", job.detail);
@@ -144,6 +151,35 @@ pub fn show(job: &Job, out: Out) -> Result<()> {
         text
     };
     Ok(out.result(|| json::job(job), text)?)
+}
+
+/// `1 match`, `1,200 matches`.
+pub fn found(matches: u64) -> String {
+    format!(
+        "{} {}",
+        count(matches),
+        if matches == 1 { "match" } else { "matches" }
+    )
+}
+
+/// Follows a job for a person: names it at once, waits until it ends, prints it. Ctrl-C ends only the waiting.
+///
+/// # Errors
+/// The node cannot be reached; the job goes on without us.
+pub async fn follow(node: &Node, job_id: &str, what: &str, out: Out) -> Result<Exit> {
+    note(format_args!("job {job_id}"));
+    tokio::select! {
+        ended = wait(node, job_id, Some(what)) => {
+            let ended = ended?;
+            show(&ended, out)?;
+            Ok(exit(&ended))
+        }
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            note(format_args!("the job goes on: concordat job watch {job_id}"));
+            Ok(Exit::Interrupted)
+        }
+    }
 }
 
 /// Waits until a job ends, and shows how far `what` is, if it has a name.
@@ -209,35 +245,90 @@ pub async fn matches(node: &Node, job_id: &str, mut each: impl FnMut(&JobMatch) 
     Ok(())
 }
 
-/// Writes the matches of a job to a file or stdout: CSV, or with `--json` on stdout one object per line.
+/// Prints or writes what a job has found so far.
+async fn found_so_far(node: &Node, id: &str, file: Option<(PathBuf, OutFile)>, out: Out) -> Result<Exit> {
+    let request = GetJobRequest {
+        job_id: id.to_owned(),
+    };
+    let job = node.matching().get_job(request).await?.into_inner();
+    if job.r#type != "intersect" {
+        bail!("job {id} is no comparison of lists: it has no matches");
+    }
+    let complete = job.state() == State::Succeeded;
+    match file {
+        Some((path, _)) if ended(&job) && !complete => Err(Advice::error(
+            format!(
+                "job {id} has {}: {} is left as it is",
+                words::job_state(job.state),
+                path.display()
+            ),
+            "without --out what it found is printed",
+        )),
+        Some((path, target)) => {
+            let matches = write_matches(node, id, target).await?;
+            if out.json {
+                out.result(
+                    || json!({ "job_id": id, "matches": matches, "file": path }),
+                    String::new,
+                )?;
+            }
+            note(format_args!("{} in {}", found(matches), path.display()));
+            Ok(unfinished(&job))
+        }
+        None if out.json => {
+            matches(node, id, |one| {
+                Ok(out.result(|| json::job_match(one), String::new)?)
+            })
+            .await?;
+            Ok(unfinished(&job))
+        }
+        None => {
+            write_csv(node, id, Stdout).await?;
+            Ok(unfinished(&job))
+        }
+    }
+}
+
+/// Says that matches are not all there are, where they are not.
+fn unfinished(job: &Job) -> Exit {
+    if job.state() != State::Succeeded {
+        note(format_args!(
+            "the job is {}: this is what it found so far",
+            words::job_state(job.state)
+        ));
+    }
+    match exit(job) {
+        // Found so far is all that was asked for.
+        Exit::Failed if !ended(job) => Exit::Done,
+        exit => exit,
+    }
+}
+
+/// Writes the matches of a job to a file as CSV; how many there are.
 ///
 /// # Errors
 /// The node's, or the file cannot be written.
-pub async fn write_matches(node: &Node, job_id: &str, file: Option<&Path>, out: Out) -> Result<u64> {
+pub async fn write_matches(node: &Node, job_id: &str, file: OutFile) -> Result<u64> {
+    let (found, file) = write_csv(node, job_id, file).await?;
+    file.finish()?;
+    Ok(found)
+}
+
+async fn write_csv<W: Write>(node: &Node, job_id: &str, target: W) -> Result<(u64, W)> {
     let mut found = 0;
-    if out.json && file.is_none() {
-        matches(node, job_id, |one| {
-            found += 1;
-            Ok(out.result(|| json::job_match(one), String::new)?)
-        })
-        .await?;
-        return Ok(found);
-    }
-    let target: Box<dyn std::io::Write> = match file {
-        Some(path) => Box::new(std::fs::File::create(path).with_context(|| path.display().to_string())?),
-        None => Box::new(std::io::stdout()),
-    };
     let mut csv = csv::Writer::from_writer(target);
-    csv.write_record(["list", "source_id", "partner_id", "kind", "grade", "rule"])?;
+    csv.write_record(["list", "source_id", "partner_id", "kind", "grade", "rule"])
+        .map_err(csv_error)?;
     matches(node, job_id, |one| {
         found += 1;
         let (kind, grade) = (words::kind(one.kind), words::grade(one.grade));
-        csv.write_record([&one.list, &one.source_id, &one.partner_id, kind, grade, &one.rule])?;
-        Ok(())
+        csv.write_record([&one.list, &one.source_id, &one.partner_id, kind, grade, &one.rule])
+            .map_err(csv_error)
     })
     .await?;
-    csv.flush().context("writing the matches")?;
-    Ok(found)
+    csv.flush()?;
+    let target = csv.into_inner().map_err(csv::IntoInnerError::into_error)?;
+    Ok((found, target))
 }
 
 async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
@@ -264,7 +355,7 @@ async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
             count(job.done),
             count(job.total),
             count(job.matches),
-            job.created_at.clone(),
+            time(&job.created_at),
         ]);
     }
     out.text(table)?;

@@ -1,10 +1,13 @@
 //! `concordat list`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Subcommand;
+use concordat_identifiers::{Severity, derive};
 use concordat_lists::{Entry, Format, Item};
+use concordat_wire::FaultView;
 use concordat_wire::v1::{
     CreateListRequest, DeleteListRequest, DeleteRecordsRequest, ListListsRequest, LookupRequest, Record,
     UpsertRequest,
@@ -14,8 +17,8 @@ use serde_json::json;
 use super::import;
 use crate::connect::Connection;
 use crate::exit::{Exit, Usage};
-use crate::out::{Out, Table, count, note};
-use crate::read::read;
+use crate::out::{Out, Table, count, counted, note, time};
+use crate::read::{read, today};
 use crate::subject::SubjectArgs;
 use crate::{json, words};
 
@@ -24,7 +27,7 @@ use crate::{json, words};
 pub enum Command {
     /// Make an empty list
     Create {
-        /// Lower-case letters, digits and '-', up to 64 characters
+        /// Lower-case letters, digits, '-' and '.', up to 64 characters
         list: String,
         #[command(flatten)]
         connection: Connection,
@@ -107,7 +110,12 @@ impl Command {
                 list,
                 connection,
             } => {
-                let request = DeleteRecordsRequest { list, source_ids };
+                let source_ids: BTreeSet<String> = source_ids.into_iter().collect();
+                let asked = source_ids.len() as u64;
+                let request = DeleteRecordsRequest {
+                    list,
+                    source_ids: source_ids.into_iter().collect(),
+                };
                 let removed = connection
                     .open()
                     .await?
@@ -118,8 +126,17 @@ impl Command {
                     .removed;
                 out.result(
                     || json!({ "removed": removed }),
-                    || format!("removed {}", count(removed)),
+                    || format!("removed {}", counted(removed, "record")),
                 )?;
+                let missing = asked.saturating_sub(removed);
+                if missing > 0 {
+                    note(format_args!(
+                        "not found: {} of {}",
+                        count(missing),
+                        counted(asked, "record")
+                    ));
+                    return Ok(Exit::Failed);
+                }
             }
             Self::Lookup { subject, connection } => return lookup(&subject, &connection, out).await,
         }
@@ -149,7 +166,7 @@ async fn ls(connection: &Connection, out: Out) -> Result<Exit> {
             list.name.clone(),
             count(list.records),
             count(identifiers),
-            list.last_import_at.clone(),
+            time(&list.last_import_at),
         ]);
     }
     out.text(table)?;
@@ -160,6 +177,22 @@ async fn lookup(subject: &SubjectArgs, connection: &Connection, out: Out) -> Res
     let Some(subject) = subject.subject()? else {
         return Err(Usage::error("nothing to look up: give a name, a document, …"));
     };
+    // What of it the node can look up at all: it normalises as this program does.
+    let derived = derive(&subject, today());
+    let mut unusable = derived.identifiers.is_empty();
+    for rejected in &derived.rejections {
+        let notice = rejected.severity == Severity::Notice;
+        unusable |= !notice;
+        let weight = if notice { "notice" } else { "not looked up" };
+        note(format_args!(
+            "{weight}: {}: {} [{}]",
+            rejected.field, rejected.reason, rejected.rule
+        ));
+    }
+    if derived.identifiers.is_empty() {
+        note("nothing of this can be looked up");
+    }
+    let exit = if unusable { Exit::Failed } else { Exit::Done };
     let request = LookupRequest {
         subject: Some(concordat_wire::subject_to_proto(&subject)),
     };
@@ -175,7 +208,7 @@ async fn lookup(subject: &SubjectArgs, connection: &Connection, out: Out) -> Res
         for found in &matches {
             out.result(|| json::lookup_match(found), String::new)?;
         }
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let mut table = Table::new(["LIST", "RECORD", "KIND", "GRADE", "RULE"]);
     for found in &matches {
@@ -188,7 +221,7 @@ async fn lookup(subject: &SubjectArgs, connection: &Connection, out: Out) -> Res
         ]);
     }
     out.text(table)?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 async fn upsert(file: &Path, list: &str, connection: &Connection, out: Out) -> Result<Exit> {
@@ -196,12 +229,15 @@ async fn upsert(file: &Path, list: &str, connection: &Connection, out: Out) -> R
     let (mut added, mut changed, mut unchanged) = (0, 0, 0);
     let mut unusable = false;
     let mut records = Vec::new();
+    // Where each of them stands in the file.
+    let mut lines: Vec<u64> = Vec::new();
     let mut entries = read(Format::Jsonl, file)?;
     loop {
         let entry = entries.next().transpose()?;
         let more = match entry {
             Some(Item::Entry(entry)) => {
                 records.push(record(&entry));
+                lines.push(entry.line);
                 true
             }
             Some(Item::Reject(reject)) => {
@@ -221,17 +257,30 @@ async fn upsert(file: &Path, list: &str, connection: &Connection, out: Out) -> R
                 list: list.to_owned(),
                 records: std::mem::take(&mut records),
             };
-            let response = node.watchlists().upsert(request).await?.into_inner();
+            let response = match node.watchlists().upsert(request).await {
+                Ok(response) => response.into_inner(),
+                Err(status) => {
+                    let field = FaultView::from(&status).field.unwrap_or_default();
+                    return Err(status).with_context(|| match place(&field, &lines) {
+                        (Some(line), _) => format!("line {line}"),
+                        (None, _) => list.to_owned(),
+                    });
+                }
+            };
             added += response.added;
             changed += response.changed;
             unchanged += response.unchanged;
             for rejection in &response.rejections {
                 unusable |= !rejection.notice;
+                let (line, field) = place(&rejection.field, &lines);
+                let line = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+                let weight = if rejection.notice { "notice: " } else { "" };
                 note(format_args!(
-                    "{}: {} [{}]",
-                    rejection.field, rejection.reason, rejection.rule
+                    "{line}{weight}{field}: {} [{}]",
+                    rejection.reason, rejection.rule
                 ));
             }
+            lines.clear();
         }
         if !more {
             break;
@@ -244,9 +293,40 @@ async fn upsert(file: &Path, list: &str, connection: &Connection, out: Out) -> R
     Ok(if unusable { Exit::Failed } else { Exit::Done })
 }
 
+/// The line of the file, and the field in it, that the node calls `records[7].subject.names[0]`.
+fn place<'a>(field: &'a str, lines: &[u64]) -> (Option<u64>, &'a str) {
+    let split = || {
+        let (index, rest) = field.strip_prefix("records[")?.split_once(']')?;
+        Some((*lines.get(index.parse::<usize>().ok()?)?, rest.strip_prefix('.')?))
+    };
+    match split() {
+        Some((line, rest)) => (Some(line), rest),
+        None => (None, field),
+    }
+}
+
 fn record(entry: &Entry) -> Record {
     Record {
         source_id: entry.source_id.clone(),
         subject: Some(concordat_wire::subject_to_proto(&entry.subject)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_of_a_call_is_a_line_of_the_file() {
+        let lines = [1, 4, 9];
+        assert_eq!(
+            place("records[1].subject.names[0]", &lines),
+            (Some(4), "subject.names[0]")
+        );
+        assert_eq!(
+            place("records[3].source_id", &lines),
+            (None, "records[3].source_id")
+        );
+        assert_eq!(place("list", &lines), (None, "list"));
     }
 }

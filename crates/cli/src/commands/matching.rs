@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
-use concordat_lists::{Format, Item, Lost, Reject};
+use concordat_lists::{Format, Item, Lost, Reject, Rule};
 use concordat_wire::subject_to_proto;
 use concordat_wire::v1::{
     ItemResult, KindVerdict, MatchItem, MatchRequest, OfferSummary, PartnerSummary, PartnerVerdict,
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::connect::{Connection, Node};
 use crate::exit::{Exit, Usage};
-use crate::out::{Out, count};
+use crate::out::{Out, count, counted, time};
 use crate::query::QueryArgs;
 use crate::read::read;
 use crate::subject::SubjectArgs;
@@ -121,6 +121,7 @@ impl Args {
             (Some(subject), None) => {
                 let question = Question {
                     label: "1".into(),
+                    line: None,
                     what: What::Ask(subject_to_proto(&subject)),
                     doubts: Vec::new(),
                 };
@@ -132,6 +133,7 @@ impl Args {
                 Ok((
                     Box::new(Questions {
                         items: items.peekable(),
+                        numbered: (format != Format::Jsonl).then_some(0),
                     }),
                     false,
                 ))
@@ -145,8 +147,10 @@ type Asked = Box<dyn Iterator<Item = Result<Question>>>;
 
 /// One item of the input.
 struct Question {
-    /// The item's own id, or the line where it should be.
+    /// The item's own id, or its number in the input; where neither is known, the line where it should be.
     label: String,
+    /// Line of the input, if there is one.
+    line: Option<u64>,
     what: What,
     /// Values of the item that this side could not read.
     doubts: Vec<Reject>,
@@ -162,27 +166,47 @@ enum What {
 /// read is a question whose answer is UNKNOWN.
 struct Questions<I: Iterator> {
     items: std::iter::Peekable<I>,
+    /// Items so far, in a format whose items have no id but their number.
+    numbered: Option<u64>,
 }
 
 impl<I: Iterator<Item = Result<Item>>> Iterator for Questions<I> {
     type Item = Result<Question>;
 
     fn next(&mut self) -> Option<Result<Question>> {
-        Some(self.items.next()?.map(|item| match item {
+        let item = match self.items.next()? {
+            Ok(item) => item,
+            Err(error) => return Some(Err(error)),
+        };
+        let (label, line, what, mut doubts) = match item {
             Item::Entry(entry) => {
                 let what = What::Ask(subject_to_proto(&entry.subject));
-                let mut doubts = Vec::new();
-                let of_field = |item: &Result<Item>| {
-                    matches!(item, Ok(Item::Reject(reject)) if reject.lost == Lost::Field)
-                };
-                while let Some(Ok(Item::Reject(reject))) = self.items.next_if(of_field) {
-                    doubts.push(reject);
-                }
-                Question { label: entry.source_id, what, doubts }
+                self.numbered = self.numbered.map(|number| number + 1);
+                (entry.source_id, entry.line, what, Vec::new())
             }
             Item::Reject(reject) => {
-                Question { label: format!("line {}", reject.line), what: What::Unreadable, doubts: vec![reject] }
+                // A message of another type is no passenger: it has no number.
+                let number = self.numbered.as_mut().filter(|_| reject.rule != Rule::NotPaxlst);
+                let label = match number {
+                    Some(number) => {
+                        *number += 1;
+                        number.to_string()
+                    }
+                    None => format!("line {}", reject.line),
+                };
+                (label, reject.line, What::Unreadable, vec![reject])
             }
+        };
+        let of_field =
+            |item: &Result<Item>| matches!(item, Ok(Item::Reject(reject)) if reject.lost == Lost::Field);
+        while let Some(Ok(Item::Reject(reject))) = self.items.next_if(of_field) {
+            doubts.push(reject);
+        }
+        Some(Ok(Question {
+            label,
+            line: Some(line),
+            what,
+            doubts,
         }))
     }
 }
@@ -304,9 +328,10 @@ impl Report {
 }
 
 fn item_json(question: &Question, verdict: Verdict, result: &ItemResult) -> Value {
-    let unread = question.doubts.iter().map(|reject| json!(reject));
+    let unread = question.doubts.iter().map(json::reject);
     json!({
         "item": question.label,
+        "line": question.line,
         "verdict": words::verdict(verdict.into()),
         "partners": result.partners.iter().map(json::partner_verdict).collect::<Vec<_>>(),
         "rejections": result.rejections.iter().map(json::rejection).chain(unread).collect::<Vec<_>>(),
@@ -314,7 +339,13 @@ fn item_json(question: &Question, verdict: Verdict, result: &ItemResult) -> Valu
 }
 
 fn item_text(question: &Question, verdict: Verdict, result: &ItemResult) -> String {
-    let mut text = format!("{}: {}\n", question.label, spoken(verdict));
+    let place = match (&question.what, question.line) {
+        (What::Unreadable, Some(line)) if question.label != format!("line {line}") => {
+            format!(" (line {line})")
+        }
+        _ => String::new(),
+    };
+    let mut text = format!("{}{place}: {}\n", question.label, spoken(verdict));
     for partner in &result.partners {
         text += &partner_text(partner);
     }
@@ -399,19 +430,14 @@ fn end_text(tally: &Tally) -> String {
 
 fn offer_text(offer: &OfferSummary) -> String {
     if offer.reason != i32::from(UnknownReason::Unspecified) {
-        let detail = if offer.detail.is_empty() {
-            String::new()
-        } else {
-            format!(" ({})", offer.detail)
-        };
-        return format!("{}{detail}", words::reason_spoken(offer.reason));
+        return words::reason_detailed(offer.reason, &offer.detail);
     }
     let wall = offer.timings.unwrap_or_default().wall_us / 1_000;
     format!(
-        "list as of {}, {} identifiers sent as {} elements, {wall} ms",
-        offer.as_of,
-        count(offer.identifiers),
-        count(offer.padded_elements)
+        "list as of {}, {} sent as {}, {wall} ms",
+        time(&offer.as_of),
+        counted(offer.identifiers, "identifier"),
+        counted(offer.padded_elements, "element")
     )
 }
 
@@ -425,13 +451,12 @@ fn spoken(verdict: Verdict) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use concordat_lists::Rule;
-
     use super::*;
 
     fn question(doubts: Vec<Reject>) -> Question {
         Question {
             label: "7".into(),
+            line: Some(3),
             what: What::Ask(Default::default()),
             doubts,
         }
@@ -498,6 +523,7 @@ mod tests {
         ];
         let questions: Vec<Question> = Questions {
             items: items.into_iter().peekable(),
+            numbered: None,
         }
         .collect::<Result<_>>()
         .expect("read");
@@ -508,6 +534,61 @@ mod tests {
             1,
             "the reject of its field belongs to the passenger"
         );
+    }
+
+    #[test]
+    fn unreadable_zones_have_a_number_like_the_others() {
+        let entry = |source_id: &str, line| {
+            Ok(Item::Entry(Box::new(concordat_lists::Entry {
+                source_id: source_id.into(),
+                subject: Default::default(),
+                published: Default::default(),
+                line,
+            })))
+        };
+        let items: Vec<Result<Item>> = vec![
+            Ok(Item::Reject(reject(Lost::Record))),
+            entry("2", 5),
+            Ok(Item::Reject(reject(Lost::Record))),
+            Ok(Item::Reject(reject(Lost::Field))),
+            entry("4", 9),
+        ];
+        let questions: Vec<Question> = Questions {
+            items: items.into_iter().peekable(),
+            numbered: Some(0),
+        }
+        .collect::<Result<_>>()
+        .expect("read");
+        let labels: Vec<_> = questions
+            .iter()
+            .map(|question| (question.label.as_str(), question.line))
+            .collect();
+        assert_eq!(
+            labels,
+            [("1", Some(3)), ("2", Some(5)), ("3", Some(3)), ("4", Some(9))]
+        );
+        assert_eq!(
+            questions[2].doubts.len(),
+            2,
+            "what else is wrong with it is not another item"
+        );
+        let value = item_json(&questions[2], Verdict::Unknown, &ItemResult::default());
+        assert_eq!(
+            (value["item"].as_str(), value["line"].as_u64()),
+            (Some("3"), Some(3))
+        );
+        let keys = |value: &Value| {
+            value
+                .as_object()
+                .map(|map| map.keys().cloned().collect::<Vec<_>>())
+        };
+        assert_eq!(
+            keys(&value["rejections"][0]),
+            keys(&json::rejection(&Default::default())),
+            "one form of rejection"
+        );
+        let text = item_text(&questions[2], Verdict::Unknown, &ItemResult::default());
+        assert!(text.starts_with("3 (line 3): UNKNOWN"), "{text}");
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use concordat_node::config::Config;
+use concordat_node::identity::IdentityError;
 use concordat_node::{Node, Outside, StartError};
 use concordat_store::StoreError;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::connect::unusable;
 use crate::exit::{Advice, Exit};
 
 /// Run an agency's node until SIGINT or SIGTERM.
@@ -39,9 +41,8 @@ impl Args {
     /// Runs the command.
     pub async fn run(self) -> Result<Exit> {
         self.log()?;
-        let config = Config::load(&self.config).map_err(|error| {
-            Advice::error(error.to_string(), "make a configuration with `concordat init`")
-        })?;
+        let config = Config::load(&self.config)
+            .map_err(|error| unusable(error, "make a configuration with `concordat init`"))?;
         // From here on a signal ends the node in order, even while it starts.
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -98,6 +99,8 @@ fn start_failed(error: StartError) -> anyhow::Error {
             "choose another address in the configuration, or stop what listens there"
         }
         StartError::Store(StoreError::AlreadyOpen { .. }) => "this node is running already",
+        // The message says what to do.
+        StartError::Identity(IdentityError::Shared { .. }) => return anyhow::Error::new(error),
         StartError::Identity(_) | StartError::Tls(_) | StartError::MasterKey(_) => {
             "restore the file from its copy; without one, make a new node with `concordat init`"
         }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::job;
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::out::{Out, Table, bytes, count};
+use crate::out::{Out, Table, bytes, count, time};
 use crate::{json, words};
 
 /// Publish our lists' tags and fetch our partners'.
@@ -60,9 +60,7 @@ impl Command {
                     job::show(&started, out)?;
                     return Ok(Exit::Done);
                 }
-                let ended = job::wait(&node, &started.job_id, Some("publishing")).await?;
-                job::show(&ended, out)?;
-                Ok(job::exit(&ended))
+                job::follow(&node, &started.job_id, "publishing", out).await
             }
             Self::Fetch { partner, connection } => {
                 let request = FetchRequest { partner_id: partner };
@@ -148,7 +146,7 @@ fn table(snapshots: &[Snapshot]) -> Table {
             snapshot.epoch.to_string(),
             snapshot.version.to_string(),
             count(snapshot.size_class),
-            snapshot.as_of.clone(),
+            time(&snapshot.as_of),
             remark,
         ]);
     }

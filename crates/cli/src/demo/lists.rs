@@ -1,6 +1,7 @@
 //! The lists of the demo: fictional ones whose truth is known, or given ones.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
+use std::collections::hash_map::{Entry as Slot, HashMap};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -138,7 +139,8 @@ impl Given {
         summary.with_context(|| format!("importing the list of {}", agency.name))
     }
 
-    /// The subjects of some records, read from the list again.
+    /// The subjects of some records, read from the list again. Of an id that is used twice the node keeps the first
+    /// record, and so do we.
     ///
     /// # Errors
     /// The file.
@@ -147,8 +149,9 @@ impl Given {
         for item in read(self.format, &self.path)? {
             if let Item::Entry(entry) = item.with_context(|| self.path.display().to_string())?
                 && wanted.contains(&entry.source_id)
+                && let Slot::Vacant(slot) = found.entry(entry.source_id)
             {
-                found.insert(entry.source_id, entry.subject);
+                slot.insert(entry.subject);
             }
         }
         Ok(found)
@@ -169,6 +172,26 @@ impl upload::Watch for Quiet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repeated_id_stands_for_its_first_record() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("bad.jsonl");
+        let record = |id: &str, phone: &str| {
+            format!("{{\"source_id\":\"{id}\",\"subject\":{{\"others\":[{{\"phone\":\"{phone}\"}}]}}}}\n")
+        };
+        let text =
+            record("B1", "+31201234567") + &record("B2", "+31201111111") + &record("B1", "+31207654321");
+        std::fs::write(&path, text).expect("written");
+        let given = Given {
+            format: Format::Jsonl,
+            path,
+        };
+        let subjects = given.subjects(&BTreeSet::from(["B1".to_owned()])).expect("read");
+        assert_eq!(subjects.len(), 1);
+        let first = concordat_identifiers::Other::Phone("+31201234567".into());
+        assert!(subjects["B1"].others == [first]);
+    }
 
     #[test]
     fn given_lists_name_their_format() {

@@ -1,7 +1,6 @@
 //! From what the left side learned to pairs of records, and from pairs to a verdict on the demo.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use concordat_identifiers::{Grade, Kind, Subject};
@@ -13,6 +12,7 @@ use super::agency::Agency;
 use super::agreement::LIST;
 use super::lists::Given;
 use crate::commands::job;
+use crate::out::{OutFile, csv_error};
 use crate::words;
 
 /// One record of each side that share something, and how well it identifies. At most one per kind.
@@ -196,16 +196,17 @@ fn unknown(result: &v1::ItemResult) -> &'static str {
 ///
 /// # Errors
 /// The file.
-pub fn write(path: &Path, pairs: &BTreeSet<Pair>) -> Result<()> {
-    let write = || -> Result<(), csv::Error> {
-        let mut csv = csv::Writer::from_path(path)?;
-        csv.write_record(["left_id", "right_id", "kind", "grade"])?;
-        for pair in pairs {
-            csv.write_record([&*pair.left, &*pair.right, pair.kind.name(), pair.grade.name()])?;
-        }
-        Ok(csv.flush()?)
-    };
-    write().with_context(|| path.display().to_string())
+pub fn write(file: OutFile, pairs: &BTreeSet<Pair>) -> Result<()> {
+    let mut csv = csv::Writer::from_writer(file);
+    csv.write_record(["left_id", "right_id", "kind", "grade"])
+        .map_err(csv_error)?;
+    for pair in pairs {
+        csv.write_record([&*pair.left, &*pair.right, pair.kind.name(), pair.grade.name()])
+            .map_err(csv_error)?;
+    }
+    csv.into_inner()
+        .map_err(csv::IntoInnerError::into_error)?
+        .finish()
 }
 
 #[cfg(test)]

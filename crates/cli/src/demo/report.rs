@@ -6,7 +6,7 @@ use concordat_wire::v1::OfferSummary;
 use serde_json::{Value, json};
 
 use super::pairs::Score;
-use crate::out::{bytes, count};
+use crate::out::{bytes, count, counted};
 
 /// Everything that is worth telling.
 pub struct Report {
@@ -139,7 +139,7 @@ impl Report {
         let elements = self.flight.traffic.elements + self.intersect.elements;
         text += &row(
             "sent",
-            format!("{} blinded elements", count(elements)),
+            counted(elements, "blinded element"),
             "their evaluations, with proofs".into(),
         );
         text += &row(
@@ -149,7 +149,11 @@ impl Report {
         );
         text += &row(
             "learned",
-            format!("{} of its own records are", count(self.own_records_found)),
+            format!(
+                "{} of its own records {}",
+                count(self.own_records_found),
+                if self.own_records_found == 1 { "is" } else { "are" }
+            ),
             "how many elements were asked".into(),
         );
         text += &row(
@@ -171,14 +175,14 @@ impl Report {
     fn lists_text(&self) -> String {
         match self.score {
             Some(score) => format!(
-                "{} hits found, {} missed, {} false",
-                count(score.hits),
+                "{} found, {} missed, {} false",
+                counted(score.hits, "hit"),
                 count(score.missed),
                 count(score.false_hits)
             ),
             None => format!(
-                "{} hits found in {} of its own records",
-                count(self.hits),
+                "{} found in {} of its own records",
+                counted(self.hits, "hit"),
                 count(self.own_records_found)
             ),
         }
@@ -215,7 +219,7 @@ impl Report {
 impl Flight {
     fn text(&self) -> String {
         let time = format!("{:.0} ms at the caller", self.time.as_secs_f64() * 1e3);
-        let (passengers, found) = (count(self.passengers), count(self.found));
+        let (passengers, found) = (counted(self.passengers, "passenger"), count(self.found));
         if self.known {
             let (
                 listed,
@@ -224,20 +228,20 @@ impl Flight {
                 },
             ) = (count(self.listed), self.score);
             format!(
-                "{passengers} passengers, {listed} listed: {found} found, {missed} missed, {false_hits} false; {time}"
+                "{passengers}, {listed} listed: {found} found, {missed} missed, {false_hits} false; {time}"
             )
         } else {
-            format!("{passengers} invented passengers: {found} found; {time}")
+            format!("{passengers}, all invented: {found} found; {time}")
         }
     }
 }
 
 fn records(known: &Known) -> String {
-    format!("{} records", count(known.records))
+    counted(known.records, "record")
 }
 
 fn identifiers(known: &Known) -> String {
-    format!("{} identifiers", count(known.identifiers))
+    counted(known.identifiers, "identifier")
 }
 
 /// Milliseconds are precise enough.

@@ -21,7 +21,7 @@ use super::pairs::{self, Score};
 use super::report::{Flight, Known, Report, Traffic};
 use crate::commands::job;
 use crate::exit::Exit;
-use crate::out::{Out, note};
+use crate::out::{Out, OutFile, note};
 
 const LEFT: (&str, &str) = ("north", "Northland Police");
 const RIGHT: (&str, &str) = ("south", "Southland Border Guard");
@@ -30,8 +30,11 @@ const FLIGHT_DEADLINE_MS: u32 = 60_000;
 
 /// Runs the demo and reports.
 pub async fn run(args: &Args, out: Out) -> Result<Exit> {
+    let pairs_file = args.pairs.as_deref().map(OutFile::create).transpose()?;
     let folder = tempfile::Builder::new()
         .prefix("concordat-demo-")
+        // Lists lie in it, and with --keep they stay.
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
         .tempdir()
         .context("making a temporary folder")?;
     let root = folder.path();
@@ -107,8 +110,8 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
             resolved,
         )
         .await?;
-    if let Some(path) = &args.pairs {
-        pairs::write(path, &found)?;
+    if let Some(file) = pairs_file {
+        pairs::write(file, &found)?;
     }
     let score = lists.truth.as_ref().map(|truth| Score::of(&found, truth));
 

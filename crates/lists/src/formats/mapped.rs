@@ -268,6 +268,7 @@ impl<'a> Cells<'a> {
 
     /// A date in the first pattern that fits.
     fn date(&self, text: &str) -> Result<BirthDate, Rule> {
+        let mut reason = Rule::BirthDate;
         for pattern in &self.reader.mapping.dates {
             let Ok(parsed) = BrokenDownTime::parse(pattern, text) else {
                 continue;
@@ -277,11 +278,16 @@ impl<'a> Cells<'a> {
                 [parsed.month(), parsed.day()].map(|number| number.map_or(0, i8::unsigned_abs));
             let year = match pattern.contains("%y") {
                 true => dates::birth_century(year.rem_euclid(100), month, day, self.reader.today),
+                false if (0..100).contains(&year) => {
+                    // Another pattern may take it.
+                    reason = Rule::TwoDigitYear;
+                    continue;
+                }
                 false => year,
             };
             return dates::from_numbers(year, month, day);
         }
-        Err(Rule::BirthDate)
+        Err(reason)
     }
 }
 

@@ -1,0 +1,43 @@
+//! Verifying a log from its published files and public keys alone.
+
+mod align;
+mod numbers;
+mod pass;
+mod report;
+
+use concordat_note::{CosignerKey, VerifierKey};
+
+pub use pass::{AuditOptions, verify};
+pub use report::{Cosigned, Finding, Report, Verdict};
+
+use crate::checkpoint::SignedCheckpoint;
+
+/// Whose signatures an auditor believes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// The log's key; its name is the log's origin.
+    pub log: VerifierKey,
+    /// The witnesses: the partners, independent ones.
+    pub witnesses: Vec<CosignerKey>,
+    /// How many of the witnesses must have cosigned.
+    pub quorum: usize,
+}
+
+impl Keys {
+    /// A log's key alone, without witnesses.
+    pub fn of(log: VerifierKey) -> Self {
+        Self {
+            log,
+            witnesses: Vec::new(),
+            quorum: 0,
+        }
+    }
+
+    pub(crate) fn cosigned(&self, checkpoint: &SignedCheckpoint) -> Vec<Cosigned> {
+        let found = checkpoint.cosignatures(&self.witnesses);
+        found
+            .into_iter()
+            .map(|(witness, time)| Cosigned { witness, time })
+            .collect()
+    }
+}

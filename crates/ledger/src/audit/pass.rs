@@ -1,0 +1,407 @@
+//! One pass over a log, in bounded memory: a bundle, a tile and a right edge at a time.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use crate::audit::Keys;
+use crate::audit::align::Alignment;
+use crate::audit::numbers::Numbers;
+use crate::audit::report::{Finding, Report};
+use crate::checkpoint::{Checkpoint, SignedCheckpoint};
+use crate::hash::Hash;
+use crate::leaf::{Cause, Class, Hour, Leaf};
+use crate::misbehaviour::Misbehaviour;
+use crate::reader::{ReadError, read_tile};
+use crate::retention::is_due;
+use crate::source::Source;
+use crate::tile::{
+    CHECKPOINT_PATH, COSIGNED_PATH, TILE_WIDTH, TileKind, TilePath, decode_bundle, decode_hashes,
+    encode_hashes,
+};
+use crate::tree::RightEdge;
+
+/// What an audit looks at.
+#[derive(Debug, Clone)]
+pub struct AuditOptions {
+    /// The time of the audit: what is due by then.
+    pub now: Timestamp,
+    /// Whether the entries are this ledger's. With `false` any C2SP log can be verified, its entries being opaque.
+    pub leaves: bool,
+}
+
+/// Verifies the log in `source`: signature, tree, every entry, consistency with the checkpoints that were `kept`, cosignatures. Trusts
+/// `keys` and nothing else.
+///
+/// Time is linear in the entries, memory does not grow with them. `kept` are checkpoints of this log from earlier audits, mails,
+/// partners; the more there are, the narrower a change in history can be placed.
+pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], options: &AuditOptions) -> Report {
+    let mut report = Report {
+        origin: keys.log.name().to_owned(),
+        quorum: keys.quorum,
+        ..Report::default()
+    };
+    let kept: Vec<&SignedCheckpoint> = kept
+        .iter()
+        .filter(|kept| kept.checkpoint().origin == keys.log.name())
+        .collect();
+    let published = open(source, CHECKPOINT_PATH, keys, &mut report);
+    let cosigned = open(source, COSIGNED_PATH, keys, &mut report);
+    if published.is_none() && report.findings.is_empty() {
+        report.find(Finding::NoCheckpoint);
+    }
+    // Without a checkpoint of its own the log is held to the largest that was kept.
+    let largest = kept
+        .iter()
+        .copied()
+        .chain(&cosigned)
+        .max_by_key(|kept| kept.size());
+    let Some(target) = published.as_ref().or(largest).cloned() else {
+        return report;
+    };
+    if let Some(larger) = largest.filter(|larger| larger.size() > target.size()) {
+        report.find(Finding::RolledBack {
+            kept: larger.size(),
+            shown: target.size(),
+        });
+    }
+    report.checkpoint = Some(target.checkpoint().clone());
+
+    let mut anchors: Vec<&SignedCheckpoint> = kept.into_iter().chain(&cosigned).collect();
+    anchors.retain(|anchor| anchor.size() <= target.size());
+    anchors.sort_by_key(|anchor| anchor.size());
+    let mut pass = Pass {
+        source,
+        options,
+        target: target.checkpoint(),
+        edge: RightEdge::new(),
+        entries_edge: None,
+        alignment: Alignment::default(),
+        numbers: Numbers::default(),
+        anchors: anchors.into(),
+        broken_anchor: None,
+        held: Vec::new(),
+        last_hour: None,
+        erased: 0,
+        lookback: None,
+        report,
+    };
+    pass.run();
+    pass.finish(&target, keys)
+}
+
+struct Pass<'a> {
+    source: &'a dyn Source,
+    options: &'a AuditOptions,
+    target: &'a Checkpoint,
+    /// Built from the tiles.
+    edge: RightEdge,
+    /// Built from the entries, from where they part from the tiles.
+    entries_edge: Option<RightEdge>,
+    alignment: Alignment,
+    numbers: Numbers,
+    /// Checkpoints that the log must extend, smallest first.
+    anchors: VecDeque<&'a SignedCheckpoint>,
+    /// The first that it does not extend, with the root it has there instead.
+    broken_anchor: Option<(&'a SignedCheckpoint, u64)>,
+    held: Vec<&'a SignedCheckpoint>,
+    last_hour: Option<Hour>,
+    erased: u64,
+    /// The last bundle that an erasure referred to: for each entry the day it is due.
+    lookback: Option<(u64, Vec<Option<Date>>)>,
+    report: Report,
+}
+
+impl Pass<'_> {
+    fn run(&mut self) {
+        self.check_anchors();
+        let mut start = 0;
+        while start < self.target.size {
+            let (Some(bundle), Some(tile)) = (
+                TilePath::bundle(start, self.target.size),
+                TilePath::hashes(0, start / TILE_WIDTH, self.target.size),
+            ) else {
+                return;
+            };
+            let entries = self.read(bundle, |bytes| {
+                let entries = decode_bundle(bytes)?;
+                Some(entries.into_iter().map(<[u8]>::to_vec).collect::<Vec<_>>())
+            });
+            let tile = self.read(tile, |bytes| {
+                decode_hashes(bytes).filter(|hashes| hashes.len() >= tile.width.into())
+            });
+            if !self.step(start, bundle, entries, tile) {
+                return;
+            }
+            start += u64::from(bundle.width);
+        }
+        let partial: Vec<_> = self
+            .edge
+            .partial_tiles()
+            .map(|(path, hashes)| (path, hashes.to_vec()))
+            .collect();
+        for (path, hashes) in partial {
+            self.check_tile(path, &hashes);
+        }
+    }
+
+    /// One bundle with its tile; `false` if neither can be used and the tree ends here.
+    fn step(
+        &mut self,
+        start: u64,
+        bundle: TilePath,
+        entries: Option<Vec<Vec<u8>>>,
+        tile: Option<Vec<Hash>>,
+    ) -> bool {
+        let width = usize::from(bundle.width);
+        let mut hashes: Vec<Hash> = Vec::new();
+        if let Some(mut entries) = entries {
+            // The full bundle may stand for a partial one.
+            let more = entries.len() > width && bundle.is_partial();
+            if more && tile.as_ref().is_none_or(|tile| tile.len() != entries.len()) || entries.len() > 256 {
+                self.find(Finding::EntriesInserted {
+                    from: start + width as u64,
+                    count: (entries.len() - width) as u64,
+                });
+            }
+            entries.truncate(width);
+            hashes = entries.iter().map(|entry| Hash::leaf(entry)).collect();
+            if self.options.leaves {
+                for (index, entry) in (start..).zip(&entries) {
+                    self.leaf(index, entry);
+                }
+            }
+        }
+        let tile = match tile {
+            Some(mut tile) => {
+                tile.truncate(width);
+                if !hashes.is_empty() {
+                    if hashes != tile && self.entries_edge.is_none() {
+                        self.entries_edge = Some(self.edge.clone());
+                    }
+                    self.alignment.tile(start, &hashes, &tile);
+                }
+                self.report.entries += hashes.iter().zip(&tile).filter(|(a, b)| a == b).count() as u64;
+                tile
+            }
+            None => {
+                self.report.entries += hashes.len() as u64;
+                hashes.clone()
+            }
+        };
+        if let Some(edge) = &mut self.entries_edge {
+            hashes.iter().for_each(|hash| edge.push(*hash, |_, _| {}));
+        }
+        for hash in &tile {
+            let mut full = Vec::new();
+            self.edge
+                .push(*hash, |path, hashes| full.push((path, hashes.to_vec())));
+            for (path, hashes) in full {
+                self.check_tile(path, &hashes);
+            }
+            self.check_anchors();
+        }
+        if tile.len() < width {
+            let from = start + tile.len() as u64;
+            self.find(Finding::Truncated {
+                from,
+                size: self.target.size,
+            });
+            return false;
+        }
+        true
+    }
+
+    fn leaf(&mut self, index: u64, entry: &[u8]) {
+        let Some((number, leaf)) = Leaf::parse(entry) else {
+            return self.find(Finding::NotALeaf { index });
+        };
+        self.numbers.entry(index, number);
+        *self.report.classes.entry(leaf.class.name()).or_default() += 1;
+        self.report.due += u64::from(is_due(&leaf.class, leaf.erase_after, self.options.now));
+        // Nodes that share a log may differ by some minutes, and so by an hour's number.
+        if self
+            .last_hour
+            .is_some_and(|last| leaf.time.number() + 1 < last.number())
+        {
+            self.find(Finding::TimeRanBack { index });
+        }
+        let last = self.last_hour.max(Some(leaf.time)).unwrap_or(leaf.time);
+        self.last_hour = Some(last);
+        let first = self.report.period.map_or(leaf.time, |(first, _)| first);
+        self.report.period = Some((first, last));
+        if let Class::Erasure { erased, cause } = &leaf.class {
+            self.report.erased = self.report.erased.saturating_add(erased.count());
+            let possible = erased.iter().all(|range| *range.end() < index);
+            self.erased = self.erased.saturating_add(erased.count());
+            // Each payload is erased once at most, so the work is bounded by the log's size.
+            if !possible || self.erased > self.target.size {
+                return self.find(Finding::FalseErasure { index });
+            }
+            if *cause == Cause::Due {
+                let day = leaf.time.date();
+                for erased in erased.iter().flatten() {
+                    if self.due_day(erased).is_none_or(|due| due > day) {
+                        self.find(Finding::EarlyErasure { index, erased });
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The day on which an earlier entry is due.
+    fn due_day(&mut self, index: u64) -> Option<Date> {
+        let number = index / TILE_WIDTH;
+        if self.lookback.as_ref().is_none_or(|(cached, _)| *cached != number) {
+            let path = TilePath::bundle(index, self.target.size)?;
+            let entries = self.read(path, |bytes| {
+                let day = |entry: &[u8]| Leaf::parse(entry).and_then(|(_, leaf)| leaf.erase_after);
+                Some(decode_bundle(bytes)?.into_iter().map(day).collect())
+            })?;
+            self.lookback = Some((number, entries));
+        }
+        let (_, days) = self.lookback.as_ref()?;
+        days.get((index % TILE_WIDTH) as usize).copied().flatten()
+    }
+
+    /// Compares a tile above the lowest level with what the tree gives.
+    fn check_tile(&mut self, path: TilePath, hashes: &[Hash]) {
+        if path.kind == (TileKind::Hashes { level: 0 }) {
+            return;
+        }
+        let expected = encode_hashes(hashes);
+        let same = self.read(path, |bytes| Some(bytes.starts_with(&expected)));
+        if same == Some(false) {
+            self.find(Finding::TileAltered {
+                path: path.to_string(),
+            });
+        }
+    }
+
+    fn check_anchors(&mut self) {
+        while let Some(anchor) = self.anchors.front().filter(|a| a.size() == self.edge.size()) {
+            let anchor: &SignedCheckpoint = anchor;
+            if self.edge.root() == anchor.root() {
+                self.held.push(anchor);
+            } else if self.broken_anchor.is_none() {
+                let after = self.held.last().map_or(0, |held| held.size());
+                self.broken_anchor = Some((anchor, after));
+            }
+            self.anchors.pop_front();
+        }
+    }
+
+    /// Draws the conclusions.
+    fn finish(self, target: &SignedCheckpoint, keys: &Keys) -> Report {
+        let whole = self.edge.size() == target.size();
+        let tree_holds = whole && self.edge.root() == target.root();
+        let entries_hold = self
+            .entries_edge
+            .as_ref()
+            .is_some_and(|edge| edge.size() == target.size() && edge.root() == target.root());
+        let parted = self.alignment.finish();
+        let numbers = self.numbers.finish();
+        let mut report = self.report;
+        if entries_hold {
+            // The tree's files were changed; the entries are those that were signed.
+            report.find(Finding::TileAltered {
+                path: "tile/0".to_owned(),
+            });
+            report.entries = target.size();
+        } else {
+            let parts = !parted.is_empty();
+            for finding in parted {
+                report.find(at_the_end(finding, target.size()));
+            }
+            if !parts {
+                numbers.into_iter().for_each(|finding| report.find(finding));
+            }
+            if whole && !tree_holds {
+                report.find(Finding::OtherTree { size: target.size() });
+            }
+        }
+        if let Some((anchor, after)) = self.broken_anchor.filter(|_| !entries_hold) {
+            report.find(Finding::Rewritten {
+                after,
+                size: anchor.size(),
+            });
+            // Two signatures that contradict each other, if the later one is about this tree.
+            report.misbehaviour = if anchor.size() == target.size() {
+                Misbehaviour::same_size(anchor, target)
+            } else {
+                Misbehaviour::from_tiles(anchor, target, self.source)
+                    .ok()
+                    .flatten()
+            };
+        }
+        let vouched = self.held.iter().copied().chain(tree_holds.then_some(target));
+        for checkpoint in vouched {
+            let cosigned = keys.cosigned(checkpoint);
+            if !cosigned.is_empty() && cosigned.len() >= report.cosigned.len().min(keys.quorum.max(1)) {
+                report.cosigned = cosigned;
+                report.cosigned_size = checkpoint.size();
+            }
+        }
+        report.extends = self.held.iter().map(|held| held.size()).collect();
+        report.extends.dedup();
+        report
+    }
+
+    fn read<T>(&mut self, path: TilePath, decode: impl FnOnce(&[u8]) -> Option<T>) -> Option<T> {
+        let finding = match read_tile(&self.source, path) {
+            Ok(bytes) => match decode(&bytes) {
+                Some(decoded) => return Some(decoded),
+                None => Finding::FileDamaged {
+                    path: path.to_string(),
+                },
+            },
+            Err(ReadError::Io { path, source }) => Finding::Unreadable {
+                path,
+                reason: source.to_string(),
+            },
+            Err(_) => Finding::FileMissing {
+                path: path.to_string(),
+            },
+        };
+        self.find(finding);
+        None
+    }
+
+    fn find(&mut self, finding: Finding) {
+        self.report.find(finding);
+    }
+}
+
+/// Entries that are gone at the very end were cut off.
+fn at_the_end(finding: Finding, size: u64) -> Finding {
+    match finding {
+        Finding::EntriesDropped { from, count } if from + count == size && count > 1 => {
+            Finding::Truncated { from, size }
+        }
+        other => other,
+    }
+}
+
+fn open(source: &dyn Source, path: &str, keys: &Keys, report: &mut Report) -> Option<SignedCheckpoint> {
+    match source.read(path) {
+        Ok(None) => None,
+        Ok(Some(bytes)) => match SignedCheckpoint::open(&bytes, &keys.log) {
+            Ok(checkpoint) => Some(checkpoint),
+            Err(error) => {
+                report.find(Finding::CheckpointSwapped {
+                    reason: error.to_string(),
+                });
+                None
+            }
+        },
+        Err(error) => {
+            report.find(Finding::Unreadable {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            });
+            None
+        }
+    }
+}

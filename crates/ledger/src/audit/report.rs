@@ -1,0 +1,358 @@
+//! What an audit found, in words.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+
+use crate::leaf::Hour;
+use crate::misbehaviour::Misbehaviour;
+
+/// A witness that cosigned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cosigned {
+    /// Its name.
+    pub witness: String,
+    /// When, Unix seconds, by its clock.
+    pub time: u64,
+}
+
+/// One thing that does not hold. `Display` says what was done, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// There is no checkpoint.
+    NoCheckpoint,
+    /// The checkpoint is not the log's, or not one at all.
+    CheckpointSwapped {
+        /// Why it is not.
+        reason: String,
+    },
+    /// The checkpoint is older than one that is kept.
+    RolledBack {
+        /// The size that was signed before.
+        kept: u64,
+        /// The size that is shown now.
+        shown: u64,
+    },
+    /// The first entries are not those that were signed before.
+    Rewritten {
+        /// The largest checkpoint that still holds, or zero: the change lies behind it.
+        after: u64,
+        /// The smallest kept checkpoint that does not hold: the change lies before its end.
+        size: u64,
+    },
+    /// Entries and tree agree with each other, and not with the signed root.
+    OtherTree {
+        /// The size that was signed.
+        size: u64,
+    },
+    /// An entry is not what it was.
+    EntryAltered {
+        /// Which.
+        index: u64,
+    },
+    /// Entries are gone.
+    EntriesDropped {
+        /// The first.
+        from: u64,
+        /// How many.
+        count: u64,
+    },
+    /// Entries were cut off at the end.
+    Truncated {
+        /// The first that is gone.
+        from: u64,
+        /// The size that was signed.
+        size: u64,
+    },
+    /// Entries that were never signed.
+    EntriesInserted {
+        /// Before which entry.
+        from: u64,
+        /// How many.
+        count: u64,
+    },
+    /// Two entries have changed places.
+    EntriesReordered {
+        /// One.
+        first: u64,
+        /// The other.
+        second: u64,
+    },
+    /// The entry in this place says that it is another.
+    OtherNumber {
+        /// Its place.
+        index: u64,
+        /// The number it says.
+        number: u64,
+    },
+    /// An entry is none of this ledger's.
+    NotALeaf {
+        /// Which.
+        index: u64,
+    },
+    /// Time ran backwards from one entry to the next.
+    TimeRanBack {
+        /// The later entry.
+        index: u64,
+    },
+    /// A file of hashes is not what the entries give.
+    TileAltered {
+        /// The file.
+        path: String,
+    },
+    /// A file is not there.
+    FileMissing {
+        /// The file.
+        path: String,
+    },
+    /// A file has not the form that it must have.
+    FileDamaged {
+        /// The file.
+        path: String,
+    },
+    /// A file could not be read. Nothing is said about what is in it: try again.
+    Unreadable {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// An erasure names entries that are not there to be erased, or more than there are.
+    FalseErasure {
+        /// The erasure's entry.
+        index: u64,
+    },
+    /// An erasure said to be due was not.
+    EarlyErasure {
+        /// The erasure's entry.
+        index: u64,
+        /// The entry erased too early.
+        erased: u64,
+    },
+}
+
+impl Finding {
+    /// Where in the log.
+    pub(super) fn position(&self) -> u64 {
+        match self {
+            Self::EntryAltered { index }
+            | Self::OtherNumber { index, .. }
+            | Self::NotALeaf { index }
+            | Self::TimeRanBack { index }
+            | Self::FalseErasure { index }
+            | Self::EarlyErasure { index, .. } => *index,
+            Self::EntriesDropped { from, .. }
+            | Self::Truncated { from, .. }
+            | Self::EntriesInserted { from, .. } => *from,
+            Self::EntriesReordered { first, .. } => *first,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCheckpoint => f.write_str("The checkpoint is missing: nothing is vouched for."),
+            Self::CheckpointSwapped { reason } => {
+                write!(f, "The checkpoint was swapped or damaged: {reason}.")
+            }
+            Self::RolledBack { kept, shown } => write!(
+                f,
+                "The log was rolled back: {kept} entries had been signed, an older checkpoint of {shown} is shown now."
+            ),
+            Self::Rewritten { after, size } => write!(
+                f,
+                "History was rewritten: a change between entry {after} and entry {size}, which had been signed before."
+            ),
+            Self::OtherTree { size } => write!(
+                f,
+                "The checkpoint of {size} entries is of another tree: the entries and the tree were changed together, or the checkpoint was swapped."
+            ),
+            Self::EntryAltered { index } => write!(f, "Entry {index} was altered."),
+            Self::EntriesDropped { from, count: 1 } => write!(f, "Entry {from} was dropped."),
+            Self::EntriesDropped { from, count } => {
+                write!(f, "{count} entries were dropped, from entry {from}.")
+            }
+            Self::Truncated { from, size } => write!(
+                f,
+                "The log was truncated: entries {from} to {} are gone.",
+                size.saturating_sub(1)
+            ),
+            Self::EntriesInserted { from, count: 1 } => {
+                write!(f, "An entry was inserted before entry {from}.")
+            }
+            Self::EntriesInserted { from, count } => {
+                write!(f, "{count} entries were inserted before entry {from}.")
+            }
+            Self::EntriesReordered { first, second } => {
+                write!(
+                    f,
+                    "Entries {first} and {second} were reordered: each is in the other's place."
+                )
+            }
+            Self::OtherNumber { index, number } => {
+                write!(
+                    f,
+                    "Entry {index} says it is number {number}: it was moved or put there."
+                )
+            }
+            Self::NotALeaf { index } => write!(f, "Entry {index} is not an entry of this ledger."),
+            Self::TimeRanBack { index } => {
+                write!(f, "Entry {index} is dated hours before the one it follows.")
+            }
+            Self::TileAltered { path } => {
+                write!(f, "The tree was altered: {path} is not what the entries give.")
+            }
+            Self::FileMissing { path } => write!(f, "The file {path} is missing."),
+            Self::FileDamaged { path } => write!(f, "The file {path} is damaged."),
+            Self::Unreadable { path, reason } => {
+                write!(
+                    f,
+                    "The file {path} could not be read, and nothing is said about it: {reason}."
+                )
+            }
+            Self::FalseErasure { index } => {
+                write!(
+                    f,
+                    "Entry {index} records an erasure of entries that could not be erased."
+                )
+            }
+            Self::EarlyErasure { index, erased } => write!(
+                f,
+                "Entry {erased} was erased before its day, and entry {index} says that it was due."
+            ),
+        }
+    }
+}
+
+/// The whole outcome in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything holds.
+    Holds,
+    /// Everything that was looked at holds, and too few witnesses have cosigned.
+    NoQuorum,
+    /// Files could not be read; what could be holds.
+    Incomplete,
+    /// Something does not hold.
+    Broken,
+}
+
+/// What an audit found. `Display` says it on one screen.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The log.
+    pub origin: String,
+    /// The size and root of the checkpoint that was verified against; `None` if there is none to be believed.
+    pub checkpoint: Option<crate::checkpoint::Checkpoint>,
+    /// Entries that were read and are what the tree says.
+    pub entries: u64,
+    /// Entries by class.
+    pub classes: BTreeMap<&'static str, u64>,
+    /// The hours of the first and the last entry.
+    pub period: Option<(Hour, Hour)>,
+    /// Payloads that were erased, as the log says.
+    pub erased: u64,
+    /// Payloads that must be gone by the time of the audit.
+    pub due: u64,
+    /// Who cosigned the newest cosigned checkpoint that holds.
+    pub cosigned: Vec<Cosigned>,
+    /// The size of that checkpoint.
+    pub cosigned_size: u64,
+    /// How many witnesses must have cosigned.
+    pub quorum: usize,
+    /// Sizes of checkpoints, kept or cosigned, that this log extends.
+    pub extends: Vec<u64>,
+    /// What does not hold, at most a hundred.
+    pub findings: Vec<Finding>,
+    /// How many more there are.
+    pub more_findings: u64,
+    /// Proof that the log's key signed two histories, for anybody to check.
+    pub misbehaviour: Option<Misbehaviour>,
+}
+
+impl Report {
+    const MAX_FINDINGS: usize = 100;
+
+    /// The whole outcome in a word.
+    pub fn verdict(&self) -> Verdict {
+        let unread = |finding: &Finding| matches!(finding, Finding::Unreadable { .. });
+        match self.findings.as_slice() {
+            [] if self.misbehaviour.is_some() => Verdict::Broken,
+            [] if self.cosigned.len() < self.quorum => Verdict::NoQuorum,
+            [] => Verdict::Holds,
+            findings if findings.iter().all(unread) => Verdict::Incomplete,
+            _ => Verdict::Broken,
+        }
+    }
+
+    pub(super) fn find(&mut self, finding: Finding) {
+        if self.findings.contains(&finding) {
+        } else if self.findings.len() < Self::MAX_FINDINGS {
+            self.findings.push(finding);
+        } else {
+            self.more_findings += 1;
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Log         {}", self.origin)?;
+        if let Some(checkpoint) = &self.checkpoint {
+            writeln!(
+                f,
+                "Checkpoint  {} entries, root {}",
+                checkpoint.size, checkpoint.root
+            )?;
+        }
+        write!(f, "Entries     {} read and as signed", self.entries)?;
+        for (class, count) in &self.classes {
+            write!(f, ", {class} {count}")?;
+        }
+        writeln!(f)?;
+        if let Some((first, last)) = &self.period {
+            writeln!(f, "Period      {} to {}", first.start(), last.start())?;
+        }
+        writeln!(f, "Erasure     {} payloads erased, {} due", self.erased, self.due)?;
+        write!(f, "Witnesses   {} of {} needed", self.cosigned.len(), self.quorum)?;
+        for cosigned in &self.cosigned {
+            let time = i64::try_from(cosigned.time).ok();
+            match time.and_then(|time| Timestamp::from_second(time).ok()) {
+                Some(time) => write!(f, ", {} at {time}", cosigned.witness)?,
+                None => write!(f, ", {}", cosigned.witness)?,
+            }
+        }
+        if !self.cosigned.is_empty() {
+            write!(f, ", of {} entries", self.cosigned_size)?;
+        }
+        writeln!(f)?;
+        if !self.extends.is_empty() {
+            let sizes: Vec<_> = self.extends.iter().map(u64::to_string).collect();
+            writeln!(f, "Extends     the checkpoints of {} entries", sizes.join(", "))?;
+        }
+        for finding in &self.findings {
+            writeln!(f, "BROKEN      {finding}")?;
+        }
+        if self.more_findings > 0 {
+            writeln!(f, "            and {} more.", self.more_findings)?;
+        }
+        if let Some(misbehaviour) = &self.misbehaviour {
+            writeln!(f, "PROOF       {}.", misbehaviour.sentence())?;
+        }
+        let verdict = match self.verdict() {
+            Verdict::Holds => "Everything holds.",
+            Verdict::NoQuorum => {
+                "What is there holds, but too few witnesses have cosigned: another log may have been shown to others."
+            }
+            Verdict::Incomplete => "What could be read holds; not everything could be read. Try again.",
+            Verdict::Broken => {
+                "Something does not hold. Keep these files and the checkpoints, and ask the agency."
+            }
+        };
+        write!(f, "{verdict}")
+    }
+}

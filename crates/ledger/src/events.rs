@@ -1,0 +1,469 @@
+//! The bodies of entries. Every field without `Option` must be given.
+
+use serde::{Deserialize, Serialize};
+
+use crate::bytes::{Digest, Hex, Text};
+use crate::identifiers::IdentifierCommitment;
+use crate::leaf::{Cause, Ranges, Side};
+
+/// The random id of an exchange, the same in both logs. Known to the two parties only: it is the key of what joins them.
+pub type ExchangeId = Hex<16>;
+
+/// A person of the agency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The unique user id, not a shared account.
+    pub id: Text,
+    /// The unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Text>,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "who", rename_all = "lowercase")]
+pub enum Actor {
+    /// A person.
+    Person(Person),
+    /// The node by itself, as its configuration says: whoever changed that is in the log.
+    Node,
+}
+
+/// The justification, complete: what our own people must state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Why {
+    /// The purpose, in the words of the agreement.
+    pub purpose: Text,
+    /// The legal basis.
+    pub legal_basis: Text,
+    /// The case.
+    pub case_reference: Text,
+}
+
+/// The justification as it is stated to a partner, who is not told the case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// The purpose, in the words of the agreement.
+    pub purpose: Text,
+    /// The legal basis.
+    pub legal_basis: Text,
+}
+
+/// Under which key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scope {
+    /// The agreement's id.
+    pub agreement: Text,
+    /// The offer's id.
+    pub offer: Text,
+    /// The epoch.
+    pub epoch: u64,
+}
+
+/// How many items came out how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictCounts {
+    /// `HIT`.
+    pub hit: u64,
+    /// `NO_HIT`.
+    pub no_hit: u64,
+    /// `UNKNOWN`.
+    pub unknown: u64,
+}
+
+/// We asked a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Query {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Who asked.
+    pub by: Person,
+    /// Who ordered it; the same person if nobody else did.
+    pub ordered_by: Person,
+    /// Why.
+    pub why: Why,
+    /// The recipient of the question.
+    pub partner: Text,
+    /// Under which key.
+    pub scope: Scope,
+    /// Elements sent, padding included: what the partner sees.
+    pub elements: u64,
+    /// Of these, identifiers asked about.
+    pub items: u64,
+    /// SHA-256 over what was exchanged, the same on both sides.
+    pub transcript: Digest,
+    /// Which identifiers, openable to an auditor one by one. `None` only for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<IdentifierCommitment>,
+    /// How it came out.
+    pub verdicts: VerdictCounts,
+}
+
+/// We answered a partner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Who asked, as far as we can know: the agency.
+    pub partner: Text,
+    /// Why, as stated.
+    pub stated: Stated,
+    /// Under which key.
+    pub scope: Scope,
+    /// Elements evaluated, padding included.
+    pub elements: u64,
+    /// SHA-256 over what was exchanged, the same on both sides.
+    pub transcript: Digest,
+}
+
+/// We published a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotPublished {
+    /// For whom.
+    pub partner: Text,
+    /// Under which key.
+    pub scope: Scope,
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of the manifest.
+    pub manifest: Digest,
+}
+
+/// We fetched a partner's snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotFetched {
+    /// Whose.
+    pub partner: Text,
+    /// Under which key.
+    pub scope: Scope,
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of the manifest.
+    pub manifest: Digest,
+}
+
+/// A list was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Import {
+    /// Who did it.
+    pub by: Actor,
+    /// Which list.
+    pub list: Text,
+    /// SHA-256 of the file.
+    pub source: Digest,
+    /// Records added.
+    pub added: u64,
+    /// Records changed.
+    pub changed: u64,
+    /// Records removed.
+    pub removed: u64,
+    /// Lines that could not be read.
+    pub rejected: u64,
+}
+
+/// What was done to a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordChange {
+    /// It was added.
+    Added,
+    /// It was changed.
+    Changed,
+    /// It was removed.
+    Removed,
+}
+
+/// A record was added, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordChanged {
+    /// Who did it.
+    pub by: Actor,
+    /// Why.
+    pub why: Why,
+    /// In which list.
+    pub list: Text,
+    /// The record's own id in the list, which is no identifier of a person.
+    pub record: Text,
+    /// What was done.
+    pub change: RecordChange,
+}
+
+/// What became of an agreement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AgreementChange {
+    /// We signed it.
+    Signed,
+    /// It was suspended.
+    Suspended,
+    /// It is in force again.
+    Resumed,
+    /// It has ended.
+    Ended,
+}
+
+/// An agreement was signed, suspended, resumed or has ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AgreementChanged {
+    /// Who did it.
+    pub by: Actor,
+    /// With whom.
+    pub partner: Text,
+    /// Its id.
+    pub agreement: Text,
+    /// SHA-256 of its text.
+    pub digest: Digest,
+    /// What became of it.
+    pub change: AgreementChange,
+}
+
+/// What became of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyChange {
+    /// It was drawn.
+    Created,
+    /// It took the place of another.
+    Rotated,
+    /// It was destroyed.
+    Destroyed,
+}
+
+/// A key was created, rotated or destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChanged {
+    /// Who did it.
+    pub by: Actor,
+    /// What the key is for, for example `scope` or `master`.
+    pub what: Text,
+    /// Of which scope, if it is one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// SHA-256 of its public half, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_key: Option<Digest>,
+    /// What became of it.
+    pub change: KeyChange,
+}
+
+/// A query was refused because a quota is used up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaRefused {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Our side of it.
+    pub side: Side,
+    /// The other agency.
+    pub partner: Text,
+    /// Under which key.
+    pub scope: Scope,
+    /// Elements that were announced.
+    pub elements: u64,
+}
+
+/// A partner's answer did not prove what it must.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofFailed {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Whose answer.
+    pub partner: Text,
+    /// Under which key.
+    pub scope: Scope,
+    /// SHA-256 of the messages that show it.
+    pub transcript: Digest,
+}
+
+/// Details were asked for: by us or of us.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetailRequested {
+    /// The exchange that the hit came from.
+    pub exchange: ExchangeId,
+    /// Our side of it.
+    pub side: Side,
+    /// Who asked; on the owner's side as far as it was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Person>,
+    /// Who ordered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ordered_by: Option<Person>,
+    /// The other agency.
+    pub partner: Text,
+    /// Why, as stated to the owner.
+    pub stated: Stated,
+    /// The case; on the requester's side only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub case_reference: Option<Text>,
+    /// SHA-256 of the request, the same on both sides.
+    pub request: Digest,
+}
+
+/// A step of a request for details.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DetailStep {
+    /// The exchange that the hit came from.
+    pub exchange: ExchangeId,
+    /// Our side of it.
+    pub side: Side,
+    /// Which step, counted from 1 within the request.
+    pub step: u32,
+    /// Who did it.
+    pub by: Actor,
+    /// What was done, for example `shown`, `more time`, `reminded`, `withdrawn`.
+    pub what: Text,
+    /// SHA-256 of the request.
+    pub request: Digest,
+}
+
+/// How a person decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Everything that was asked for.
+    Released,
+    /// Some of it.
+    Partly,
+    /// Nothing.
+    Refused,
+    /// It is another person.
+    Different,
+}
+
+/// A person decided on a request for details.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// The exchange that the hit came from.
+    pub exchange: ExchangeId,
+    /// Which decision on this request, counted from 1.
+    pub step: u32,
+    /// Who decided.
+    pub by: Person,
+    /// Who agreed, where two must.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second: Option<Person>,
+    /// How.
+    pub outcome: Outcome,
+    /// Why.
+    pub justification: Text,
+    /// SHA-256 of the request.
+    pub request: Digest,
+    /// SHA-256 of exactly what may be released; `None` if nothing may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package: Option<Digest>,
+    /// The deciding person's Ed25519 signature.
+    pub signature: Hex<64>,
+}
+
+/// Details were released.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Release {
+    /// The exchange that the hit came from.
+    pub exchange: ExchangeId,
+    /// Who released them.
+    pub by: Person,
+    /// The recipient.
+    pub partner: Text,
+    /// SHA-256 of exactly what was released.
+    pub package: Digest,
+    /// The names of the fields in it, never their values.
+    pub fields: Vec<Text>,
+}
+
+/// What was released has arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The exchange that the hit came from.
+    pub exchange: ExchangeId,
+    /// Our side of it.
+    pub side: Side,
+    /// Who received it, on the requester's side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Person>,
+    /// The other agency.
+    pub partner: Text,
+    /// SHA-256 of exactly what was released.
+    pub package: Digest,
+}
+
+/// Payloads were destroyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Erasure {
+    /// Who did it.
+    pub by: Actor,
+    /// Of which entries; also in the public part.
+    pub erased: Ranges,
+    /// The order, if it was done before the day: who entitled ordered it, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Text>,
+}
+
+impl Erasure {
+    pub(crate) fn cause(&self) -> Cause {
+        match self.order {
+            Some(_) => Cause::Ordered,
+            None => Cause::Due,
+        }
+    }
+}
+
+/// The configuration was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigurationChanged {
+    /// Who did it.
+    pub by: Actor,
+    /// The names of the settings that changed, never secret values.
+    pub settings: Vec<Text>,
+    /// SHA-256 of the configuration before.
+    pub before: Digest,
+    /// SHA-256 of the configuration after.
+    pub after: Digest,
+}
+
+/// Somebody signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignIn {
+    /// Who.
+    pub by: Person,
+    /// How, for example `client certificate`.
+    pub method: Text,
+    /// As what.
+    pub role: Text,
+}
+
+/// Somebody was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Who it is said to have been.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed: Option<Person>,
+    /// What was tried.
+    pub action: Text,
+    /// Why it was refused.
+    pub reason: Text,
+}
+
+/// Entries were opened to somebody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// Who opened them.
+    pub by: Person,
+    /// Why.
+    pub why: Why,
+    /// The recipient, for example the supervisory authority.
+    pub recipient: Text,
+    /// Which entries.
+    pub entries: Ranges,
+}
+
+/// A partner's log contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MisbehaviourSeen {
+    /// Whose.
+    pub partner: Text,
+    /// What was seen, in a sentence.
+    pub what: Text,
+    /// The signed checkpoint that was kept, whole.
+    pub kept: String,
+    /// The signed checkpoint that contradicts it, whole.
+    pub shown: String,
+}

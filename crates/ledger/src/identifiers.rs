@@ -1,0 +1,169 @@
+//! Which identifiers a query was about: committed to under the agency's audit key, openable one by one.
+//!
+//! Identifiers are guessable (there are 10^9 passport numbers of a country), so a salt that opens one must not help to guess another:
+//!
+//! ```text
+//! audit key ──HMAC(exchange, position)──▶ item key ──HMAC(kind, canonical bytes)──▶ item      one per identifier
+//! commitment = number of items, RFC 6962 root over the items
+//! ```
+//! An opening holds one item key, one identifier and the inclusion proof of its item. Of a biometric identifier only its kind is committed
+//! to: the law wants it recorded that one was used, not which.
+
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::bytes::{Digest, Hex, Text};
+use crate::events::ExchangeId;
+use crate::hash::Hash;
+use crate::leaf::keyed;
+use crate::proof::{ProofError, verify_inclusion};
+
+/// The agency's audit key: 32 random bytes, kept as the master key is. Whoever has it can test guesses against every query ever logged.
+/// Wiped from memory when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct AuditKey([u8; 32]);
+
+impl AuditKey {
+    /// Takes 32 bytes from a random generator, or from where they were kept.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    fn item_key(&self, exchange: &ExchangeId, position: u64) -> [u8; 32] {
+        keyed(
+            &self.0,
+            "concordat/v1/ledger-item-key",
+            &[&exchange.0, &position.to_be_bytes()],
+        )
+    }
+}
+
+impl std::fmt::Debug for AuditKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AuditKey(redacted)")
+    }
+}
+
+/// One identifier of a query.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Queried<'a> {
+    /// Its kind, for example `travel_document`.
+    pub kind: &'a str,
+    /// Its canonical bytes; `None` for a biometric one, which is only said to have been used.
+    pub canonical: Option<&'a [u8]>,
+}
+
+/// Commits to the identifiers of a query, in their order. Says nothing to someone without the audit key but how many there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentifierCommitment {
+    /// How many.
+    pub count: u64,
+    /// The root over the items.
+    pub root: Digest,
+}
+
+impl IdentifierCommitment {
+    /// Commits to `identifiers`. `None` for none.
+    pub fn new(key: &AuditKey, exchange: &ExchangeId, identifiers: &[Queried<'_>]) -> Option<Self> {
+        let items = items(key, exchange, identifiers);
+        (!items.is_empty()).then(|| Self {
+            count: items.len() as u64,
+            root: Hex(Hash::root(&items).0),
+        })
+    }
+}
+
+/// Opens one identifier of a query to an auditor. **Holds the identifier.**
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentifierOpening {
+    /// Its position in the query.
+    pub position: u64,
+    /// Its kind.
+    pub kind: Text,
+    /// Its canonical bytes in hexadecimal; `None` for a biometric one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical: Option<String>,
+    key: Hex<32>,
+    proof: Vec<Digest>,
+}
+
+impl std::fmt::Debug for IdentifierOpening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("IdentifierOpening(redacted)")
+    }
+}
+
+impl IdentifierOpening {
+    /// Opens the identifier at `position`; all identifiers of the query are needed, in their order. `None` if there is no such position.
+    pub fn new(
+        key: &AuditKey,
+        exchange: &ExchangeId,
+        identifiers: &[Queried<'_>],
+        position: usize,
+    ) -> Option<Self> {
+        let queried = identifiers.get(position)?;
+        let items = items(key, exchange, identifiers);
+        Some(Self {
+            position: position as u64,
+            kind: Text::new(queried.kind).ok()?,
+            canonical: queried.canonical.map(hex::encode),
+            key: Hex(key.item_key(exchange, position as u64)),
+            proof: path(&items, position).iter().map(|hash| Hex(hash.0)).collect(),
+        })
+    }
+
+    /// Verifies that the query was about this identifier.
+    ///
+    /// # Errors
+    /// [`ProofError`]: it was not, or not in this position.
+    pub fn verify(&self, commitment: &IdentifierCommitment) -> Result<(), ProofError> {
+        let canonical = match &self.canonical {
+            Some(text) => Some(hex::decode(text).map_err(|_| ProofError::OtherRoot)?),
+            None => None,
+        };
+        let queried = Queried {
+            kind: self.kind.as_str(),
+            canonical: canonical.as_deref(),
+        };
+        let proof: Vec<Hash> = self.proof.iter().map(|hash| Hash(hash.0)).collect();
+        verify_inclusion(
+            &item(&self.key.0, &queried),
+            self.position,
+            commitment.count,
+            &proof,
+            &Hash(commitment.root.0),
+        )
+    }
+}
+
+fn items(key: &AuditKey, exchange: &ExchangeId, identifiers: &[Queried<'_>]) -> Vec<Hash> {
+    (0..)
+        .zip(identifiers)
+        .map(|(position, queried)| item(&key.item_key(exchange, position), queried))
+        .collect()
+}
+
+fn item(key: &[u8; 32], queried: &Queried<'_>) -> Hash {
+    let kind = queried.kind.as_bytes();
+    let mac = match queried.canonical {
+        Some(canonical) => keyed(key, "concordat/v1/ledger-item", &[kind, canonical]),
+        None => keyed(key, "concordat/v1/ledger-biometric", &[kind]),
+    };
+    Hash::leaf(&mac)
+}
+
+/// RFC 6962 §2.1.1, for a tree in memory.
+fn path(items: &[Hash], index: usize) -> Vec<Hash> {
+    if items.len() <= 1 {
+        return Vec::new();
+    }
+    let middle = items.len().next_power_of_two() / 2;
+    let (left, right) = items.split_at(middle);
+    let (mut proof, sibling) = if index < middle {
+        (path(left, index), right)
+    } else {
+        (path(right, index - middle), left)
+    };
+    proof.push(Hash::root(sibling));
+    proof
+}

@@ -1,0 +1,632 @@
+//! Entries, their leaves, sealing, erasing, opening, retention.
+
+mod common;
+
+use std::collections::HashSet;
+
+use common::*;
+use concordat_ledger::*;
+use proptest::prelude::*;
+
+/// One entry of every type.
+fn every_event() -> Vec<Event> {
+    let by = || Actor::Person(person("officer-4711"));
+    let digest = |n| Hex([n; 32]);
+    let partner = || text("police.example/bb");
+    vec![
+        query(1).event,
+        evaluation(1).event,
+        SnapshotPublished {
+            partner: partner(),
+            scope: scope(),
+            version: 4,
+            manifest: digest(1),
+        }
+        .into(),
+        SnapshotFetched {
+            partner: partner(),
+            scope: scope(),
+            version: 4,
+            manifest: digest(1),
+        }
+        .into(),
+        Import {
+            by: by(),
+            list: text("red"),
+            source: digest(2),
+            added: 3,
+            changed: 2,
+            removed: 1,
+            rejected: 0,
+        }
+        .into(),
+        RecordChanged {
+            by: by(),
+            why: why(),
+            list: text("red"),
+            record: text("R-17"),
+            change: RecordChange::Removed,
+        }
+        .into(),
+        AgreementChanged {
+            by: by(),
+            partner: partner(),
+            agreement: text("2026/014"),
+            digest: digest(3),
+            change: AgreementChange::Signed,
+        }
+        .into(),
+        KeyChanged {
+            by: Actor::Node,
+            what: text("scope"),
+            scope: Some(scope()),
+            public_key: Some(digest(4)),
+            change: KeyChange::Destroyed,
+        }
+        .into(),
+        QuotaRefused {
+            exchange: exchange(1),
+            side: Side::Owner,
+            partner: partner(),
+            scope: scope(),
+            elements: 4096,
+        }
+        .into(),
+        ProofFailed {
+            exchange: exchange(1),
+            partner: partner(),
+            scope: scope(),
+            transcript: digest(5),
+        }
+        .into(),
+        DetailRequested {
+            exchange: exchange(1),
+            side: Side::Requester,
+            by: Some(person("officer-4711")),
+            ordered_by: None,
+            partner: partner(),
+            stated: stated(),
+            case_reference: Some(text("C-1")),
+            request: digest(6),
+        }
+        .into(),
+        DetailStep {
+            exchange: exchange(1),
+            side: Side::Owner,
+            step: 1,
+            by: by(),
+            what: text("shown"),
+            request: digest(6),
+        }
+        .into(),
+        Decision {
+            exchange: exchange(1),
+            step: 1,
+            by: person("chief-1"),
+            second: Some(person("chief-2")),
+            outcome: Outcome::Partly,
+            justification: text("photo withheld"),
+            request: digest(6),
+            package: Some(digest(7)),
+            signature: Hex([8; 64]),
+        }
+        .into(),
+        Release {
+            exchange: exchange(1),
+            by: person("chief-1"),
+            partner: partner(),
+            package: digest(7),
+            fields: vec![text("name"), text("warrant")],
+        }
+        .into(),
+        Receipt {
+            exchange: exchange(1),
+            side: Side::Requester,
+            by: None,
+            partner: partner(),
+            package: digest(7),
+        }
+        .into(),
+        Erasure {
+            by: Actor::Node,
+            erased: Ranges::take(&mut [1, 2, 3, 9].into_iter().peekable()).unwrap(),
+            order: None,
+        }
+        .into(),
+        ConfigurationChanged {
+            by: by(),
+            settings: vec![text("retention")],
+            before: digest(1),
+            after: digest(2),
+        }
+        .into(),
+        SignIn {
+            by: person("officer-4711"),
+            method: text("client certificate"),
+            role: text("officer"),
+        }
+        .into(),
+        Refusal {
+            claimed: None,
+            action: text("sign in"),
+            reason: text("certificate expired"),
+        }
+        .into(),
+        Opened {
+            by: person("dpo-1"),
+            why: why(),
+            recipient: text("supervisory authority"),
+            entries: Ranges::take(&mut [5].into_iter().peekable()).unwrap(),
+        }
+        .into(),
+        MisbehaviourSeen {
+            partner: partner(),
+            what: text("split view"),
+            kept: "a\n".to_owned(),
+            shown: "b\n".to_owned(),
+        }
+        .into(),
+    ]
+}
+
+#[test]
+fn every_type_is_written_sealed_and_opened() {
+    let events = every_event();
+    let kinds: HashSet<_> = events.iter().map(Event::kind).collect();
+    assert_eq!(kinds.len(), EntryType::ALL.len(), "one of every type");
+    let mut joins = HashSet::new();
+    for (n, event) in (0..).zip(events) {
+        let entry = Entry::new(at(n), event);
+        assert_eq!(EntryType::parse(entry.kind().name()), Some(entry.kind()));
+        let line = entry.encode().unwrap();
+        assert_eq!(Entry::parse(&line).as_ref(), Some(&entry), "{line}");
+        let sealed = seal(n, &entry);
+        let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(n)).unwrap();
+        assert_eq!(opening.verify(&sealed.leaf).unwrap(), entry);
+        assert_eq!(Opening::parse(&opening.encode().unwrap()).unwrap(), opening);
+        let bytes = sealed.leaf.encode(n);
+        assert_eq!(Leaf::parse(&bytes), Some((n, sealed.leaf.clone())));
+        assert_eq!(Leaf::parse_draft(&sealed.leaf.draft()), Some(sealed.leaf.clone()));
+        // Nothing of what it says is in the public part.
+        let public = String::from_utf8(bytes).unwrap();
+        for secret in [
+            "officer",
+            "police",
+            "C-2026",
+            "terrorism",
+            "chief",
+            "passports",
+            "2026/014",
+            "e0e0e0e0",
+        ] {
+            assert!(!public.contains(secret), "{public}");
+        }
+        assert!(public.len() < 400, "{public}");
+        if let Class::Exchange(join) = sealed.leaf.class {
+            assert!(joins.insert(join.tag) && joins.insert(Hex(join.facts.0[..16].try_into().unwrap())));
+        }
+    }
+}
+
+#[test]
+fn the_forms_are_frozen() {
+    let entry = query(1);
+    assert_eq!(
+        entry.encode().unwrap(),
+        "{\"at\":\"2026-11-21T20:15:01.25Z\",\"event\":{\"by\":{\"id\":\"officer-4711\"},\"elements\":1024,\
+         \"exchange\":\"e0e0e0e0e0e0e0e00000000000000001\",\"items\":300,\"ordered_by\":{\"id\":\"lead-12\"},\
+         \"partner\":\"police.example/bb\",\"scope\":{\"agreement\":\"2026/014\",\"epoch\":3,\"offer\":\"passports\"},\
+         \"transcript\":\"0101010101010101010101010101010101010101010101010101010101010101\",\"type\":\"query\",\
+         \"verdicts\":{\"hit\":1,\"no_hit\":299,\"unknown\":0},\"why\":{\"case_reference\":\"C-2026-0815\",\
+         \"legal_basis\":\"Art. 5\",\"purpose\":\"terrorism\"}},\"v\":1}"
+    );
+    let erasure = Erasure {
+        by: Actor::Node,
+        erased: Ranges::take(&mut (0..100).chain([105]).peekable()).unwrap(),
+        order: None,
+    };
+    let leaf = seal(2, &Entry::new(at(2), erasure)).leaf;
+    let commitment = leaf.commitment;
+    assert_eq!(
+        String::from_utf8(leaf.encode(106)).unwrap(),
+        format!(
+            "{{\"cause\":\"due\",\"class\":\"erasure\",\"commitment\":\"{commitment}\",\"erased\":\"0-99,105\",\"n\":106,\
+             \"time\":\"2026-11-21T20:00:00Z\",\"v\":1}}"
+        )
+    );
+    // Computed by hand in Python: sha256(domain ‖ salt ‖ payload), hmac(id, lengths and parts).
+    let sealed = seal(1, &entry);
+    let opening: serde_json::Value = serde_json::from_str(
+        &Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(1))
+            .unwrap()
+            .encode()
+            .unwrap(),
+    )
+    .unwrap();
+    use sha2::Digest as _;
+    let salt = hex::decode(opening["salt"].as_str().unwrap()).unwrap();
+    let mut hash = sha2::Sha256::new();
+    hash.update(b"concordat/v1/ledger-commitment\n");
+    hash.update(&salt);
+    hash.update(entry.encode().unwrap());
+    assert_eq!(hex::encode(hash.finalize()), sealed.leaf.commitment.to_string());
+}
+
+#[test]
+fn an_entry_is_read_in_one_form_only() {
+    let line = query(1).encode().unwrap();
+    for bad in [
+        line.replace(",\"v\":1}", ",\"v\":2}"),
+        line.replace("\"items\":300", "\"items\":300.0"),
+        line.replace("\"items\":300", "\"items\":\"300\""),
+        line.replace("\"items\":300,", "\"items\":300,\"items\":300,"),
+        line.replace("\"items\":300,", "\"items\":300,\"more\":1,"),
+        line.replace("\"items\":300,", "\"items\": 300,"),
+        line.replace("\"items\":300,", ""),
+        line.replace("\"ordered_by\":{\"id\":\"lead-12\"},", ""),
+        line.replace("\"purpose\":\"terrorism\"", "\"purpose\":\"\""),
+        line.replace("\"purpose\":\"terrorism\"", "\"purpose\":\"  \""),
+        line.replace("\"purpose\":\"terrorism\"", "\"purpose\":\"\\u0074errorism\""),
+        line.replace("C-2026-0815", "C\\n2026"),
+        line.replace("e0e0e0e0e0e0e0e0", "E0E0E0E0E0E0E0E0"),
+        line.replace("query", "queries"),
+        format!("{line} "),
+        format!(" {line}"),
+        format!("{line}\n"),
+        String::new(),
+        "{}".to_owned(),
+        "[".repeat(100_000),
+    ] {
+        assert_ne!(bad, line);
+        assert_eq!(Entry::parse(&bad), None, "{bad:.200}");
+    }
+    let huge = Entry::new(
+        at(1),
+        QuotaRefused {
+            exchange: exchange(1),
+            side: Side::Owner,
+            partner: text("a"),
+            scope: scope(),
+            elements: u64::MAX,
+        },
+    );
+    assert_eq!(huge.encode(), Err(EntryError::NumberTooLarge));
+    let many = Entry::new(
+        at(1),
+        ConfigurationChanged {
+            by: Actor::Node,
+            settings: vec![text("setting"); 60_000],
+            before: Hex([0; 32]),
+            after: Hex([0; 32]),
+        },
+    );
+    assert_eq!(many.encode(), Err(EntryError::TooLarge));
+    for bad in ["", " \t ", "a\u{7}b", "a\nb", &"x".repeat(1025)] {
+        assert!(Text::new(bad).is_err());
+    }
+}
+
+#[test]
+fn a_leaf_is_read_in_one_form_only() {
+    let good = String::from_utf8(leaves(1..2)[0].encode(17)).unwrap();
+    assert!(Leaf::parse(good.as_bytes()).is_some());
+    let replace = |from: &str, to: &str| {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{from}");
+        bad
+    };
+    for bad in [
+        replace("\"v\":1", "\"v\":2"),
+        replace("\"n\":17", "\"n\":017"),
+        replace("\"n\":17", "\"n\":-1"),
+        replace("\"n\":17,", ""),
+        replace("T20:00:00Z", "T24:00:00Z"),
+        replace("T20:00:00Z", "T20:30:00Z"),
+        replace("T20:00:00Z", "T2:00:00Z"),
+        replace("2026-11-21", "2026-02-30"),
+        replace("2026-11-21", "0026-11-21"),
+        replace("2026-11-21", "1969-12-31"),
+        replace("\"erase_after\":\"2029-11-22\"", "\"erase_after\":\"2029-13-22\""),
+        replace("exchange", "exchangE"),
+        replace("exchange", "upkeep"),
+        replace("{", "{ "),
+        replace("}", "}\n"),
+        replace("\"tag\":\"", "\"tag\":\"A"),
+        replace("\"class\"", "\"cause\":\"due\",\"class\""),
+        replace("{", ""),
+        String::new(),
+        replace("\"facts\":", "\"erased\":\"1\",\"facts\":"),
+    ] {
+        assert_eq!(Leaf::parse(bad.as_bytes()), None, "{bad}");
+    }
+    assert_eq!(Leaf::parse(b"\xff"), None);
+    let erasure = |ranges: &str| {
+        let text = format!(
+            "{{\"cause\":\"due\",\"class\":\"erasure\",\"commitment\":\"{}\",\"erased\":\"{ranges}\",\"n\":1,\"time\":\"2026-11-21T20:00:00Z\",\"v\":1}}",
+            "0".repeat(64)
+        );
+        Leaf::parse(text.as_bytes()).is_some()
+    };
+    assert!(erasure("0-99,105") && erasure("0") && erasure("0,2"));
+    for bad in [
+        "",
+        "1-",
+        "-1",
+        "2-1",
+        "0,1",
+        "0-3,4",
+        "3,1",
+        "1,1",
+        "00",
+        "0-18446744073709551615",
+        "18446744073709551616",
+        "0,",
+        "a",
+    ] {
+        assert!(!erasure(bad), "{bad}");
+    }
+}
+
+#[test]
+fn what_was_sealed_opens_with_its_key_only() {
+    let entry = query(1);
+    let sealed = seal(1, &entry);
+    assert_eq!(
+        seal(1, &entry),
+        sealed,
+        "the same key and entry give the same bytes"
+    );
+    assert_ne!(
+        seal(2, &entry).leaf.commitment,
+        sealed.leaf.commitment,
+        "a commitment hides"
+    );
+    let error = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(2)).unwrap_err();
+    assert_eq!(error, OpeningError::Unsealable);
+    for bit in 0..sealed.sealed.len() * 8 {
+        let mut bad = sealed.sealed.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        assert!(Opening::unseal(&sealed.leaf, &bad, &entry_key(1)).is_err());
+    }
+    assert!(Opening::unseal(&sealed.leaf, &[], &entry_key(1)).is_err());
+    // Another entry's leaf.
+    let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(1)).unwrap();
+    assert_eq!(opening.verify(&leaves(2..3)[0]), Err(OpeningError::OtherEntry));
+    // A leaf that says something else than its payload, logged so.
+    let lying = Leaf {
+        class: Class::Upkeep,
+        ..sealed.leaf.clone()
+    };
+    assert_eq!(opening.verify(&lying), Err(OpeningError::Contradiction));
+    let lying = Leaf {
+        time: Hour::of("2026-11-21T21:00:00Z".parse().unwrap()),
+        ..sealed.leaf.clone()
+    };
+    assert_eq!(opening.verify(&lying), Err(OpeningError::Contradiction));
+    // A wrong salt.
+    let text = opening.encode().unwrap();
+    let salt = serde_json::from_str::<serde_json::Value>(&text).unwrap()["salt"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let other = Opening::parse(&text.replace(&salt, &"0".repeat(64))).unwrap();
+    assert_eq!(other.verify(&sealed.leaf), Err(OpeningError::OtherEntry));
+    let shown = format!("{opening:?} {:?} {:?}", entry_key(1), text.len());
+    assert!(!shown.contains("officer") && !shown.contains("5a5a"), "{shown}");
+}
+
+#[test]
+fn nothing_is_shown_by_debug() {
+    let shown = format!("{:?}", query(1));
+    for secret in ["officer-4711", "C-2026-0815", "terrorism"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
+
+#[test]
+fn retention_follows_profile_and_type() {
+    let time: jiff::Timestamp = "2028-02-29T23:30:00Z".parse().unwrap();
+    let day = |retention: &Retention, kind| retention.erase_after(kind, time).map(|date| date.to_string());
+    let three = Retention::three_years();
+    assert_eq!(day(&three, EntryType::Query).as_deref(), Some("2031-03-01"));
+    assert_eq!(
+        day(&Retention::one_year(), EntryType::SignIn).as_deref(),
+        Some("2029-03-01")
+    );
+    assert_eq!(day(&three, EntryType::Erasure), None);
+    assert_eq!(day(&three, EntryType::AgreementChanged), None);
+    let own = three
+        .with(EntryType::Query, Keep::Days(90))
+        .with(EntryType::KeyChanged, Keep::Years(10));
+    assert_eq!(day(&own, EntryType::Query).as_deref(), Some("2028-05-30"));
+    assert_eq!(day(&own, EntryType::KeyChanged).as_deref(), Some("2038-03-01"));
+    let long = own
+        .with(EntryType::Query, Keep::Years(u16::MAX))
+        .with(EntryType::Import, Keep::Days(u32::MAX));
+    assert_eq!(day(&long, EntryType::Query).as_deref(), Some("9999-12-31"));
+    assert!(day(&long, EntryType::Import).is_some());
+
+    let leaf = &leaves(0..1)[0];
+    assert!(!is_due(
+        &leaf.class,
+        leaf.erase_after,
+        "2029-11-21T23:59:59Z".parse().unwrap()
+    ));
+    assert!(is_due(
+        &leaf.class,
+        leaf.erase_after,
+        "2029-11-22T00:00:00Z".parse().unwrap()
+    ));
+}
+
+#[test]
+fn ranges_fill_leaf_after_leaf() {
+    let mut indices = (0..10_000).map(|n| n * 2).peekable();
+    let mut total = 0;
+    let mut leaves = 0;
+    while let Some(ranges) = Ranges::take(&mut indices) {
+        total += ranges.count();
+        leaves += 1;
+        let erasure = Erasure {
+            by: Actor::Node,
+            erased: ranges,
+            order: None,
+        };
+        assert!(
+            seal(1, &Entry::new(at(1), erasure))
+                .leaf
+                .encode(u64::MAX >> 2)
+                .len()
+                <= MAX_ENTRY_BYTES
+        );
+    }
+    assert_eq!((total, leaves), (10_000, 7));
+    assert_eq!(Ranges::take(&mut [3, 3].into_iter().peekable()), None);
+    assert_eq!(Ranges::take(&mut std::iter::empty().peekable()), None);
+}
+
+#[test]
+fn identifiers_open_one_by_one() {
+    let key = AuditKey::new([9; 32]);
+    let canonical: Vec<Vec<u8>> = (0..7).map(|n| format!("UTO\u{1f}X{n:07}").into_bytes()).collect();
+    let mut queried: Vec<Queried<'_>> = canonical
+        .iter()
+        .map(|c| Queried {
+            kind: "travel_document",
+            canonical: Some(c),
+        })
+        .collect();
+    queried.push(Queried {
+        kind: "fingerprint",
+        canonical: None,
+    });
+    let commitment = IdentifierCommitment::new(&key, &exchange(1), &queried).unwrap();
+    assert_eq!(commitment.count, 8);
+    assert_ne!(
+        IdentifierCommitment::new(&key, &exchange(2), &queried)
+            .unwrap()
+            .root,
+        commitment.root
+    );
+    assert_eq!(IdentifierCommitment::new(&key, &exchange(1), &[]), None);
+    for position in 0..8 {
+        let opening = IdentifierOpening::new(&key, &exchange(1), &queried, position).unwrap();
+        opening.verify(&commitment).unwrap();
+        // An opening of one says nothing of the others: its key does not make their items.
+        let mut guess = opening.clone();
+        guess.position = (position as u64 + 1) % 8;
+        assert!(guess.verify(&commitment).is_err());
+        let mut other = opening.clone();
+        other.canonical = Some(hex::encode("UTO\u{1f}X9999999"));
+        assert!(other.verify(&commitment).is_err());
+        other.canonical = Some("zz".to_owned());
+        assert!(other.verify(&commitment).is_err());
+        assert!(!format!("{opening:?}").contains("5554"));
+        // Travels as JSON.
+        let text = serde_json::to_string(&opening).unwrap();
+        assert_eq!(serde_json::from_str::<IdentifierOpening>(&text).unwrap(), opening);
+    }
+    assert_eq!(IdentifierOpening::new(&key, &exchange(1), &queried, 8), None);
+}
+
+/// A bundle: one entry, checked offline with two public keys.
+#[test]
+fn a_bundle_proves_one_entry() {
+    let written = write(&[300, 700]);
+    let mut checkpoint = written.checkpoints[1].clone();
+    checkpoint.cosign(&witness(), 1_795_000_000).unwrap();
+    let mut keys = keys();
+    keys.witnesses = vec![witness().verifier().cosigner()];
+    keys.quorum = 1;
+    let source = Folder::read_only(written.dir.path());
+    for index in [0, 255, 256, 511, 699] {
+        let sealed = seal(index, &query(index));
+        let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(index)).unwrap();
+        for opening in [None, Some(opening)] {
+            let bundle = Bundle::new(&source, index, &checkpoint, opening.clone()).unwrap();
+            let file = bundle.to_string();
+            assert!(
+                file.starts_with("c2sp.org/tlog-proof@v1\nextra ") && file.len() < 4096,
+                "{}",
+                file.len()
+            );
+            assert_eq!(Bundle::parse(file.as_bytes()).unwrap(), bundle);
+            let proven = bundle.check(&keys).unwrap();
+            assert_eq!((proven.index, proven.entry.is_some()), (index, opening.is_some()));
+            assert_eq!(proven.cosigned[0].time, 1_795_000_000);
+        }
+    }
+    let sealed = seal(5, &query(5));
+    let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(5)).unwrap();
+    assert!(matches!(
+        Bundle::new(&source, 6, &checkpoint, Some(opening)),
+        Err(BundleError::Opening(OpeningError::OtherEntry))
+    ));
+    assert!(Bundle::new(&source, 700, &checkpoint, None).is_err());
+
+    let good = Bundle::new(&source, 5, &checkpoint, None).unwrap().to_string();
+    let check = |file: &str| Bundle::parse(file.as_bytes()).and_then(|bundle| bundle.check(&keys));
+    check(&good).unwrap();
+    assert!(matches!(
+        check(&good.replace("index 5", "index 6")),
+        Err(BundleError::Proof(_))
+    ));
+    assert!(matches!(
+        check(&good.replace("\n700\n", "\n701\n")),
+        Err(BundleError::Checkpoint(_))
+    ));
+    let bare = Bundle::new(&source, 5, &written.checkpoints[1], None)
+        .unwrap()
+        .to_string();
+    assert!(matches!(
+        check(&bare),
+        Err(BundleError::NoQuorum { found: 0, needed: 1 })
+    ));
+    assert!(matches!(check(&bare[1..]), Err(BundleError::Malformed)));
+    assert!(matches!(
+        check(&good.replace("extra ", "extra A")),
+        Err(BundleError::Malformed)
+    ));
+    assert!(matches!(Bundle::parse(&[0xff; 10]), Err(BundleError::Malformed)));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Any bytes: read or refused; what is read is written alike.
+    #[test]
+    fn hostile_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in any::<prop::sample::Index>(), flip in any::<u8>()) {
+        let leaf = leaves(1..2)[0].encode(3);
+        let line = query(1).encode().unwrap().into_bytes();
+        let request = b"old 3\n\nlog\n3\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n\xe2\x80\x94 a AAAAAAA=\n".to_vec();
+        for mut bytes in [bytes, leaf, line, request] {
+            if !bytes.is_empty() {
+                let place = cut.index(bytes.len());
+                bytes[place] = flip;
+            }
+            if let Some((n, leaf)) = Leaf::parse(&bytes) {
+                prop_assert_eq!(leaf.encode(n), bytes.clone());
+            }
+            if let Ok(request) = AddCheckpoint::parse(&bytes) {
+                prop_assert_eq!(request.to_string().into_bytes(), bytes.clone());
+                let _ = request.judge(&key().verifier(), None);
+            }
+            if let Some(entries) = decode_bundle(&bytes) {
+                prop_assert_eq!(encode_bundle(&entries).unwrap(), bytes.clone());
+            }
+            let _ = (Bundle::parse(&bytes).is_ok(), decode_hashes(&bytes), Misbehaviour::check(&bytes, &key().verifier()).is_ok());
+            if let Ok(text) = std::str::from_utf8(&bytes) {
+                if let Some(entry) = Entry::parse(text) {
+                    prop_assert_eq!(entry.encode().unwrap(), text);
+                }
+                if let Some(checkpoint) = Checkpoint::parse(text) {
+                    prop_assert_eq!(checkpoint.to_string(), text);
+                }
+                if let Some(path) = TilePath::parse(text) {
+                    prop_assert_eq!(path.to_string(), text);
+                }
+                let _ = (Leaf::parse_draft(text), Opening::parse(text), SignedCheckpoint::open(&bytes, &key().verifier()).is_ok());
+            }
+        }
+    }
+}

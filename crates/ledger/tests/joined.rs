@@ -1,0 +1,260 @@
+//! Two half-logs that join, samples, and tables that may leave the house.
+
+mod common;
+
+use std::collections::HashMap;
+
+use common::*;
+use concordat_ledger::*;
+use proptest::prelude::*;
+
+fn records(entries: impl Iterator<Item = Entry>) -> Vec<ExchangeRecord> {
+    (0..)
+        .zip(entries)
+        .filter_map(|(index, entry)| ExchangeRecord::new(index, &entry.event))
+        .collect()
+}
+
+#[test]
+fn two_half_logs_join() {
+    let asked = records((0..50).map(query));
+    let mut answered = records((0..50).map(evaluation));
+    answered.reverse();
+    let result = reconcile(asked.clone(), answered);
+    assert_eq!((result.matched, result.unmatched), (50, Vec::new()));
+    // Records of the wrong side, and entries of other types, are no exchanges.
+    assert_eq!(reconcile(records((0..5).map(evaluation)), asked).unmatched, []);
+}
+
+#[test]
+fn what_does_not_match_is_listed_with_its_reason() {
+    let asked = records((0..8).map(query));
+    let mut answered = records((1..9).map(evaluation));
+    let of = |n: u64| n as usize - 1;
+    answered[of(2)].elements = 2048;
+    answered[of(3)].transcript = Hex([0xFF; 32]);
+    answered[of(4)].scope.epoch = 9;
+    answered[of(5)].stated.purpose = text("immigration");
+    answered.push(ExchangeRecord {
+        index: 99,
+        ..answered[of(6)].clone()
+    });
+    let mut asked = asked;
+    asked.push(ExchangeRecord {
+        index: 77,
+        ..asked[7].clone()
+    });
+    let result = reconcile(asked, answered);
+    assert_eq!(result.matched, 3, "exchanges 1, 6 and 7");
+    let found: HashMap<_, _> = result
+        .unmatched
+        .iter()
+        .map(|u| ((u.exchange, u.reason), (u.first, u.second)))
+        .collect();
+    assert_eq!(found.len(), 8);
+    for (n, reason, first, second) in [
+        (0, Reason::MissingAtOwner, Some(0), None),
+        (8, Reason::MissingAtRequester, None, Some(7)),
+        (
+            2,
+            Reason::OtherCount {
+                first: 1024,
+                second: 2048,
+            },
+            Some(2),
+            Some(1),
+        ),
+        (3, Reason::OtherTranscript, Some(3), Some(2)),
+        (4, Reason::OtherScope, Some(4), Some(3)),
+        (5, Reason::OtherPurpose, Some(5), Some(4)),
+        (6, Reason::Twice(Side::Owner), Some(6), Some(99)),
+        (7, Reason::Twice(Side::Requester), Some(77), None),
+    ] {
+        assert_eq!(found.get(&(exchange(n), reason)), Some(&(first, second)), "{n}");
+        assert!(!reason.to_string().is_empty());
+    }
+}
+
+#[test]
+fn one_log_and_the_others_public_leaves() {
+    let leaf = |n: u64| (n, seal(n, &evaluation(n)).leaf);
+    let ours = || records((0..20).map(query));
+    // The other log also holds exchanges with third parties, of which nothing can be said.
+    let all = reconcile_with_leaves(ours(), (0..40).map(leaf));
+    assert_eq!((all.matched, all.unmatched), (20, Vec::new()));
+
+    let mut changed: Vec<_> = (0..40).map(leaf).collect();
+    let mut other = evaluation(4);
+    if let Event::Evaluation(evaluation) = &mut other.event {
+        evaluation.elements = 1;
+    }
+    changed[4].1 = seal(4, &other).leaf;
+    changed.remove(7);
+    changed.push((40, leaf(9).1));
+    let result = reconcile_with_leaves(ours(), changed);
+    let reasons: Vec<_> = result
+        .unmatched
+        .iter()
+        .map(|u| (u.first, u.second, u.reason))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            (Some(4), Some(4), Reason::OtherFacts),
+            (Some(7), None, Reason::MissingAtOwner),
+            (Some(9), Some(40), Reason::Twice(Side::Owner)),
+        ]
+    );
+    assert_eq!(result.matched, 18);
+    // The other way round: the owner's records and the requester's leaves.
+    let theirs = (0..19).map(|n| (n, seal(n, &query(n)).leaf));
+    let result = reconcile_with_leaves(records((0..20).map(evaluation)), theirs);
+    assert_eq!(
+        (result.matched, result.unmatched[0].reason),
+        (19, Reason::MissingAtRequester)
+    );
+}
+
+/// A third party that reads both logs cannot tell which entries belong together.
+#[test]
+fn tags_join_nothing_for_those_who_do_not_know_the_exchange() {
+    let join = |side, kind, step| Join::new(&exchange(1), side, kind, step, &Hex([1; 32]), 5);
+    let joins = [
+        join(Side::Requester, "query", 0),
+        join(Side::Owner, "evaluation", 0),
+        join(Side::Requester, "evaluation", 0),
+        join(Side::Requester, "query", 1),
+        Join::new(&exchange(2), Side::Requester, "query", 0, &Hex([1; 32]), 5),
+    ];
+    for (i, one) in joins.iter().enumerate() {
+        for other in &joins[..i] {
+            assert_ne!(one.tag, other.tag);
+            assert_ne!(one.facts, other.facts);
+        }
+    }
+    let other_facts = Join::new(&exchange(1), Side::Requester, "query", 0, &Hex([1; 32]), 6);
+    assert_eq!(other_facts.tag, joins[0].tag);
+    assert_ne!(other_facts.facts, joins[0].facts);
+}
+
+#[test]
+fn a_sample_can_be_drawn_again() {
+    let checkpoint = Checkpoint {
+        origin: "log.example".to_owned(),
+        size: 1000,
+        root: Hash([5; 32]),
+        extensions: Vec::new(),
+    };
+    let draw = |seed: &str, checkpoint: &Checkpoint, mut order: Vec<u64>, count| {
+        let mut sampler = Sampler::new(seed.as_bytes(), checkpoint, count);
+        order.drain(..).for_each(|index| sampler.offer(index));
+        sampler.finish()
+    };
+    let sample = draw("seed", &checkpoint, (0..1000).collect(), 10);
+    assert_eq!(sample, draw("seed", &checkpoint, (0..1000).rev().collect(), 10));
+    assert_eq!(sample.len(), 10);
+    assert!(sample.is_sorted());
+    assert_ne!(sample, draw("other", &checkpoint, (0..1000).collect(), 10));
+    let other = Checkpoint {
+        root: Hash([6; 32]),
+        ..checkpoint.clone()
+    };
+    assert_ne!(sample, draw("seed", &other, (0..1000).collect(), 10));
+    assert_eq!(draw("seed", &checkpoint, vec![1, 2], 10), [1, 2]);
+    assert_eq!(draw("seed", &checkpoint, vec![1, 2], 0), Vec::<u64>::new());
+    // A smaller sample is part of a larger one: an auditor can go on.
+    let more = draw("seed", &checkpoint, (0..1000).collect(), 20);
+    assert!(sample.iter().all(|index| more.contains(index)));
+    // Frozen: another auditor's program must draw these.
+    assert_eq!(sample, FROZEN_SAMPLE);
+    // Every entry is about as likely.
+    let mut counts = [0u32; 20];
+    for seed in 0..2000 {
+        for index in draw(&seed.to_string(), &checkpoint, (0..20).collect(), 5) {
+            counts[index as usize] += 1;
+        }
+    }
+    assert!(
+        counts.iter().all(|count| (400..600).contains(count)),
+        "{counts:?}"
+    );
+}
+
+/// Computed by a few lines of Python, from the formula in the documentation.
+const FROZEN_SAMPLE: &[u64] = &[25, 53, 241, 359, 522, 680, 739, 781, 835, 859];
+
+#[test]
+fn small_counts_do_not_leave_the_house() {
+    use Cell::{Exact, Withheld};
+    // One small cell: its row, its column and their totals would give it away.
+    let table = suppress(&[vec![3, 40, 50], vec![60, 70, 80], vec![0, 90, 100]], 5);
+    assert_eq!(table[0][0], Withheld);
+    assert_eq!(table[3][3], Exact(493));
+    assert_eq!(table[2][0], Exact(0), "a zero is nobody's data");
+    // Nothing small, nothing withheld.
+    let table = suppress(&[vec![10, 20], vec![0, 30]], 5);
+    assert_eq!(
+        table,
+        [
+            [Exact(10), Exact(20), Exact(30)],
+            [Exact(0), Exact(30), Exact(30)],
+            [Exact(10), Exact(50), Exact(60)]
+        ]
+    );
+    // A single row: the total goes too.
+    assert_eq!(suppress(&[vec![2, 0, 0]], 5)[0][3], Withheld);
+    assert_eq!(suppress(&[], 5), [[Exact(0)]]);
+    assert_eq!(
+        suppress(&[vec![4], vec![9, 9]], 1),
+        [
+            [Exact(4), Exact(0), Exact(4)],
+            [Exact(9), Exact(9), Exact(18)],
+            [Exact(13), Exact(9), Exact(22)]
+        ]
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// No small count can be computed from the rows and columns of a released table, taken one after the other.
+    #[test]
+    fn subtraction_gives_no_small_count_away(rows in 1usize..6, columns in 1usize..6, counts in prop::collection::vec(0u64..12, 36), threshold in 2u64..8) {
+        let table: Vec<Vec<u64>> = (0..rows).map(|r| (0..columns).map(|c| counts[r * 6 + c]).collect()).collect();
+        let released = suppress(&table, threshold);
+        let known = |cell: Cell| match cell {
+            Cell::Exact(count) => Some(count),
+            Cell::Withheld => None,
+        };
+        let mut cells: Vec<Vec<Option<u64>>> = released.iter().map(|row| row.iter().copied().map(known).collect()).collect();
+        for (r, row) in table.iter().enumerate() {
+            for (c, count) in row.iter().enumerate() {
+                let small = (1..threshold).contains(count);
+                prop_assert!(!small || cells[r][c].is_none());
+                prop_assert!(cells[r][c].is_none() || cells[r][c] == Some(*count));
+            }
+        }
+        // Solve every line with one unknown, until there is none.
+        let lines: Vec<Vec<(usize, usize)>> = (0..=rows).map(|r| (0..=columns).map(|c| (r, c)).collect())
+            .chain((0..=columns).map(|c| (0..=rows).map(|r| (r, c)).collect())).collect();
+        let mut solved = true;
+        while solved {
+            solved = false;
+            for line in &lines {
+                let unknown: Vec<_> = line.iter().filter(|&&(r, c)| cells[r][c].is_none()).collect();
+                if let &[&(r, c)] = unknown.as_slice() {
+                    let (&(tr, tc), inner) = line.split_last().unwrap();
+                    let sum: u64 = inner.iter().filter_map(|&(r, c)| cells[r][c]).sum();
+                    cells[r][c] = Some(if (r, c) == (tr, tc) { sum } else { cells[tr][tc].unwrap() - sum });
+                    solved = true;
+                }
+            }
+        }
+        for (r, row) in table.iter().enumerate() {
+            for (c, count) in row.iter().enumerate() {
+                let small = (1..threshold).contains(count);
+                prop_assert!(!small || cells[r][c].is_none(), "{released:?}");
+            }
+        }
+    }
+}
