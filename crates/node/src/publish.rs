@@ -118,10 +118,9 @@ async fn open_served(
 pub async fn is_due(state: &State, scope: (&Agreement, &Offer, u32)) -> Result<bool, Fault> {
     let (agreement, offer, epoch) = scope;
     let selection = selection(state, offer).await?;
-    let snapshot = match served(state, scope).await {
-        Ok(Some(snapshot)) => snapshot,
+    let Ok(Some(snapshot)) = served(state, scope).await else {
         // Publishing again makes whole what is damaged.
-        Ok(None) | Err(_) => return Ok(true),
+        return Ok(true);
     };
     let half_of_life = i64::try_from(offer.max_age_s / 2).unwrap_or(i64::MAX);
     let age = state.clock.now().as_second() - snapshot.manifest().as_of.as_second();
