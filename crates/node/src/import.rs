@@ -1,12 +1,10 @@
 //! A list's bytes on their way into the store: read and normalised on a thread of their own, staged in small
 //! transactions, visible all at once.
 
-use std::io::{self, Read};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use concordat_identifiers::{PROFILE, Severity, Subject, profile_fingerprint};
-use concordat_lists::{Entry, Format, Input, Item, Mapping, Options, Published, Summary};
+use concordat_lists::{Entry, Format, Item, Mapping, Options, Published, Summary};
 use concordat_store::{
     IdentifierRow, ImportCounts, ImportMode, ListId, NewRecord, Reject as RejectRow, StoreError,
 };
@@ -21,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::book::store_fault;
 use crate::rows::row_of;
 use crate::state::State;
+use crate::upload::{Files, Upload};
 
 /// Records normalised and staged at once.
 const BATCH: usize = 1_000;
@@ -39,14 +38,6 @@ pub struct Plan {
     pub strict: bool,
 }
 
-/// A file of the list as it arrives.
-pub struct Part {
-    /// Its base name.
-    pub name: String,
-    /// Its bytes; an error where the caller's stream broke.
-    pub bytes: mpsc::Receiver<Result<Bytes, ()>>,
-}
-
 /// What an import tells while it runs.
 pub enum Event {
     /// Something was rejected.
@@ -63,12 +54,12 @@ pub enum Event {
 /// Runs one import. `events` hears of rejects and progress.
 ///
 /// # Errors
-/// The list cannot be read, `strict` met a reject, another import of the list runs, or the database fails. Nothing
-/// of it is visible then.
+/// The upload was cut off, the list cannot be read, `strict` met a reject, another import of the list runs, or the
+/// database fails. Nothing of it is visible then.
 pub async fn run(
     state: &Arc<State>,
     plan: Plan,
-    parts: mpsc::Receiver<Part>,
+    (upload, files): (Upload, Files),
     events: &mpsc::Sender<Event>,
 ) -> Result<ImportSummary, Fault> {
     let import = state
@@ -89,12 +80,16 @@ pub async fn run(
     let (sender, mut batches) = mpsc::channel::<Result<Batch, Fault>>(2);
     let today = state.clock.today();
     let (format, mapping) = (plan.format, plan.mapping);
-    tokio::task::spawn_blocking(move || read(format, mapping, today, parts, &sender));
+    tokio::task::spawn_blocking(move || read(format, mapping, today, files, &sender));
 
     let mut tally = Tally::default();
     let outcome = async {
         while let Some(batch) = batches.recv().await {
-            let batch = batch?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                // A list that could not be read because it did not come whole is not to blame.
+                Err(fault) => return Err(upload.fault().unwrap_or(fault)),
+            };
             tally.notices += batch.rejects.iter().filter(|reject| reject.notice).count() as u64;
             tally.rejected += batch.rejects.iter().filter(|reject| !reject.notice).count() as u64;
             tally.identifiers += batch
@@ -148,7 +143,7 @@ pub async fn run(
                 .await;
             tally.summary = batch.summary;
         }
-        Ok(())
+        upload.complete().await
     };
     if let Err(fault) = outcome.await {
         import
@@ -226,7 +221,7 @@ fn read(
     format: Format,
     mapping: Option<Mapping>,
     today: jiff::civil::Date,
-    parts: mpsc::Receiver<Part>,
+    files: Files,
     batches: &mpsc::Sender<Result<Batch, Fault>>,
 ) {
     let mut options = Options::new(today);
@@ -234,7 +229,7 @@ fn read(
         options = options.with_mapping(mapping);
     }
     let fault = |error: concordat_lists::Error| Fault::invalid("IMP-004", "data", error.to_string());
-    let mut reader = match concordat_lists::open(format, Parts(parts), &options) {
+    let mut reader = match concordat_lists::open(format, files, &options) {
         Ok(reader) => reader,
         Err(error) => return drop(batches.blocking_send(Err(fault(error)))),
     };
@@ -349,48 +344,5 @@ fn reject_row(reject: &Rejection) -> RejectRow {
         field: reject.field.clone(),
         rule: reject.rule.clone(),
         reason: reject.reason.clone(),
-    }
-}
-
-/// Parts as inputs of a reader, which runs on a blocking thread.
-struct Parts(mpsc::Receiver<Part>);
-
-impl Iterator for Parts {
-    type Item = Input;
-
-    fn next(&mut self) -> Option<Input> {
-        let part = self.0.blocking_recv()?;
-        Some(Input::new(
-            part.name,
-            PartReader {
-                bytes: part.bytes,
-                piece: Bytes::new(),
-            },
-        ))
-    }
-}
-
-struct PartReader {
-    bytes: mpsc::Receiver<Result<Bytes, ()>>,
-    piece: Bytes,
-}
-
-impl Read for PartReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.bytes.blocking_recv() {
-                None => return Ok(0),
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(())) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "the upload was cut off",
-                    ));
-                }
-            }
-        }
-        let count = self.piece.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.piece.split_to(count));
-        Ok(count)
     }
 }
