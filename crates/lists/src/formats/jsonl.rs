@@ -26,6 +26,12 @@ struct Record {
     published: Published,
 }
 
+/// A record of which nothing but the id can be read.
+#[derive(Default, Deserialize)]
+struct Id {
+    source_id: String,
+}
+
 impl Jsonl {
     pub(crate) fn new(source: Source) -> Self {
         Self {
@@ -59,7 +65,10 @@ impl Records for Jsonl {
             Err(_) if std::str::from_utf8(&self.line).is_err() => {
                 queue.reject_record(name, number, Rule::NotText);
             }
-            Err(_) => queue.reject_record(name, number, Rule::Shape),
+            Err(_) => {
+                let id = serde_json::from_slice::<Id>(&self.line).unwrap_or_default();
+                queue.reject_named(name, number, Rule::Shape, &id.source_id);
+            }
         }
         Ok(true)
     }
