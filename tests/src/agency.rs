@@ -320,7 +320,7 @@ impl Agency {
         usage.expect("an offer")
     }
 
-    /// Imports a whole list, created if need be.
+    /// Imports a whole list, created if need be, whatever the one before was.
     pub async fn replace_list(&self, list: &str, records: &[Record]) -> ImportSummary {
         let mut lines = Vec::new();
         for record in records {
@@ -330,7 +330,15 @@ impl Agency {
             lines.extend(serde_json::to_vec(&line).expect("JSON"));
             lines.push(b'\n');
         }
-        self.import_jsonl(list, lines).await.expect("imported")
+        let open = ImportOpen {
+            list: list.to_owned(),
+            format: "jsonl".into(),
+            create: true,
+            allow_shrink: true,
+            ..ImportOpen::default()
+        };
+        let imported = self.import(open, &[("list.jsonl", &lines)]).await;
+        imported.expect("imported")
     }
 
     /// Imports a list's bytes.

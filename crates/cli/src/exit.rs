@@ -21,6 +21,8 @@ pub enum Exit {
     Hit,
     /// No hit, but something could not be checked.
     Unknown,
+    /// Imported, but not every record could be used.
+    Rejected,
 }
 
 impl From<Exit> for ExitCode {
@@ -31,6 +33,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Hit => 3,
             Exit::Unknown => 4,
+            Exit::Rejected => 5,
         })
     }
 }
@@ -182,7 +185,13 @@ mod tests {
 
     #[test]
     fn no_failure_exits_with_zero() {
-        for exit in [Exit::Failed, Exit::Usage, Exit::Hit, Exit::Unknown] {
+        for exit in [
+            Exit::Failed,
+            Exit::Usage,
+            Exit::Hit,
+            Exit::Unknown,
+            Exit::Rejected,
+        ] {
             assert_ne!(ExitCode::from(exit), ExitCode::SUCCESS);
         }
         assert_eq!(ExitCode::from(Exit::Done), ExitCode::SUCCESS);

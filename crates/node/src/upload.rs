@@ -234,10 +234,10 @@ mod tests {
         })
     }
 
-    type Read = Vec<Result<(String, String), io::ErrorKind>>;
+    type Outcomes = Vec<Result<(String, String), io::ErrorKind>>;
 
     /// What a reader gets of each file, and the rule under which the upload is refused.
-    async fn read(messages: Vec<Message>) -> (Read, Option<&'static str>) {
+    async fn read(messages: Vec<Message>) -> (Outcomes, Option<&'static str>) {
         let request = |message| {
             Ok(ImportRequest {
                 message: Some(message),
@@ -246,7 +246,7 @@ mod tests {
         let requests: Vec<_> = messages.into_iter().map(request).collect();
         let (upload, Files(mut files)) = Upload::receive(futures_util::stream::iter(requests));
         let read = move || {
-            let mut read = Read::new();
+            let mut read = Outcomes::new();
             loop {
                 let file = match files.blocking_recv() {
                     Some(None) => return read,

@@ -138,6 +138,7 @@ impl Watchlists {
             format,
             mapping,
             strict: open.strict,
+            allow_shrink: open.allow_shrink,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use concordat_store::ImportState;
+use concordat_store::{ImportState, Store};
 use concordat_tests::{Agency, import_messages, wait_for};
 use concordat_wire::FaultView;
 use concordat_wire::v1::{
@@ -205,4 +205,150 @@ async fn an_upload_that_differs_from_what_was_sent_is_refused() {
         assert_eq!(refused, "IMP-008", "{to}");
         assert_eq!(state(&agency).await, before, "{to}");
     }
+}
+
+async fn import(agency: &Agency, text: &str) -> Result<ImportSummary, Status> {
+    agency.import_jsonl(LIST, text.as_bytes().to_vec()).await
+}
+
+async fn shrinking(agency: &Agency, text: &str) -> Result<ImportSummary, Status> {
+    let open = ImportOpen {
+        allow_shrink: true,
+        ..open("jsonl")
+    };
+    agency.import(open, &[("list.jsonl", text.as_bytes())]).await
+}
+
+/// Whether the list holds a record.
+async fn holds(store: &Store, id: &str) -> bool {
+    let list = store.list(LIST).await.expect("read").expect("a list");
+    store.record(list.id, id).await.expect("read").is_some()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_is_empty_or_has_lost_most_of_its_records_is_refused() {
+    let agency = Agency::new("bb-police").await;
+    assert_eq!(rule(import(&agency, "").await), "IMP-009", "a new list too");
+    let whole = jsonl(0..40);
+    import(&agency, &whole).await.expect("imported");
+    let before = state(&agency).await;
+
+    // A download that failed, in every format that could take it for a list.
+    for (format, name) in [
+        ("jsonl", "list.jsonl"),
+        ("ftm", "list.jsonl"),
+        ("ofac-sdn", "sdn.csv"),
+    ] {
+        let refused = agency.import(open(format), &[(name, b"")]).await;
+        assert_eq!(rule(refused), "IMP-009", "{format}");
+        assert_eq!(state(&agency).await, before, "{format}");
+    }
+    // A field that this node does not know, in every record.
+    let newer = whole.replace("\"subject\"", "\"score\":1,\"subject\"");
+    assert_eq!(rule(import(&agency, &newer).await), "IMP-009");
+    assert_eq!(state(&agency).await, before);
+    // 21 of 40 are gone; 20 are half of them, and believed.
+    assert_eq!(rule(import(&agency, &jsonl(0..19)).await), "IMP-010");
+    assert_eq!(state(&agency).await, before);
+    assert_eq!(
+        import(&agency, &jsonl(0..20)).await.expect("imported").removed,
+        20
+    );
+    // A short list may lose what it likes, but not everything.
+    assert_eq!(import(&agency, &jsonl(0..1)).await.expect("imported").removed, 19);
+    assert_eq!(rule(import(&agency, "").await), "IMP-009");
+
+    import(&agency, &whole).await.expect("imported");
+    let told = shrinking(&agency, &jsonl(0..2)).await.expect("believed");
+    assert_eq!((told.removed, told.unchanged), (38, 2));
+    assert_eq!(shrinking(&agency, "").await.expect("believed").removed, 2);
+    assert_eq!(state(&agency).await[0].records, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rejected_record_stays_on_the_list_as_it_was() {
+    let agency = Agency::new("bb-police").await;
+    import(&agency, &jsonl(0..30)).await.expect("imported");
+
+    // r1 to r4 get a field that is not known, r5 loses everything that can be matched, r6 is gone, r7 changes, one line
+    // has no id that could be read.
+    let newer = jsonl((0..30).filter(|n| *n != 6)).replace("ZX0000007", "ZX9999999");
+    let newer: Vec<String> = newer
+        .lines()
+        .map(|line| match line.split('"').nth(3) {
+            Some("r1" | "r2" | "r3" | "r4") => line.replace("\"subject\"", "\"score\":1,\"subject\""),
+            Some("r5") => "{\"source_id\":\"r5\",\"subject\":{}}".to_owned(),
+            _ => line.to_owned(),
+        })
+        .collect();
+    let told = import(&agency, &format!("{}\n{{\"score\":1}}\n", newer.join("\n"))).await;
+    let told = told.expect("imported");
+    assert_eq!(
+        (told.kept, told.rejected_records, told.rejected, told.notices),
+        (5, 6, 6, 0)
+    );
+    assert_eq!(
+        (told.added, told.changed, told.removed, told.unchanged),
+        (0, 1, 1, 23)
+    );
+    let store = &agency.node().state.store;
+    assert!(holds(store, "r3").await && holds(store, "r5").await);
+    assert!(!holds(store, "r6").await, "what is not named at all is gone");
+
+    // A first row of another shape makes every other row one of a wrong shape.
+    let mapping = "id = 1\nheader = false\nname = [{ whole = 2 }]\n";
+    let csv = |first: &str| {
+        let rows = (1..30).map(|n| format!("r{n},Maria Quella{n}\n"));
+        format!("{first}\n{}", rows.collect::<String>())
+    };
+    let open = ImportOpen {
+        csv_mapping: mapping.into(),
+        ..open("csv")
+    };
+    let good = csv("r0,Pat Testa");
+    let told = agency
+        .import(open.clone(), &[("list.csv", good.as_bytes())])
+        .await;
+    assert_eq!(told.expect("imported").rejected_records, 0);
+    let bad = csv("r0,Pat Testa,1970");
+    let told = agency.import(open.clone(), &[("list.csv", bad.as_bytes())]).await;
+    let told = told.expect("imported");
+    assert_eq!((told.unchanged, told.kept, told.removed), (1, 29, 0));
+    // A quote that is never closed swallows the rest: nothing of it was removed.
+    let quoted = good.replace("r20,Maria", "r20,\"Maria");
+    let refused = agency.import(open, &[("list.csv", quoted.as_bytes())]).await;
+    assert_eq!(rule(refused), "IMP-004");
+    assert_eq!(state(&agency).await[0].records, 30);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notices_are_not_rejects() {
+    let agency = Agency::new("bb-police").await;
+    let mononym = |n: u32| {
+        format!(
+            "{{\"source_id\":\"r{n}\",\"subject\":{{\"names\":[{{\"rank\":\"primary\",\"text\":{{\"whole\":\
+             \"Mononym{n}\"}}}}],\"births\":[{{\"day\":{{\"year\":1970,\"month\":1,\"day\":2}}}}]}}}}\n"
+        )
+    };
+    let mut list: String = (0..300).map(mononym).collect();
+    list.push_str(&"not json\n".repeat(40));
+    let told = import(&agency, &list).await.expect("imported");
+    assert_eq!(
+        (told.rejected, told.rejected_records, told.notices),
+        (40, 40, 300)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_folder_for_sorting_is_private_and_empty_at_start() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut agency = Agency::new("bb-police").await;
+    agency.stop().await;
+    let folder = agency.folder().join("sorting");
+    std::fs::write(folder.join("left behind"), "QUELLA").expect("the folder is there");
+    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).expect("set");
+    agency.start().await;
+    assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 0);
+    let mode = std::fs::metadata(&folder).expect("a folder").permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }
