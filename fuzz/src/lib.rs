@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use concordat_identifiers::{MAX_IDENTIFIERS, Subject, derive};
-use concordat_lists::{Format, Input, Item, Limits, Mapping, Options, open};
+use concordat_lists::{Format, Input, Item, Limits, Mapping, Options, Spill, open};
 use jiff::civil::{Date, date};
 use prost::Message;
 
@@ -52,7 +52,11 @@ pub fn check_subject(subject: &Subject) {
 
 /// Reads a list to its end: every record is accounted for, every entry can be normalised.
 pub fn read_list<'a>(format: Format, inputs: impl IntoIterator<Item = (&'a str, &'a [u8])>) {
-    let options = Options::new(TODAY).with_limits(LIMITS);
+    let spill = Spill {
+        folder: std::env::temp_dir(),
+        key: [7; 32].into(),
+    };
+    let options = Options::new(TODAY).with_limits(LIMITS).with_spill(spill);
     let mapping = (format == Format::Csv).then(|| MAPPING.parse().expect("the mapping is valid"));
     let options = match mapping {
         Some(mapping) => options.with_mapping(mapping),

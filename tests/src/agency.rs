@@ -20,11 +20,12 @@ use concordat_wire::v1::snapshot_service_client::SnapshotServiceClient;
 use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
 use concordat_wire::v1::{
     Agreement, CreateListRequest, DeleteRecordsRequest, FetchRequest, FetchResponse, GetAgreementRequest,
-    GetJobRequest, ImportFile, ImportOpen, ImportRequest, ImportSummary, InfoRequest, IntersectRequest, Job,
-    JobMatch, ListMatchesRequest, MatchItem, MatchRequest, MatchResponse, OfferUsage, ProposeRequest,
-    PublishRequest, QueryContext, Record, ResumeRequest, SignRequest, SuspendRequest, UpsertRequest,
-    UpsertResponse, import_request, import_response, job,
+    GetJobRequest, ImportEnd, ImportFile, ImportOpen, ImportRequest, ImportSummary, InfoRequest,
+    IntersectRequest, Job, JobMatch, ListMatchesRequest, MatchItem, MatchRequest, MatchResponse, OfferUsage,
+    ProposeRequest, PublishRequest, QueryContext, Record, ResumeRequest, SignRequest, SuspendRequest,
+    UpsertRequest, UpsertResponse, import_request, import_response, job,
 };
+use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tonic::Status;
@@ -322,7 +323,7 @@ impl Agency {
         usage.expect("an offer")
     }
 
-    /// Imports a whole list, created if need be.
+    /// Imports a whole list, created if need be, whatever the one before was.
     pub async fn replace_list(&self, list: &str, records: &[Record]) -> ImportSummary {
         let mut lines = Vec::new();
         for record in records {
@@ -332,7 +333,15 @@ impl Agency {
             lines.extend(serde_json::to_vec(&line).expect("JSON"));
             lines.push(b'\n');
         }
-        self.import_jsonl(list, lines).await.expect("imported")
+        let open = ImportOpen {
+            list: list.to_owned(),
+            format: "jsonl".into(),
+            create: true,
+            allow_shrink: true,
+            ..ImportOpen::default()
+        };
+        let imported = self.import(open, &[("list.jsonl", &lines)]).await;
+        imported.expect("imported")
     }
 
     /// Imports a list's bytes.
@@ -346,22 +355,16 @@ impl Agency {
             create: true,
             ..ImportOpen::default()
         };
-        let file = ImportFile {
-            name: "list.jsonl".into(),
-        };
-        let pieces = bytes.chunks(256 << 10).map(|piece| piece.to_vec().into());
-        let messages: Vec<ImportRequest> = [
-            import_request::Message::Open(open),
-            import_request::Message::File(file),
-        ]
-        .into_iter()
-        .chain(pieces.map(import_request::Message::Data))
-        .map(|message| ImportRequest {
-            message: Some(message),
-        })
-        .collect();
-        let answers = self.watchlists().import(tokio_stream::iter(messages)).await?;
-        let mut answers = answers.into_inner();
+        self.import(open, &[("list.jsonl", &bytes)]).await
+    }
+
+    /// Imports the files of a list.
+    ///
+    /// # Errors
+    /// As the node answers, or the stream broke.
+    pub async fn import(&self, open: ImportOpen, files: &[(&str, &[u8])]) -> Result<ImportSummary, Status> {
+        let requests = tokio_stream::iter(import_messages(open, files));
+        let mut answers = self.watchlists().import(requests).await?.into_inner();
         while let Some(answer) = answers.message().await? {
             if let Some(import_response::Message::Summary(summary)) = answer.message {
                 return Ok(summary);
@@ -513,6 +516,28 @@ impl Agency {
         found.sort_by(|a, b| (&a.source_id, a.kind).cmp(&(&b.source_id, b.kind)));
         found
     }
+}
+
+/// The messages of an import, its end included.
+pub fn import_messages(open: ImportOpen, files: &[(&str, &[u8])]) -> Vec<ImportRequest> {
+    let mut messages = vec![import_request::Message::Open(open)];
+    let mut hash = Sha256::new();
+    for (name, bytes) in files {
+        let name = (*name).to_owned();
+        messages.push(import_request::Message::File(ImportFile { name }));
+        let pieces = bytes.chunks(256 << 10).map(|piece| piece.to_vec().into());
+        messages.extend(pieces.map(import_request::Message::Data));
+        hash.update(bytes);
+    }
+    messages.push(import_request::Message::End(ImportEnd {
+        files: u32::try_from(files.len()).expect("some files"),
+        bytes: files.iter().map(|(_, bytes)| bytes.len() as u64).sum(),
+        sha256: hash.finalize().to_vec(),
+    }));
+    let request = |message| ImportRequest {
+        message: Some(message),
+    };
+    messages.into_iter().map(request).collect()
 }
 
 /// A port nobody listens on now.

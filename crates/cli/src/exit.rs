@@ -23,6 +23,8 @@ pub enum Exit {
     Hit,
     /// No hit, but something could not be checked.
     Unknown,
+    /// Imported, but not every record could be used.
+    Rejected,
     /// Ctrl-C; what the node was told to do goes on.
     Interrupted,
 }
@@ -35,6 +37,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Hit => 3,
             Exit::Unknown => 4,
+            Exit::Rejected => 5,
             // As a shell reports a program that SIGINT ended.
             Exit::Interrupted => 130,
         })
@@ -243,6 +246,7 @@ mod tests {
             Exit::Usage,
             Exit::Hit,
             Exit::Unknown,
+            Exit::Rejected,
             Exit::Interrupted,
         ] {
             assert_ne!(ExitCode::from(exit), ExitCode::SUCCESS);

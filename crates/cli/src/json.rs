@@ -47,7 +47,9 @@ pub fn import_summary(summary: &v1::ImportSummary) -> Value {
         "unchanged": summary.unchanged,
         "identifiers": summary.identifiers,
         "rejected": summary.rejected,
+        "rejected_records": summary.rejected_records,
         "notices": summary.notices,
+        "kept": summary.kept,
         "skipped": summary
             .skipped
             .iter()

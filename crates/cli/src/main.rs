@@ -1,6 +1,6 @@
 //! The `concordat` command: an agency's node, and a thin client of it.
 //!
-//! Every command but `init`, `node`, `client`, `gen`, `demo` and `completions` is one call or two to the agency's own
+//! Every command but `init`, `node`, `client`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
 //! node, over the services of `proto/concordat/v1/`. Results go to stdout, progress and errors to stderr.
 
 #![expect(
@@ -74,6 +74,7 @@ enum Command {
     Snapshot(commands::snapshot::Command),
     Gen(commands::generate::Args),
     Demo(demo::Args),
+    Bench(commands::bench::Args),
     Completions(commands::completions::Args),
 }
 
@@ -101,6 +102,7 @@ async fn run(command: Command, out: Out) -> anyhow::Result<Exit> {
         Command::Snapshot(command) => command.run(out).await,
         Command::Gen(args) => args.run(out),
         Command::Demo(args) => args.run(out).await,
+        Command::Bench(args) => args.run(out),
         Command::Completions(args) => args.run(),
     }
 }

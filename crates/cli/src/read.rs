@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use concordat_lists::{Format, Input, Options, Reader};
+use concordat_lists::{Format, Input, Options, Reader, Spill};
 use jiff::civil::Date;
 
 /// Reads a file, or stdin for `-`.
@@ -16,7 +16,12 @@ pub fn read(format: Format, file: &Path) -> Result<Reader> {
     } else {
         Input::at(format, file).with_context(|| file.display().to_string())?
     };
-    Ok(concordat_lists::open(format, inputs, &Options::new(today()))?)
+    let spill = Spill {
+        folder: std::env::temp_dir(),
+        key: rand::random::<[u8; 32]>().into(),
+    };
+    let options = Options::new(today()).with_spill(spill);
+    Ok(concordat_lists::open(format, inputs, &options)?)
 }
 
 /// Today in UTC, as the node counts days.

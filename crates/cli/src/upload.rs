@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use concordat_lists::Format;
 use concordat_wire::DATA_PIECE;
 use concordat_wire::v1::{
-    ImportFile, ImportOpen, ImportProgress, ImportRequest, ImportSummary, Rejection, import_request,
-    import_response,
+    ImportEnd, ImportFile, ImportOpen, ImportProgress, ImportRequest, ImportSummary, Rejection,
+    import_request, import_response,
 };
 use futures_util::{Stream, StreamExt, stream};
+use sha2::{Digest, Sha256};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 use tokio::sync::oneshot;
@@ -125,13 +126,18 @@ pub async fn import(
 struct Reading {
     waiting: VecDeque<PathBuf>,
     current: Option<(PathBuf, File)>,
+    /// What was sent.
+    sent: ImportEnd,
+    hash: Sha256,
+    ended: bool,
     trouble: Option<oneshot::Sender<anyhow::Error>>,
 }
 
-/// The messages of an import, made as the node takes them.
+/// The messages of an import, made as the node takes them. The last one says that it is the last and what was sent:
+/// without it the node takes the list for cut off.
 ///
-/// A file that cannot be read must not end the stream: the node would take what it has for the whole list and remove
-/// the rest. So the error goes to `trouble`, the stream stands still, and the call is dropped by whoever waits for it.
+/// When a file cannot be read the error goes to `trouble`, the stream stands still, and the call is dropped by whoever
+/// waits for it.
 fn requests(
     open: ImportOpen,
     files: Files,
@@ -140,6 +146,9 @@ fn requests(
     let reading = Reading {
         waiting: files.paths.into(),
         current: None,
+        sent: ImportEnd::default(),
+        hash: Sha256::new(),
+        ended: false,
         trouble: Some(trouble),
     };
     let pieces = stream::unfold(reading, |mut reading| async move {
@@ -171,11 +180,18 @@ impl Reading {
                 .await
                 .with_context(|| path.display().to_string())?;
             if !piece.is_empty() {
+                self.sent.bytes += piece.len() as u64;
+                self.hash.update(&piece);
                 return Ok(Some(import_request::Message::Data(piece)));
             }
         }
         let Some(path) = self.waiting.pop_front() else {
-            return Ok(None);
+            if std::mem::replace(&mut self.ended, true) {
+                return Ok(None);
+            }
+            self.current = None;
+            self.sent.sha256 = self.hash.finalize_reset().to_vec();
+            return Ok(Some(import_request::Message::End(self.sent.clone())));
         };
         let file = File::open(&path)
             .await
@@ -186,6 +202,7 @@ impl Reading {
             .to_string_lossy()
             .into_owned();
         self.current = Some((path, file));
+        self.sent.files += 1;
         Ok(Some(import_request::Message::File(ImportFile { name })))
     }
 }
@@ -267,7 +284,15 @@ mod tests {
             requests(ImportOpen::default(), files, trouble).collect::<Vec<_>>(),
         );
         let mut received = Vec::new();
-        for request in all.await.expect("it ends") {
+        let all = all.await.expect("it ends");
+        let end = ImportEnd {
+            files: 1,
+            bytes: content.len() as u64,
+            sha256: Sha256::digest(&content).to_vec(),
+        };
+        let last = all.last().and_then(|request| request.message.clone());
+        assert_eq!(last, Some(import_request::Message::End(end)), "the end is said");
+        for request in all {
             if let Some(import_request::Message::Data(data)) = request.message {
                 assert!(data.len() <= DATA_PIECE);
                 received.extend_from_slice(&data);

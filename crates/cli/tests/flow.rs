@@ -39,6 +39,53 @@ fn record(id: &str, passport: &str, phone: &str) -> String {
     )
 }
 
+/// Many remarks do not hide one lost record.
+fn rejects_are_told_apart_from_notices(root: &Path, node: &str) {
+    let mononym = |n: u32| {
+        let name = json!({ "rank": "primary", "text": { "whole": format!("Mononym{n}") } });
+        let subject =
+            json!({ "names": [name], "births": [{ "day": { "year": 1970, "month": 1, "day": 2 } }] });
+        format!(
+            "{}\n",
+            json!({ "source_id": format!("M-{n}"), "subject": subject })
+        )
+    };
+    let lines = (0..30)
+        .map(|n| mononym(n).replace("\"M-7\"", "7"))
+        .collect::<String>();
+    let list = write(root, "remarks.jsonl", &lines);
+    let import = format!("list import {list} --list remarks --format jsonl --dir {node}");
+    let told = run(&import).exits(5);
+    let number = |row: &str| {
+        let line = told
+            .stdout
+            .lines()
+            .find(|line| line.trim_start().starts_with(row));
+        let line = line.unwrap_or_else(|| panic!("{row} in\n{}", told.stdout));
+        line.rsplit(' ').next().expect("a number").to_owned()
+    };
+    assert_eq!(number("rejected  "), "1");
+    assert_eq!(number("rejected records"), "1");
+    assert_eq!(number("notices"), "29");
+    let json = run(&format!("{import} --json")).exits(5).json().remove(0);
+    assert_eq!(
+        (json["rejected"].as_u64(), json["notices"].as_u64()),
+        (Some(1), Some(29))
+    );
+
+    // A broken download.
+    let empty = write(root, "empty.jsonl", "");
+    let import = format!("list import {empty} --list remarks --format jsonl --dir {node}");
+    let refused = run(&import).exits(1);
+    assert!(
+        refused.stderr.contains("[IMP-009]") && refused.stderr.contains("--allow-shrink"),
+        "{}",
+        refused.stderr
+    );
+    run(&format!("{import} --allow-shrink")).exits(0);
+    run(&format!("list delete remarks --dir {node}")).exits(0);
+}
+
 #[test]
 fn two_agencies_by_the_command_line() {
     let root = tempfile::tempdir().expect("a folder");
@@ -145,20 +192,23 @@ fn two_agencies_by_the_command_line() {
         "list import {stolen} --list stolen --format jsonl --rejects {} --json --dir {b}",
         rejects.display()
     );
-    let summary = run(&import).exits(0).json().remove(0);
+    // A record that could not be used is not a success.
+    let summary = run(&import).exits(5).json().remove(0);
     assert_eq!(
         (summary["added"].as_u64(), summary["rejected"].as_u64()),
         (Some(2), Some(1))
     );
+    assert_eq!(summary["rejected_records"].as_u64(), Some(1));
     let reject = fs::read_to_string(&rejects).expect("the report");
     assert_eq!(reject.lines().count(), 1);
     assert!(reject.contains("\"line\":3"), "{reject}");
-    let again = run(&import).exits(0).json().remove(0);
+    let again = run(&import).exits(5).json().remove(0);
     assert_eq!(
         (again["added"].as_u64(), again["unchanged"].as_u64()),
         (Some(0), Some(2)),
         "a second import changes nothing"
     );
+    rejects_are_told_apart_from_notices(root, &b.to_string());
     let wanted = write(
         root,
         "wanted.jsonl",

@@ -70,7 +70,7 @@ fn the_profile_is_frozen() {
         (PROFILE, hex::encode(profile_fingerprint()).as_str()),
         (
             "concordat-norm-1",
-            "7295b3eaf5f041ad38209fc83f96e39cd0bef2d6afbba8d3a666cfb4e170494b"
+            "8bf0af938c1e94aa3028397ac2ed05ff8f477d5cfeae188dbacba5c812918184"
         )
     );
 }

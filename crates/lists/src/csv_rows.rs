@@ -32,6 +32,8 @@ pub(crate) struct Rows<R> {
     quote: u8,
     cells: Vec<u8>,
     ends: Vec<usize>,
+    /// Cells of the row that was read last.
+    count: usize,
 }
 
 /// Where rows come from: a [`Source`], or a converter before it.
@@ -60,6 +62,7 @@ impl<R: RowBytes> Rows<R> {
             quote,
             cells: vec![0; 4096],
             ends: vec![0; 64],
+            count: 0,
         }
     }
 
@@ -97,6 +100,7 @@ impl<R: RowBytes> Rows<R> {
                 ReadRecordResult::End => return Ok(None),
             }
         };
+        self.count = count;
         let limit = self.source().limits().text_bytes;
         // A quote that is never closed swallows the rest of the file: it shows as an odd number of quotes in a
         // row that only the end of the input ended.
@@ -106,6 +110,23 @@ impl<R: RowBytes> Rows<R> {
             self.texts(count, limit)
         };
         Ok(Some(Row { line, cells }))
+    }
+
+    /// A cell of the row that was read last, even if the row cannot be used for another cell's sake; empty if it is
+    /// not there or is no text itself.
+    pub(crate) fn cell(&self, index: usize) -> &str {
+        let end = |index: usize| self.ends[..self.count].get(index).copied();
+        let start = index.checked_sub(1).map_or(Some(0), end);
+        let bytes = match (start, end(index)) {
+            (Some(start), Some(end)) => &self.cells[start..end],
+            _ => &[],
+        };
+        let text = std::str::from_utf8(bytes).unwrap_or_default();
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            ""
+        } else {
+            text.trim()
+        }
     }
 
     fn skip_line_ends(&mut self) -> Result<(), Error> {
@@ -201,6 +222,31 @@ mod tests {
         assert_eq!(
             rows(b"123456789012345678901,\n", Charset::Utf8),
             [(1, Err(Rule::TextTooLong))]
+        );
+    }
+
+    #[test]
+    fn a_cell_of_an_unusable_row_can_be_read() {
+        let bytes = b"r1,123456789012345678901\nr2,\xe9\n\xe9,r3\nr4\n".to_vec();
+        let inputs = std::iter::once(Input::new("test", Cursor::new(bytes)));
+        let limits = Limits {
+            text_bytes: 20,
+            ..Limits::default()
+        };
+        let source = Inputs::new(Format::Csv, inputs, limits).next().unwrap().unwrap();
+        let mut rows = Rows::new(source, b',', b'"', Charset::Utf8);
+        let mut first = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            first.push((
+                row.cells.is_ok(),
+                rows.cell(0).to_owned(),
+                rows.cell(2).to_owned(),
+            ));
+        }
+        let expected = [(false, "r1"), (false, "r2"), (false, ""), (true, "r4")];
+        assert_eq!(
+            first,
+            expected.map(|(good, id)| (good, id.to_owned(), String::new()))
         );
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use concordat_identifiers::{BirthDate, Document, Name, NameRank, NameText, Other, Subject};
 
-use crate::{Entry, Item, Lost, Published, Reject, Rule};
+use crate::{Entry, Item, Lost, Published, Reject, Rule, SourceId};
 
 /// What a reader has produced and the caller has not taken yet.
 #[derive(Default)]
@@ -20,6 +20,19 @@ impl Queue {
         self.reject_record_because(input, line, rule, rule.sentence().to_owned());
     }
 
+    /// Rejects a record whose id could be read.
+    pub(crate) fn reject_named(&mut self, input: &str, line: u64, rule: Rule, source_id: &str) {
+        self.reject_record(input, line, rule);
+        self.name_last(source_id);
+    }
+
+    /// Says of which record the reject that was just added is.
+    pub(crate) fn name_last(&mut self, source_id: &str) {
+        if let Some(Item::Reject(reject)) = self.items.back_mut() {
+            reject.source_id = SourceId::new(source_id);
+        }
+    }
+
     /// Rejects a record with a sentence of its own, which must not hold a value of it.
     pub(crate) fn reject_record_because(&mut self, input: &str, line: u64, rule: Rule, reason: String) {
         self.items.push_back(Item::Reject(Reject {
@@ -29,6 +42,7 @@ impl Queue {
             rule,
             reason,
             lost: Lost::Record,
+            source_id: None,
         }));
     }
 }
@@ -153,6 +167,7 @@ impl Draft {
             rule,
             reason: rule.sentence().to_owned(),
             lost: Lost::Field,
+            source_id: None,
         };
         if !self.rejects.iter().take(COMPARED).any(|known| *known == reject) {
             self.rejects.push(reject);
@@ -170,7 +185,7 @@ impl Draft {
         if source_id.is_empty() {
             queue.reject_record(&self.input, self.line, Rule::NoId);
         } else if names.is_empty() && documents.is_empty() && others.is_empty() {
-            queue.reject_record(&self.input, self.line, Rule::NothingToMatch);
+            queue.reject_named(&self.input, self.line, Rule::NothingToMatch, source_id);
         } else {
             let (subject, published, line) = (self.subject, self.published, self.line);
             let entry = Entry {

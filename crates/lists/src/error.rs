@@ -85,6 +85,24 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// A control count of a message differs from what was received: something was lost or added on the way.
+    #[error(
+        "{input}, line {line}: {segment} declares {expected} {what}, {found} were received; have the message sent again"
+    )]
+    Count {
+        /// Name of the input.
+        input: String,
+        /// Line of the segment.
+        line: u64,
+        /// The segment with the count: `UNT`, `UNE`, `UNZ`, `CNT+41` or `CNT+42`.
+        segment: &'static str,
+        /// What it counts.
+        what: &'static str,
+        /// As the segment says.
+        expected: u64,
+        /// As received.
+        found: u64,
+    },
     /// Something that a list never needs and an attacker does: refused before it can cost anything.
     #[error("{input}, line {line}: refused, {what}")]
     Refused {
@@ -132,6 +150,6 @@ pub enum Error {
         source: io::Error,
     },
     /// The temporary file for sorting could not be used.
-    #[error("the temporary file for sorting cannot be used")]
+    #[error("the temporary file for sorting cannot be used: {}", .0.kind())]
     Sort(#[source] io::Error),
 }

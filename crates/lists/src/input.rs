@@ -252,6 +252,25 @@ impl Source {
         }
     }
 
+    /// A control count differs. `expected` is what the segment says.
+    pub(crate) fn miscounted(
+        &self,
+        line: u64,
+        segment: &'static str,
+        what: &'static str,
+        expected: u64,
+        found: u64,
+    ) -> Error {
+        Error::Count {
+            input: self.name.to_string(),
+            line,
+            segment,
+            what,
+            expected,
+            found,
+        }
+    }
+
     pub(crate) fn refused(&self, what: &'static str) -> Error {
         Error::Refused {
             input: self.name.to_string(),

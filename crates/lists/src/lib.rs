@@ -30,6 +30,7 @@ mod mapping;
 mod options;
 mod reader;
 mod reject;
+mod sealed;
 mod sorter;
 
 pub use entry::{Entry, Item, Published};
@@ -37,6 +38,6 @@ pub use error::Error;
 pub use format::{Format, UnknownFormat};
 pub use input::{Input, Progress};
 pub use mapping::{Mapping, MappingError};
-pub use options::{Limits, Options};
+pub use options::{Limits, Options, Spill};
 pub use reader::{Reader, Summary, open};
-pub use reject::{Lost, Reject, Rule};
+pub use reject::{Lost, Reject, Rule, SourceId};

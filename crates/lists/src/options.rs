@@ -1,8 +1,10 @@
 //! What a caller may set.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use jiff::civil::Date;
+use zeroize::Zeroizing;
 
 use crate::Mapping;
 
@@ -16,10 +18,26 @@ pub struct Options {
     pub mapping: Option<Mapping>,
     /// Bounds on memory and size.
     pub limits: Limits,
-    /// Where lines are sorted when they outgrow [`Limits::sort_bytes`]; the system's temporary directory when
-    /// unset. The files have no name and vanish when closed, but hold list entries in clear while they exist:
-    /// use an encrypted or memory file system.
-    pub sort_dir: Option<PathBuf>,
+    /// Where lines are sorted when they outgrow [`Limits::sort_bytes`]. Unset, such a list ends with an error.
+    pub spill: Option<Spill>,
+}
+
+/// A place on disk for lines that are being sorted, and the key they are sealed under there.
+#[derive(Clone)]
+pub struct Spill {
+    /// The folder. The files have no name and vanish when closed.
+    pub folder: PathBuf,
+    /// A fresh random key for each reading: nonces are counted from zero. It is wiped when dropped and lies nowhere
+    /// else, so that nobody can read what a file system may have kept of the files.
+    pub key: Zeroizing<[u8; 32]>,
+}
+
+impl fmt::Debug for Spill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Spill")
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Options {
@@ -29,7 +47,16 @@ impl Options {
             today,
             mapping: None,
             limits: Limits::default(),
-            sort_dir: None,
+            spill: None,
+        }
+    }
+
+    /// The same settings with a place on disk for large lists.
+    #[must_use]
+    pub fn with_spill(self, spill: Spill) -> Self {
+        Self {
+            spill: Some(spill),
+            ..self
         }
     }
 
@@ -68,7 +95,7 @@ pub struct Limits {
     /// Size of all lines of one entry, where a format spreads it over many (`ofac-sdn`, `uk-ofsi`, `ftm`).
     /// Larger entries are rejected. Default 8 MiB.
     pub entry_bytes: usize,
-    /// Memory for sorting such lines before they are sorted on disk. Default 64 MiB.
+    /// Memory for sorting such lines before they are sorted on disk ([`Options::spill`]). Default 64 MiB.
     pub sort_bytes: usize,
 }
 

@@ -1,5 +1,7 @@
 //! What could not be used, and why.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 /// Something of a list that cannot be matched. One JSON object in a reject report:
@@ -18,6 +20,33 @@ pub struct Reject {
     pub reason: String,
     /// What was lost by it.
     pub lost: Lost,
+    /// Of a lost record: its id, where that could be read. An import keeps what it has of that record instead of
+    /// taking it for removed. Not part of the report.
+    #[serde(skip)]
+    pub source_id: Option<SourceId>,
+}
+
+/// The id of a rejected record. `Debug` does not show it: some agencies use a document's number as its id.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceId(String);
+
+impl SourceId {
+    /// An id as [`crate::Entry::source_id`] would hold it; none if it is empty.
+    pub(crate) fn new(id: &str) -> Option<Self> {
+        let id = id.trim();
+        (!id.is_empty()).then(|| Self(id.to_owned()))
+    }
+
+    /// The id.
+    pub fn into_string(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceId(redacted)")
+    }
 }
 
 /// How much of a list a [`Reject`] costs.
@@ -141,7 +170,9 @@ mod tests {
             rule: Rule::BirthDate,
             reason: Rule::BirthDate.sentence().into(),
             lost: Lost::Field,
+            source_id: SourceId::new(" 7 "),
         };
+        assert!(!format!("{reject:?}").contains("\"7\""), "{reject:?}");
         let line = serde_json::to_string(&reject).unwrap();
         assert!(
             line.starts_with(r#"{"input":"sdn.csv","line":7,"field":"remarks","rule":"LST-021","reason":"#),

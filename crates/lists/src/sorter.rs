@@ -1,19 +1,17 @@
 //! Brings the lines of one entry together, in bounded memory: an external merge sort.
 //!
-//! Lines are pushed with the key of their entry, kept in memory up to a budget, then sorted and written to an
+//! Lines are pushed with the key of their entry, kept in memory up to a budget, then sorted and written, sealed, to an
 //! unnamed temporary file; at the end the sorted runs are merged. Lists that governments publish fit in memory and
 //! never touch the disk.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
+use std::io::{self, Read};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Options};
+use crate::{Error, Options, Spill, sealed};
 
 /// Collects lines.
 pub(crate) struct Sorter {
@@ -21,8 +19,8 @@ pub(crate) struct Sorter {
     bytes: usize,
     budget: usize,
     entry_bytes: usize,
-    runs: Vec<File>,
-    dir: Option<PathBuf>,
+    runs: Vec<sealed::Reader>,
+    spill: Option<Spill>,
 }
 
 /// A key and a line.
@@ -43,7 +41,7 @@ impl Sorter {
             budget: options.limits.sort_bytes,
             entry_bytes: options.limits.entry_bytes,
             runs: Vec::new(),
-            dir: options.sort_dir.clone(),
+            spill: options.spill.clone(),
         }
     }
 
@@ -67,10 +65,7 @@ impl Sorter {
         let mut runs = Vec::with_capacity(self.runs.len() + 1);
         // Equal keys keep their order: the sort is stable, and earlier runs come first.
         self.lines.sort_by(|a, b| a.0.cmp(&b.0));
-        for mut file in self.runs {
-            file.seek(SeekFrom::Start(0))?;
-            runs.push(Run::Disk(BufReader::new(file)));
-        }
+        runs.extend(self.runs.into_iter().map(Run::Disk));
         runs.push(Run::Memory(self.lines.into_iter()));
         let mut heads = BinaryHeap::with_capacity(runs.len());
         for (index, run) in runs.iter_mut().enumerate() {
@@ -85,19 +80,21 @@ impl Sorter {
 
     fn spill(&mut self) -> io::Result<()> {
         self.lines.sort_by(|a, b| a.0.cmp(&b.0));
-        let file = match &self.dir {
-            Some(dir) => tempfile::tempfile_in(dir)?,
-            None => tempfile::tempfile()?,
+        let Some(Spill { folder, key }) = &self.spill else {
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the list is larger than the memory for sorting, and there is no place on disk",
+            ));
         };
-        let mut writer = BufWriter::new(file);
+        let number = self.runs.len() as u64;
+        let mut writer = sealed::Writer::new(key, number, tempfile::tempfile_in(folder)?);
         for (key, line) in self.lines.drain(..) {
             for part in [key, line] {
-                writer.write_all(&(part.len() as u64).to_le_bytes())?;
-                writer.write_all(&part)?;
+                writer.write(&(part.len() as u64).to_le_bytes())?;
+                writer.write(&part)?;
             }
         }
-        self.runs
-            .push(writer.into_inner().map_err(io::IntoInnerError::into_error)?);
+        self.runs.push(writer.finish()?);
         self.bytes = 0;
         Ok(())
     }
@@ -160,7 +157,7 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> Result<T, Error> {
 
 enum Run {
     Memory(std::vec::IntoIter<Line>),
-    Disk(BufReader<File>),
+    Disk(sealed::Reader),
 }
 
 impl Run {
@@ -178,7 +175,7 @@ impl Run {
     }
 }
 
-fn read_part(file: &mut BufReader<File>) -> io::Result<Option<Vec<u8>>> {
+fn read_part(file: &mut sealed::Reader) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 8];
     match file.read_exact(&mut length) {
         Ok(()) => {}
@@ -200,8 +197,15 @@ mod tests {
     use proptest::prelude::*;
     use proptest::test_runner::RngSeed;
 
+    fn options() -> Options {
+        Options::new(jiff::civil::date(2026, 1, 1)).with_spill(Spill {
+            folder: std::env::temp_dir(),
+            key: [7; 32].into(),
+        })
+    }
+
     fn sorted(lines: &[(u8, u16)], limits: Limits) -> (Vec<Vec<u16>>, usize) {
-        let options = Options::new(jiff::civil::date(2026, 1, 1)).with_limits(limits);
+        let options = options().with_limits(limits);
         let mut sorter = Sorter::new(&options);
         for (key, value) in lines {
             sorter.push(&[*key], value).unwrap();
@@ -247,8 +251,20 @@ mod tests {
     }
 
     #[test]
+    fn without_a_key_nothing_goes_to_disk() {
+        let limits = Limits {
+            sort_bytes: 100,
+            ..Limits::default()
+        };
+        let options = Options::new(jiff::civil::date(2026, 1, 1)).with_limits(limits);
+        let mut sorter = Sorter::new(&options);
+        let refused = (0..10).find_map(|value: u64| sorter.push(b"key", &value).err());
+        assert!(matches!(refused, Some(Error::Sort(_))), "{refused:?}");
+    }
+
+    #[test]
     fn an_entry_without_end_does_not_fill_the_memory() {
-        let options = Options::new(jiff::civil::date(2026, 1, 1)).with_limits(Limits {
+        let options = options().with_limits(Limits {
             entry_bytes: 50,
             sort_bytes: 1000,
             ..Limits::default()

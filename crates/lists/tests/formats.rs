@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use concordat_lists::{Error, Format, Input, Item, Limits, Mapping, Options, Reader, open};
+use concordat_lists::{Error, Format, Input, Item, Limits, Mapping, Options, Reader, Spill, open};
 use jiff::civil::date;
 use serde_json::json;
 
@@ -192,7 +192,11 @@ fn the_documented_record_is_read() {
 /// Sorting on disk changes nothing.
 #[test]
 fn little_memory_gives_the_same_entries() {
-    let little = options().with_limits(Limits {
+    let spill = Spill {
+        folder: std::env::temp_dir(),
+        key: [7; 32].into(),
+    };
+    let little = options().with_spill(spill).with_limits(Limits {
         sort_bytes: 100,
         ..Limits::default()
     });

@@ -263,7 +263,7 @@ fn one_byte_at_a_time_gives_the_same() {
 fn a_passenger_list_in_an_unknown_encoding_is_an_error() {
     let message = |syntax: &str, name: &[u8]| {
         let start = format!("UNB+{syntax}:4'UNH+1+PAXLST'NAD+FL+++TESTA:PAT'NAD+FL+++");
-        [start.as_bytes(), name, b":MARIA'DTM+329:640717'UNT+4+1'UNZ+1+1'"].concat()
+        [start.as_bytes(), name, b":MARIA'DTM+329:640717'UNT+5+1'UNZ+1+1'"].concat()
     };
     assert_eq!(
         read(Format::Paxlst, &message("UNOC", b"QU\xc9LLA"))
@@ -283,6 +283,193 @@ fn a_passenger_list_in_an_unknown_encoding_is_an_error() {
         let error = read(Format::Paxlst, outside.as_bytes()).unwrap_err();
         assert!(matches!(error, Error::Syntax { .. }), "{error}");
     }
+}
+
+fn passengers(names: &[&str]) -> String {
+    names
+        .iter()
+        .map(|name| format!("NAD+FL+++{name}:PAT'DTM+329:640717'"))
+        .collect()
+}
+
+/// A message of two passengers and a crew member, as it was sent.
+fn sent() -> String {
+    let people = passengers(&["TESTA", "QUELLA"]);
+    format!(
+        "UNA:+.? 'UNB+UNOA:4+A+B+260101:0600+1'UNG+PAXLST+A+B+260101:0600+1+UN+D:05B'\
+         UNH+1+PAXLST:D:05B:UN:IATA'BGM+745'{people}NAD+FM+++SOLA:KIM'CNT+42:2'CNT+41:1'UNT+10+1'UNE+1+1'UNZ+1+1'"
+    )
+}
+
+/// What a relay has lost shows in the counts, and the error says where.
+#[test]
+fn a_passenger_lost_in_relay_is_noticed() {
+    let whole = sent();
+    assert_eq!(read(Format::Paxlst, whole.as_bytes()).unwrap().entries, 3);
+    let lost = passengers(&["QUELLA"]);
+    let shorter = whole.replace(&lost, "");
+    let message = whole.split("UNH").nth(1).unwrap().split("UNE").next().unwrap();
+    let cases = [
+        // The segments of a passenger, and the same by a relay that counts segments anew.
+        (shorter.clone(), "UNT", 10, 8),
+        (shorter.replace("UNT+10", "UNT+8"), "CNT+42", 2, 1),
+        (
+            whole.replace("NAD+FM+++SOLA:KIM'", "").replace("UNT+10", "UNT+9"),
+            "CNT+41",
+            1,
+            0,
+        ),
+        // One date of birth.
+        (whole.replacen("DTM+329:640717'", "", 1), "UNT", 10, 9),
+        // A whole message, a whole group; and one too many.
+        (whole.replace(&format!("UNH{message}"), ""), "UNE", 1, 0),
+        (whole.replace("UNE+1", "UNE+2"), "UNE", 2, 1),
+        (whole.replace("UNZ+1", "UNZ+3"), "UNZ", 3, 1),
+        (
+            whole.replace("UNE+1+1'", &format!("UNH{message}UNE+1+1'")),
+            "UNE",
+            1,
+            2,
+        ),
+    ];
+    for (text, tag, declared, received) in cases {
+        let error = read(Format::Paxlst, text.as_bytes()).unwrap_err();
+        let words = error.to_string();
+        assert!(
+            matches!(error, Error::Count { segment, expected, found, .. }
+                if (segment, expected, found) == (tag, declared, received)),
+            "{words}"
+        );
+        assert!(words.contains(&format!("{tag} declares {declared} ")), "{words}");
+    }
+    for text in [
+        whole.replace("UNT+10", "UNT+"),
+        whole.replace("CNT+42:2", "CNT+42:two"),
+    ] {
+        let error = read(Format::Paxlst, text.as_bytes()).unwrap_err();
+        assert!(matches!(error, Error::Syntax { .. }), "{error}");
+    }
+}
+
+/// A list in blocks, of which each names the total of the whole list, or its own.
+#[test]
+fn a_list_in_blocks_is_counted_as_a_whole() {
+    let block = |number: &str, names: &[&str], total: u32| {
+        let segments = 3 + 2 * names.len();
+        let people = passengers(names);
+        format!("UNH+{number}+PAXLST:D:05B:UN+TT1+{number}'{people}CNT+42:{total}'UNT+{segments}+1'")
+    };
+    let list = |blocks: [String; 3]| format!("UNB+UNOA:4'{}UNZ+3+1'", blocks.concat());
+    let (first, second, last) = (["TESTA", "QUELLA"], ["SOLA"], ["MORA"]);
+    for totals in [[4, 4, 4], [2, 1, 1]] {
+        let text = list([
+            block("1:C", &first, totals[0]),
+            block("2", &second, totals[1]),
+            block("3:F", &last, totals[2]),
+        ]);
+        assert_eq!(
+            read(Format::Paxlst, text.as_bytes()).unwrap().entries,
+            4,
+            "{totals:?}"
+        );
+    }
+    let text = list([
+        block("1:C", &first, 4),
+        block("2", &[], 4),
+        block("3:F", &last, 4),
+    ]);
+    let error = read(Format::Paxlst, text.as_bytes()).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Count {
+                segment: "CNT+42",
+                expected: 4,
+                found: 3,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    // Alone, a later block can only be too large for its total.
+    let alone = |total| format!("UNB+UNOA:4'{}UNZ+1+1'", block("3:F", &first, total));
+    assert!(read(Format::Paxlst, alone(130).as_bytes()).is_ok());
+    assert!(matches!(
+        read(Format::Paxlst, alone(1).as_bytes()),
+        Err(Error::Count { .. })
+    ));
+}
+
+/// An interchange far behind the last one is neither read nor passed over.
+#[test]
+fn an_interchange_behind_much_else_is_an_error() {
+    let one = sent();
+    let between = |length: usize| format!("{one}{}{one}", "-".repeat(length));
+    assert_eq!(
+        read(Format::Paxlst, between(60_000).as_bytes()).unwrap().entries,
+        6
+    );
+    for length in [66_000, 200_000] {
+        for second in [
+            &one,
+            &one.replace("UNA:+.? '", ""),
+            &one.replace('+', "*").replace("UNA:*", "UNA:*"),
+        ] {
+            let text = format!("{one}{}{second}", "-".repeat(length));
+            let error = read(Format::Paxlst, text.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::Syntax { .. }), "{length}: {error}");
+        }
+        let signed = format!("{one}{}", "-".repeat(length));
+        assert_eq!(read(Format::Paxlst, signed.as_bytes()).unwrap().entries, 3);
+        let behind = format!("{}{one}", "-".repeat(length));
+        assert!(read(Format::Paxlst, behind.as_bytes()).is_err());
+    }
+}
+
+/// Which ids of rejected records are read, so that an import can keep what it has of them.
+#[test]
+fn a_rejected_record_is_named_where_its_id_can_be_read() {
+    let named = |format, bytes: &[u8], options: &Options| {
+        let mut ids = Vec::new();
+        for item in reader(format, bytes, options).unwrap() {
+            if let Item::Reject(reject) = item.unwrap() {
+                ids.push((
+                    reject.line,
+                    reject.source_id.map(|id| id.into_string()).unwrap_or_default(),
+                ));
+            }
+        }
+        ids
+    };
+    let id = |line, id: &str| (line, id.to_owned());
+    let jsonl = "{\"source_id\":\"a\",\"subject\":{},\"new\":1}\n{\"source_id\":\"b\",\"subject\":{}}\n\
+                 {\"source_id\":\"c\n{\"source_id\":5}\n";
+    assert_eq!(
+        named(Format::Jsonl, jsonl.as_bytes(), &options()),
+        [id(1, "a"), id(2, "b"), id(3, ""), id(4, "")]
+    );
+    let csv = b"1,Pat Testa\n2,Maria,1960\n3,\"Sola\xff\"\n,x,y\n";
+    assert_eq!(
+        named(Format::Csv, csv, &options()),
+        [id(2, "2"), id(3, "3"), id(4, "")]
+    );
+    let ofac = "1,\"T, P\",individual,\"T\",-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,-0- ,-0- \n2,\"Q, M\",individual\n";
+    assert_eq!(named(Format::OfacSdn, ofac.as_bytes(), &options()), [id(2, "2")]);
+    let ftm = "{\"id\":\"a\",\"schema\":\"Person\",\"properties\":{\"name\":\"T\"}}\n\
+               {\"id\":\"b\",\"schema\":\"Person\",\"properties\":[]}\n";
+    assert_eq!(named(Format::Ftm, ftm.as_bytes(), &options()), [id(2, "b")]);
+    let limits = Limits {
+        text_bytes: 10,
+        ..Limits::default()
+    };
+    assert_eq!(
+        named(
+            Format::UnSc,
+            &un("Patricia Testa"),
+            &options().with_limits(limits)
+        ),
+        [id(1, "T1")]
+    );
 }
 
 /// A list of one format imported as another is refused, or yields not a single entry.

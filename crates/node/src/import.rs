@@ -1,12 +1,12 @@
 //! A list's bytes on their way into the store: read and normalised on a thread of their own, staged in small
 //! transactions, visible all at once.
 
-use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::{fs, io};
 
-use bytes::Bytes;
 use concordat_identifiers::{PROFILE, Severity, Subject, profile_fingerprint};
-use concordat_lists::{Entry, Format, Input, Item, Mapping, Options, Published, Summary};
+use concordat_lists::{Entry, Format, Item, Mapping, Options, Published, Rule, SourceId, Spill, Summary};
 use concordat_store::{
     IdentifierRow, ImportCounts, ImportMode, ListId, NewRecord, Reject as RejectRow, StoreError,
 };
@@ -19,8 +19,11 @@ use tokio::sync::mpsc;
 use zeroize::Zeroizing;
 
 use crate::book::store_fault;
+use crate::config::Config;
+use crate::entropy::Entropy;
 use crate::rows::row_of;
 use crate::state::State;
+use crate::upload::{Files, Upload};
 
 /// Records normalised and staged at once.
 const BATCH: usize = 1_000;
@@ -37,15 +40,12 @@ pub struct Plan {
     pub mapping: Option<Mapping>,
     /// Fail on the first reject.
     pub strict: bool,
+    /// Accept a list without a usable entry, or one that removes most of what is there.
+    pub allow_shrink: bool,
 }
 
-/// A file of the list as it arrives.
-pub struct Part {
-    /// Its base name.
-    pub name: String,
-    /// Its bytes; an error where the caller's stream broke.
-    pub bytes: mpsc::Receiver<Result<Bytes, ()>>,
-}
+/// A list of so many records or fewer may lose any number of them.
+const SMALL_LIST: u64 = 20;
 
 /// What an import tells while it runs.
 pub enum Event {
@@ -63,12 +63,12 @@ pub enum Event {
 /// Runs one import. `events` hears of rejects and progress.
 ///
 /// # Errors
-/// The list cannot be read, `strict` met a reject, another import of the list runs, or the database fails. Nothing
-/// of it is visible then.
+/// The upload was cut off, the list cannot be read, `strict` met a reject, the list has shrunk beyond belief, another
+/// import of the list runs, or the database fails. Nothing of it is visible then.
 pub async fn run(
     state: &Arc<State>,
     plan: Plan,
-    parts: mpsc::Receiver<Part>,
+    (upload, files): (Upload, Files),
     events: &mpsc::Sender<Event>,
 ) -> Result<ImportSummary, Fault> {
     let import = state
@@ -87,14 +87,18 @@ pub async fn run(
         error => store_fault(&error),
     })?;
     let (sender, mut batches) = mpsc::channel::<Result<Batch, Fault>>(2);
-    let today = state.clock.today();
-    let (format, mapping) = (plan.format, plan.mapping);
-    tokio::task::spawn_blocking(move || read(format, mapping, today, parts, &sender));
+    let format = plan.format;
+    let options = options(state, plan.mapping);
+    tokio::task::spawn_blocking(move || read(format, &options, files, &sender));
 
     let mut tally = Tally::default();
     let outcome = async {
         while let Some(batch) = batches.recv().await {
-            let batch = batch?;
+            let batch = match batch {
+                Ok(batch) => batch,
+                // A list that could not be read because it did not come whole is not to blame.
+                Err(fault) => return Err(upload.fault().unwrap_or(fault)),
+            };
             tally.notices += batch.rejects.iter().filter(|reject| reject.notice).count() as u64;
             tally.rejected += batch.rejects.iter().filter(|reject| !reject.notice).count() as u64;
             tally.identifiers += batch
@@ -116,6 +120,10 @@ pub async fn run(
             }
             let rows: Vec<RejectRow> = batch.rejects.iter().map(reject_row).collect();
             import.reject(&rows).await.map_err(|error| store_fault(&error))?;
+            import
+                .keep(&batch.named)
+                .await
+                .map_err(|error| store_fault(&error))?;
             for reject in batch.rejects {
                 // The caller may have gone: the import goes on or is dropped with it.
                 let _ = events.send(Event::Reject(reject)).await;
@@ -138,6 +146,7 @@ pub async fn run(
                     .await
                     .map_err(|error| store_fault(&error))?;
                 tally.rejected += 1;
+                tally.repeated += 1;
                 let _ = events.send(Event::Reject(repeated)).await;
             }
             let _ = events
@@ -148,7 +157,11 @@ pub async fn run(
                 .await;
             tally.summary = batch.summary;
         }
-        Ok(())
+        upload.complete().await?;
+        match plan.allow_shrink {
+            true => Ok(()),
+            false => believable(&plan.list_name, &tally.summary, import.before(), import.missing()),
+        }
     };
     if let Err(fault) = outcome.await {
         import
@@ -168,12 +181,40 @@ pub async fn run(
             "a record id occurs twice; strict imports accept no reject",
         ));
     }
+    let kept = import.kept();
     let counts = import
         .commit(state.now_ms())
         .await
         .map_err(|error| store_fault(&error))?;
-    tracing::info!(list = plan.list_name, ?counts, "imported");
-    Ok(tally.summarise(&counts))
+    tracing::info!(list = plan.list_name, ?counts, kept, "imported");
+    Ok(tally.summarise(&counts, kept))
+}
+
+/// Refuses what is more likely a fault of the source than the truth: an empty list, or one that has lost more than
+/// half of its records.
+fn believable(list: &str, summary: &Summary, before: u64, missing: u64) -> Result<(), Fault> {
+    if summary.entries == 0 {
+        return Err(Fault::new(
+            Reason::Precondition,
+            "IMP-009",
+            format!(
+                "nothing to import: of {} records none is a usable entry ({} rejected); the list {list} stays as it \
+                 is. If that is right, import it with allow_shrink (--allow-shrink)",
+                summary.records, summary.rejected_records
+            ),
+        ));
+    }
+    if before > SMALL_LIST && missing > before / 2 {
+        return Err(Fault::new(
+            Reason::Precondition,
+            "IMP-010",
+            format!(
+                "{missing} of the {before} records of {list} would be removed; the list stays as it is. If that is \
+                 right, import it with allow_shrink (--allow-shrink)"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 #[derive(Default)]
@@ -181,11 +222,13 @@ struct Tally {
     summary: Summary,
     rejected: u64,
     notices: u64,
+    /// Records left out because of their id.
+    repeated: u64,
     identifiers: u64,
 }
 
 impl Tally {
-    fn summarise(self, counts: &ImportCounts) -> ImportSummary {
+    fn summarise(self, counts: &ImportCounts, kept: u64) -> ImportSummary {
         ImportSummary {
             records: self.summary.records,
             added: counts.added,
@@ -195,6 +238,8 @@ impl Tally {
             identifiers: self.identifiers,
             rejected: self.rejected,
             notices: self.notices,
+            rejected_records: self.summary.rejected_records + self.repeated,
+            kept,
             skipped: self
                 .summary
                 .skipped
@@ -214,41 +259,79 @@ struct Batch {
     /// Line of each record.
     lines: Vec<u64>,
     rejects: Vec<Rejection>,
+    /// Ids of rejected records.
+    named: Vec<String>,
     summary: Summary,
     bytes: u64,
 }
 
-/// Reads a whole list, in the blocking pool; ends early when nobody listens.
-fn read(
-    format: Format,
-    mapping: Option<Mapping>,
-    today: jiff::civil::Date,
-    parts: mpsc::Receiver<Part>,
-    batches: &mpsc::Sender<Result<Batch, Fault>>,
-) {
-    let mut options = Options::new(today);
-    if let Some(mapping) = mapping {
-        options = options.with_mapping(mapping);
+/// How the list is read.
+fn options(state: &State, mapping: Option<Mapping>) -> Options {
+    let options = Options::new(state.clock.today()).with_spill(spill(&state.config, &state.entropy));
+    match mapping {
+        Some(mapping) => options.with_mapping(mapping),
+        None => options,
     }
+}
+
+/// Lines that outgrow the memory lie in a folder of our own, sealed under a key that nothing else is sealed under and
+/// that is gone with the reader.
+fn spill(config: &Config, entropy: &Entropy) -> Spill {
+    Spill {
+        folder: sorting_folder(config),
+        key: entropy.seed(),
+    }
+}
+
+fn sorting_folder(config: &Config) -> PathBuf {
+    config.node.data_dir.join("sorting")
+}
+
+/// Makes the folder for sorting, empty: files have no names there, so that they vanish with the process, but not every
+/// file system can do that.
+///
+/// # Errors
+/// It cannot be made.
+pub fn prepare_sorting(config: &Config) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let folder = sorting_folder(config);
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::DirBuilder::new().mode(0o700).create(&folder)
+}
+
+/// Reads a whole list, in the blocking pool; ends early when nobody listens.
+fn read(format: Format, options: &Options, files: Files, batches: &mpsc::Sender<Result<Batch, Fault>>) {
+    let today = options.today;
     let fault = |error: concordat_lists::Error| Fault::invalid("IMP-004", "data", error.to_string());
-    let mut reader = match concordat_lists::open(format, Parts(parts), &options) {
+    let mut reader = match concordat_lists::open(format, files, options) {
         Ok(reader) => reader,
         Err(error) => return drop(batches.blocking_send(Err(fault(error)))),
     };
     let progress = reader.progress();
-    let (mut entries, mut rejects) = (Vec::with_capacity(BATCH), Vec::new());
+    let (mut entries, mut rejects, mut named) = (Vec::with_capacity(BATCH), Vec::new(), Vec::new());
     loop {
         let item = reader.next();
         let end = item.is_none();
         match item {
             Some(Ok(Item::Entry(entry))) => entries.push(*entry),
-            Some(Ok(Item::Reject(reject))) => rejects.push(Rejection {
-                line: reject.line,
-                field: reject.field,
-                rule: reject.rule.id().to_owned(),
-                reason: reject.reason,
-                notice: false,
-            }),
+            // Nobody knows what the rest of the file would have been: nothing that it lacks was removed.
+            Some(Ok(Item::Reject(reject))) if reject.rule == Rule::QuoteNotClosed => {
+                let what = format!("{}, line {}: {}", reject.input, reject.line, reject.reason);
+                return drop(batches.blocking_send(Err(Fault::invalid("IMP-004", "data", what))));
+            }
+            Some(Ok(Item::Reject(reject))) => {
+                named.extend(reject.source_id.map(SourceId::into_string));
+                rejects.push(Rejection {
+                    line: reject.line,
+                    field: reject.field,
+                    rule: reject.rule.id().to_owned(),
+                    reason: reject.reason,
+                    notice: false,
+                });
+            }
             Some(Err(error)) => return drop(batches.blocking_send(Err(fault(error)))),
             None => {}
         }
@@ -267,6 +350,7 @@ fn read(
                 records,
                 lines,
                 rejects: std::mem::take(&mut rejects),
+                named: std::mem::take(&mut named),
                 summary: reader.summary().clone(),
                 bytes: progress.bytes(),
             };
@@ -349,45 +433,46 @@ fn reject_row(reject: &Rejection) -> RejectRow {
     }
 }
 
-/// Parts as inputs of a reader, which runs on a blocking thread.
-struct Parts(mpsc::Receiver<Part>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Iterator for Parts {
-    type Item = Input;
-
-    fn next(&mut self) -> Option<Input> {
-        let part = self.0.blocking_recv()?;
-        Some(Input::new(
-            part.name,
-            PartReader {
-                bytes: part.bytes,
-                piece: Bytes::new(),
-            },
-        ))
-    }
-}
-
-struct PartReader {
-    bytes: mpsc::Receiver<Result<Bytes, ()>>,
-    piece: Bytes,
-}
-
-impl Read for PartReader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            match self.bytes.blocking_recv() {
-                None => return Ok(0),
-                Some(Ok(piece)) => self.piece = piece,
-                Some(Err(())) => {
-                    return Err(io::Error::new(
-                        io::ErrorKind::UnexpectedEof,
-                        "the upload was cut off",
-                    ));
-                }
-            }
+    #[test]
+    fn more_than_half_of_a_list_is_not_believed_to_be_gone() {
+        let some = Summary {
+            records: 3,
+            entries: 1,
+            ..Summary::default()
+        };
+        let rule = |summary: &Summary, before, missing| {
+            believable("l", summary, before, missing)
+                .err()
+                .map(|fault| fault.rule)
+        };
+        for (before, missing, expected) in [
+            (0, 0, None),
+            (20, 20, None),
+            (21, 10, None),
+            (21, 11, Some("IMP-010")),
+            (1_000, 500, None),
+            (1_000, 501, Some("IMP-010")),
+        ] {
+            assert_eq!(rule(&some, before, missing), expected, "{missing} of {before}");
         }
-        let count = self.piece.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&self.piece.split_to(count));
-        Ok(count)
+        assert_eq!(rule(&Summary::default(), 0, 0), Some("IMP-009"));
+    }
+    #[test]
+    fn large_lists_are_sorted_in_the_data_folder_under_a_key_of_their_own() {
+        let config = Config::parse(
+            "[node]\nagency_id = \"aa\"\nagency_name = \"A\"\ndata_dir = \"/data\"\n\
+             [peer]\nlisten = \"127.0.0.1:1\"\nendpoint = \"https://a.example:1\"\n\
+             [api]\nlisten = \"127.0.0.1:2\"\n",
+        );
+        let config = config.expect("a configuration");
+        let entropy = Entropy::system();
+        let (one, two) = (spill(&config, &entropy), spill(&config, &entropy));
+        assert_eq!(one.folder, std::path::Path::new("/data/sorting"));
+        assert_ne!(*one.key, *two.key);
+        assert_ne!(*one.key, [0; 32]);
     }
 }

@@ -33,6 +33,7 @@ pub mod publish;
 pub mod rows;
 pub mod state;
 pub mod tls;
+pub mod upload;
 pub mod watchlist_service;
 
 mod run;

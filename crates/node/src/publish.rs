@@ -479,7 +479,7 @@ async fn install(
 /// The owner's lists of an offer.
 ///
 /// # Errors
-/// One of them does not exist.
+/// One of them does not exist, or never held a record.
 async fn selection(state: &State, offer: &Offer) -> Result<Selection, Fault> {
     let mut lists = Vec::with_capacity(offer.lists.len());
     for name in &offer.lists {
@@ -488,17 +488,17 @@ async fn selection(state: &State, offer: &Offer) -> Result<Selection, Fault> {
             .list(name)
             .await
             .map_err(|error| store_fault(&error))?;
-        let list = list.ok_or_else(|| {
-            Fault::new(
-                Reason::Precondition,
-                "SNAP-010",
-                format!(
-                    "offer {} names list {name}, which does not exist: create and import it",
-                    offer.id
-                ),
-            )
-        })?;
-        lists.push(list.id);
+        // An import that failed leaves an empty list: published, it would say of everybody that nobody is listed.
+        let missing = match list {
+            Some(list) if list.filled => {
+                lists.push(list.id);
+                continue;
+            }
+            Some(_) => "which was never filled: import it",
+            None => "which does not exist: create and import it",
+        };
+        let message = format!("offer {} names list {name}, {missing}", offer.id);
+        return Err(Fault::new(Reason::Precondition, "SNAP-010", message));
     }
     Ok(Selection {
         lists,

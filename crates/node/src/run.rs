@@ -35,7 +35,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{jobs, maintenance};
+use crate::{import, jobs, maintenance};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -74,6 +74,9 @@ pub enum StartError {
     /// The database.
     #[error("the database: {0}")]
     Store(#[from] StoreError),
+    /// The folder for sorting large lists.
+    #[error("cannot make the folder for sorting lists, `sorting` in the data folder: {0}")]
+    Sorting(#[source] std::io::Error),
     /// An address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -143,6 +146,8 @@ impl Node {
         }
         let peer_pin = identity.peer.pin()?;
         let store = open_store(&config, outside.store_entropy).await?;
+        // Only now: whoever has the database open has the folder to himself.
+        import::prepare_sorting(&config).map_err(StartError::Sorting)?;
         let compute = Compute::new(config.compute.threads, config.compute.queue_chunks)?;
         let pins = Pins::default();
         let book = Book::new(config.node.agency_id.clone(), identity.peer.clone(), pins.clone());

@@ -22,9 +22,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::book::store_fault;
 use crate::config::is_agency_id;
-use crate::import::{self, Event, Part, Plan};
+use crate::import::{self, Event, Plan};
 use crate::rows::{grade_of, kind_of, row_of, rule_of};
 use crate::state::State;
+use crate::upload::Upload;
 
 /// The service.
 pub struct Watchlists(pub Arc<State>);
@@ -137,6 +138,7 @@ impl Watchlists {
             format,
             mapping,
             strict: open.strict,
+            allow_shrink: open.allow_shrink,
         })
     }
 }
@@ -204,8 +206,7 @@ impl WatchlistService for Watchlists {
             .into());
         };
         let plan = self.plan(open).await?;
-        let (parts_sender, parts) = mpsc::channel(1);
-        tokio::spawn(forward(requests, parts_sender));
+        let upload = Upload::receive(requests);
         let (events_sender, mut events) = mpsc::channel(64);
         let (answers_sender, answers) = mpsc::channel(64);
         let telling = {
@@ -235,7 +236,7 @@ impl WatchlistService for Watchlists {
         };
         let state = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let outcome = import::run(&state, plan, parts, &events_sender).await;
+            let outcome = import::run(&state, plan, upload, &events_sender).await;
             drop(events_sender);
             // Every reject is told before the end is.
             let _ = telling.await;
@@ -377,44 +378,5 @@ impl WatchlistService for Watchlists {
             })
             .collect();
         Ok(Response::new(LookupResponse { matches }))
-    }
-}
-
-/// Passes a caller's files on to the reader. A stream that breaks is an error for the reader, never the end of a file.
-async fn forward(mut requests: Streaming<ImportRequest>, parts: mpsc::Sender<Part>) {
-    let mut current: Option<mpsc::Sender<Result<bytes::Bytes, ()>>> = None;
-    loop {
-        let message = match requests.message().await {
-            Ok(Some(request)) => request.message,
-            Ok(None) => return,
-            Err(_) => {
-                if let Some(current) = current {
-                    let _ = current.send(Err(())).await;
-                }
-                return;
-            }
-        };
-        match message {
-            Some(import_request::Message::File(file)) => {
-                let (sender, bytes) = mpsc::channel(8);
-                // A path is nobody's business here: the base name tells the parts of a set apart.
-                let name = file
-                    .name
-                    .rsplit(['/', '\\'])
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned();
-                current = Some(sender);
-                if parts.send(Part { name, bytes }).await.is_err() {
-                    return;
-                }
-            }
-            Some(import_request::Message::Data(data)) => match &current {
-                Some(sender) if sender.send(Ok(data)).await.is_ok() => {}
-                // The reader is done with this file, or never began: it tells the caller why.
-                _ => return,
-            },
-            Some(import_request::Message::Open(_)) | None => return,
-        }
     }
 }

@@ -75,8 +75,14 @@ pub struct Import {
     mode: ImportMode,
     counts: ImportCounts,
     kinds: KindCounts,
+    /// Records that were visible when it began.
+    before: u64,
     /// Visible records that the source still has, or has in a new version.
     seen: IdSet,
+    /// Visible records that the source has in a form that could not be used.
+    kept: IdSet,
+    /// Of these, how many are not in `seen`.
+    kept_count: u64,
     /// Entries of `identifier_index` not yet written.
     run: Vec<IndexEntry>,
     /// A batch failed or was dropped half way.
@@ -111,6 +117,10 @@ impl Store {
         .fetch_optional(&mut *tx)
         .await?;
         let id = ImportId(id.ok_or(StoreError::NotFound { what: "list" })?);
+        let before: i64 = sqlx::query_scalar("SELECT records FROM list WHERE id = ?")
+            .bind(list.0)
+            .fetch_one(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(Import {
             store: self.clone(),
@@ -119,7 +129,10 @@ impl Store {
             mode,
             counts: ImportCounts::default(),
             kinds: KindCounts::new(),
+            before: u64::try_from(before).unwrap_or_default(),
             seen: IdSet::default(),
+            kept: IdSet::default(),
+            kept_count: 0,
             run: Vec::new(),
             broken: false,
             _claim: claim,
@@ -174,6 +187,42 @@ impl Import {
         self.counts
     }
 
+    /// Records of the list that were visible when the import began.
+    pub fn before(&self) -> u64 {
+        self.before
+    }
+
+    /// Visible records kept by [`Import::keep`] that the import has not named otherwise.
+    pub fn kept(&self) -> u64 {
+        self.kept_count
+    }
+
+    /// Visible records that were neither staged nor kept so far. At the end of a replacing import these are what
+    /// [`Import::commit`] removes; a caller that doubts the source looks here first.
+    pub fn missing(&self) -> u64 {
+        let seen = self.counts.unchanged + self.counts.changed;
+        self.before.saturating_sub(seen + self.kept_count)
+    }
+
+    /// Keeps what is visible of these records: the source names them, but in a form that could not be used. An id
+    /// that is unknown, or that the import also stages, changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn keep(&mut self, source_ids: &[String]) -> Result<()> {
+        for piece in source_ids.chunks(BATCH) {
+            let mut conn = self.store.inner.reader.acquire().await?;
+            let sources = piece.iter().map(String::as_str);
+            let known = versions(&mut conn, self.list, None, sources).await?;
+            for version in known.values() {
+                if self.kept.insert(version.id) && !self.seen.contains(version.id) {
+                    self.kept_count += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Stages records: any number, in transactions of 500. Records with known content cost a read. Hand over some
     /// thousands at a time, then sealing and writing overlap.
     ///
@@ -197,14 +246,14 @@ impl Import {
                 write_staged(&self.store, self.list, self.id, sealing.take()),
                 self.store.seal_records(self.list, fresh.records),
             );
-            self.keep(written?).await?;
+            self.hold(written?).await?;
             sealing = Some(Staging {
                 records: sealed?,
                 superseded: fresh.superseded,
             });
         }
         let written = write_staged(&self.store, self.list, self.id, sealing).await?;
-        self.keep(written).await?;
+        self.hold(written).await?;
         self.broken = false;
         Ok(duplicates)
     }
@@ -237,8 +286,8 @@ impl Import {
         Ok(())
     }
 
-    /// Makes the whole import visible at one moment, and with [`ImportMode::Replace`] what it did not name
-    /// invisible.
+    /// Makes the whole import visible at one moment, and with [`ImportMode::Replace`] what it neither staged nor
+    /// kept invisible.
     ///
     /// # Errors
     /// [`StoreError::ImportIncomplete`] after a failed batch, [`StoreError::ImportEnded`].
@@ -314,6 +363,9 @@ impl Import {
             match version {
                 Some(version) => {
                     self.seen.insert(version.id);
+                    if self.kept.contains(version.id) {
+                        self.kept_count -= 1;
+                    }
                     let sealer = &self.store.inner.sealer;
                     if version.digest == record_digest(sealer, self.list, &record.source_id, &record.digest) {
                         self.counts.unchanged += 1;
@@ -333,7 +385,7 @@ impl Import {
         Ok(fresh)
     }
 
-    async fn keep(&mut self, entries: Vec<IndexEntry>) -> Result<()> {
+    async fn hold(&mut self, entries: Vec<IndexEntry>) -> Result<()> {
         for entry in &entries {
             *self.kinds.entry(entry.kind).or_default() += 1;
         }
@@ -355,7 +407,7 @@ impl Import {
         Ok(())
     }
 
-    /// Marks every visible record of the list that the source did not name.
+    /// Marks every visible record of the list that the source did not name in any form.
     async fn remove_unseen(&mut self) -> Result<()> {
         let (mut source_id, mut id) = (String::new(), 0_i64);
         loop {
@@ -372,7 +424,8 @@ impl Import {
             let Some(last) = rows.last() else { return Ok(()) };
             (source_id, id) = (last.try_get("source_id")?, last.try_get("id")?);
             let ids: Vec<i64> = rows.iter().map(|row| row.int("id")).collect::<Result<_>>()?;
-            let gone: Vec<i64> = ids.into_iter().filter(|id| !self.seen.contains(*id)).collect();
+            let named = |id: i64| self.seen.contains(id) || self.kept.contains(id);
+            let gone: Vec<i64> = ids.into_iter().filter(|id| !named(*id)).collect();
             for batch in gone.chunks(BATCH) {
                 subtract_kinds(&mut conn, batch, &mut self.kinds).await?;
                 let mut tx = self.store.begin("import.remove").await?;

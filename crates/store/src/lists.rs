@@ -18,6 +18,8 @@ pub struct List {
     pub name: String,
     /// When it was created, Unix milliseconds.
     pub created_ms: i64,
+    /// Whether it ever held a record. A list that never did says nothing about anybody.
+    pub filled: bool,
 }
 
 /// What is visible in a list now.
@@ -92,7 +94,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn list(&self, name: &str) -> Result<Option<List>> {
-        let row = sqlx::query("SELECT id, name, created_ms FROM list WHERE name = ? AND deleted_ms IS NULL")
+        let row = sqlx::query("SELECT id, name, created_ms, revision > 0 AS filled FROM list WHERE name = ? AND deleted_ms IS NULL")
             .bind(name)
             .fetch_optional(&self.inner.reader)
             .await?;
@@ -105,7 +107,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn lists(&self) -> Result<Vec<List>> {
         let rows =
-            sqlx::query("SELECT id, name, created_ms FROM list WHERE deleted_ms IS NULL ORDER BY name")
+            sqlx::query("SELECT id, name, created_ms, revision > 0 AS filled FROM list WHERE deleted_ms IS NULL ORDER BY name")
                 .fetch_all(&self.inner.reader)
                 .await?;
         rows.iter().map(list_of).collect()
@@ -244,6 +246,7 @@ fn list_of(row: &SqliteRow) -> Result<List> {
         id: ListId(row.try_get("id")?),
         name: row.try_get("name")?,
         created_ms: row.try_get("created_ms")?,
+        filled: row.flag("filled")?,
     })
 }
 

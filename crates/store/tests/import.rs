@@ -435,6 +435,51 @@ async fn rejects_are_kept_up_to_a_limit_and_all_counted() {
     assert_eq!(kept[7], reject(7));
 }
 
+#[tokio::test]
+async fn a_record_named_in_an_unusable_form_stays_as_it_was() {
+    let home = Home::new();
+    let store = home.open().await;
+    let list = store.create_list("wanted", 1).await.unwrap();
+    let first = ["a", "b", "c", "d"].map(|id| passports(id, &[&id.to_uppercase()]));
+    import(&store, list, ImportMode::Replace, first.to_vec()).await;
+
+    let mut running = store
+        .begin_import(list, ImportMode::Replace, "", 10)
+        .await
+        .unwrap();
+    assert_eq!((running.before(), running.missing()), (4, 4));
+    running.stage(vec![passports("a", &["A"])]).await.unwrap();
+    // Known; known twice; named in a usable form before; unknown.
+    let ids = ["b", "b", "a", "z"].map(str::to_owned);
+    running.keep(&ids).await.unwrap();
+    running.keep(&["b".to_owned(), "c".to_owned()]).await.unwrap();
+    assert_eq!((running.kept(), running.missing()), (2, 1));
+    // Named in a usable form after all.
+    running.stage(vec![passports("c", &["C2"])]).await.unwrap();
+    assert_eq!((running.kept(), running.missing()), (1, 1));
+    let counts = running.commit(20).await.unwrap();
+    let expected = ImportCounts {
+        changed: 1,
+        removed: 1,
+        unchanged: 1,
+        ..ImportCounts::default()
+    };
+    assert_eq!(counts, expected);
+    let visible: BTreeSet<String> = canonicals(&store, &selection(&[list], PASSPORT))
+        .await
+        .into_iter()
+        .collect();
+    assert_eq!(visible, ["A", "B", "C2"].map(str::to_owned).into());
+    let stats = store.list_stats(list).await.unwrap();
+    assert_eq!(
+        (stats.records, stats.identifiers),
+        (3, Counts::from([(PASSPORT, 3)]))
+    );
+    // The next whole import judges it anew.
+    let counts = import(&store, list, ImportMode::Replace, vec![passports("a", &["A"])]).await;
+    assert_eq!((counts.removed, counts.unchanged), (2, 1));
+}
+
 /// Dropping a store without closing it, at every step of an import, is a power cut as far as the tables go.
 #[tokio::test]
 async fn a_restart_at_any_step_keeps_what_was_committed_and_only_that() {

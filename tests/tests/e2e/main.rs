@@ -10,6 +10,7 @@ mod agreements;
 mod crash;
 mod hostile_owner;
 mod hostile_requester;
+mod imports;
 mod jobs;
 mod matching;
 mod never_false;

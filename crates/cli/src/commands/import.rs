@@ -18,7 +18,8 @@ use crate::upload::{self, Files};
 /// Load a whole list.
 ///
 /// What is new is added, what changed is replaced, what is gone is removed, all at one moment. A second import of the
-/// same file changes nothing. What cannot be used is counted and, with --rejects, written down.
+/// same file changes nothing. What cannot be used is counted and, with --rejects, written down; a record that cannot be
+/// used stays on the list as it was, and the command exits with 5.
 #[derive(clap::Args)]
 pub struct Args {
     /// The list's file; for ofac-sdn its files or their folder. Plain or gzip
@@ -36,6 +37,9 @@ pub struct Args {
     /// Fail on the first reject and leave the list as it is
     #[arg(long)]
     strict: bool,
+    /// Accept a file without a usable entry, or one that removes more than half of a list of more than 20
+    #[arg(long)]
+    allow_shrink: bool,
     /// Write what could not be used to this file, one JSON object per line
     #[arg(long, value_name = "FILE.jsonl")]
     rejects: Option<PathBuf>,
@@ -57,6 +61,7 @@ impl Args {
             csv_mapping,
             strict: self.strict,
             create: true,
+            allow_shrink: self.allow_shrink,
         };
         let report = match &self.rejects {
             Some(path) => Some(BufWriter::new(
@@ -70,16 +75,21 @@ impl Args {
             progress: Progress::new(format!("importing {}", self.list), Unit::Bytes, files.bytes),
             report,
         };
-        let summary = upload::import(&node, open, files, &mut watch).await?;
+        let summary = upload::import(&node, open, files, &mut watch).await;
+        // What was rejected may be why it failed.
         watch.finish()?;
+        let summary = summary?;
         out.result(
             || json::import_summary(&summary),
             || summary_text(&self.list, &summary),
         )?;
-        if summary.rejected > summary.notices && self.rejects.is_none() && !out.json {
+        if summary.rejected > 0 && self.rejects.is_none() && !out.json {
             note("what could not be used is named line by line with --rejects FILE.jsonl");
         }
-        Ok(Exit::Done)
+        Ok(match summary.rejected_records {
+            0 => Exit::Done,
+            _ => Exit::Rejected,
+        })
     }
 }
 
@@ -123,10 +133,9 @@ fn summary_text(list: &str, summary: &ImportSummary) -> String {
     row("removed", summary.removed);
     row("unchanged", summary.unchanged);
     row("identifiers", summary.identifiers);
-    row(
-        "rejected",
-        summary.rejected - summary.notices.min(summary.rejected),
-    );
+    row("rejected", summary.rejected);
+    row("rejected records", summary.rejected_records);
+    row("kept as they were", summary.kept);
     row("notices", summary.notices);
     for skip in &summary.skipped {
         row(&format!("skipped: {}", skip.r#type), skip.count);
@@ -160,7 +169,9 @@ mod tests {
         let summary = ImportSummary {
             records: 7,
             rejected: 5,
-            notices: 2,
+            notices: 300,
+            rejected_records: 4,
+            kept: 3,
             skipped: vec![concordat_wire::v1::SkipCount {
                 r#type: "vessel".into(),
                 count: 9,
@@ -170,8 +181,10 @@ mod tests {
         let text = summary_text("l", &summary);
         for part in [
             "7 records",
-            "rejected                         3",
-            "notices                          2",
+            "rejected                         5",
+            "rejected records                 4",
+            "kept as they were                3",
+            "notices                        300",
             "skipped: vessel",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");

@@ -470,6 +470,7 @@ mod tests {
             rule: Rule::Value,
             reason: "no".into(),
             lost,
+            source_id: None,
         }
     }
 

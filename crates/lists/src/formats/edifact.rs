@@ -89,18 +89,28 @@ impl Segments {
     }
 
     /// Looks for the start of the next interchange; false if none comes.
+    ///
+    /// # Errors
+    /// One starts behind more than 64 KiB of other bytes: it would be no header any more, and passing it over would
+    /// lose its passengers.
     pub(super) fn restart(&mut self) -> Result<bool, Error> {
         const HEADER: usize = 64 << 10;
+        /// Enough of the last bytes for a start to be seen when the rest of them is dropped.
+        const TAIL: usize = 32;
         (self.service, self.encoding, self.ahead) = (DEFAULT, None, None);
         let mut seen = Vec::new();
         // Where the last `UNA` ended.
-        let mut una = None;
+        let mut una: Option<usize> = None;
+        let mut late = false;
         self.source.start_record();
         while let Some(byte) = next_byte(&mut self.source)? {
             if seen.len() > HEADER {
-                // Not a message any more, but the input is read to its end: it may be cut off.
+                // Not a header any more, but the input is read to its end: it may be cut off.
+                late = true;
+                let dropped = seen.len() - TAIL;
+                seen.drain(..dropped);
+                una = una.and_then(|at| at.checked_sub(dropped));
                 self.source.start_record();
-                continue;
             }
             seen.push(byte);
             if seen.ends_with(b"UNA") {
@@ -118,10 +128,18 @@ impl Segments {
             } else {
                 None
             };
-            if let Some((service, length)) = start {
-                self.service = service;
-                self.ahead = Some(seen.split_off(seen.len() - length));
-                return Ok(true);
+            match start {
+                Some(_) if late => {
+                    return Err(self.source.syntax(
+                        "an interchange starts behind more than 64 KiB of other bytes; take them away",
+                    ));
+                }
+                Some((service, length)) => {
+                    self.service = service;
+                    self.ahead = Some(seen.split_off(seen.len() - length));
+                    return Ok(true);
+                }
+                None => {}
             }
         }
         Ok(false)

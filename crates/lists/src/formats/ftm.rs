@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use concordat_identifiers::{Document, DocumentClass, NameRank, Other};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::Records;
 use crate::dates;
@@ -56,29 +56,69 @@ struct Entity {
     properties: Map<String, Value>,
 }
 
+/// An entity of which nothing but the id can be read.
+#[derive(Default, Deserialize)]
+struct Id {
+    id: String,
+}
+
 impl Entity {
-    /// The strings of a property; ids for nested entities.
-    fn texts<'a>(&'a self, property: &str) -> impl Iterator<Item = &'a str> {
-        let values = match self.properties.get(property) {
-            Some(Value::Array(values)) => values.as_slice(),
-            Some(value) => std::slice::from_ref(value),
-            None => &[],
-        };
-        let texts = values.iter().filter_map(|value| match value {
-            Value::String(text) => Some(text.as_str()),
+    /// The values of a property, in an array or alone.
+    fn values(&self, property: &str) -> &[Value] {
+        self.properties.get(property).map_or(&[], as_values)
+    }
+
+    /// The texts of a property. A whole number is taken as its digits; what is neither is reported by
+    /// [`Entity::unread`].
+    fn texts<'a>(&'a self, property: &str) -> impl Iterator<Item = Cow<'a, str>> {
+        let texts = self.values(property).iter().filter_map(|value| match value {
+            Value::String(text) => Some(Cow::Borrowed(text.trim())),
+            Value::Number(number) if is_whole(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        });
+        texts.filter(|text| !text.is_empty())
+    }
+
+    /// The ids of the entities that a property names or holds.
+    fn ids<'a>(&'a self, property: &str) -> impl Iterator<Item = &'a str> {
+        let ids = self.values(property).iter().filter_map(|value| match value {
+            Value::String(id) => Some(id.as_str()),
             Value::Object(entity) => entity.get("id")?.as_str(),
             _ => None,
         });
-        texts.map(str::trim).filter(|text| !text.is_empty())
+        ids.map(str::trim).filter(|id| !id.is_empty())
     }
 
     /// The passports and identifications inside it.
     fn nested(&self) -> impl Iterator<Item = Self> {
-        let values = self.properties.values().filter_map(Value::as_array).flatten();
+        let values = self.properties.values().flat_map(as_values);
         let entities = values.filter(|value| value.is_object());
         entities
             .filter_map(|value| Self::deserialize(value).ok())
             .filter(|entity| entity.kind() == Kind::Identification)
+    }
+
+    /// Reports each property with a value that is used nowhere: neither text nor whole number nor an entity where
+    /// one may stand.
+    fn unread(&self, draft: &mut Draft) {
+        for (property, value) in &self.properties {
+            let is_read = |value: &Value| match value {
+                Value::Null | Value::String(_) => true,
+                Value::Number(number) => is_whole(number),
+                Value::Object(entity) if property == "holder" => {
+                    entity.get("id").is_some_and(Value::is_string)
+                }
+                Value::Object(_) if property == "number" || TEXTS.contains(&property.as_str()) => false,
+                Value::Object(_) => Self::deserialize(value).is_ok(),
+                Value::Bool(_) | Value::Array(_) => false,
+            };
+            if !as_values(value).iter().all(is_read) {
+                let plain =
+                    |name: &str| name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+                let field = Some(property.as_str()).filter(|name| plain(name));
+                draft.reject(field.unwrap_or("properties"), Rule::Value);
+            }
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -92,6 +132,37 @@ impl Entity {
         }
     }
 }
+
+/// The values of a property: an array, or one alone.
+fn as_values(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(values) => values,
+        value => std::slice::from_ref(value),
+    }
+}
+
+/// Whether a number is written as it was published: one with a fraction or of more than 64 bits is not.
+fn is_whole(number: &Number) -> bool {
+    number.is_u64() || number.is_i64()
+}
+
+/// Properties of which each value is a text to be matched.
+const TEXTS: &[&str] = &[
+    "name",
+    "alias",
+    "previousName",
+    "weakAlias",
+    "firstName",
+    "secondName",
+    "middleName",
+    "lastName",
+    "birthDate",
+    "passportNumber",
+    "idNumber",
+    "socialSecurityNumber",
+    "phone",
+    "email",
+];
 
 #[derive(PartialEq, Eq)]
 enum Kind {
@@ -154,7 +225,10 @@ impl Collecting {
                 let why = "the first line is not a JSON object with a schema and properties";
                 return Err(self.source.wrong_format(why));
             }
-            Err(_) => queue.reject_record(input, line, Rule::Shape),
+            Err(_) => {
+                let id = serde_json::from_slice::<Id>(&self.line).unwrap_or_default();
+                queue.reject_named(input, line, Rule::Shape, &id.id);
+            }
         }
         self.first = false;
         Ok(true)
@@ -164,7 +238,7 @@ impl Collecting {
         match line.entity.kind() {
             Kind::Person => self.sorter.push(line.entity.id.as_bytes(), &line)?,
             Kind::Identification => {
-                let mut holders: Vec<&str> = line.entity.texts("holder").collect();
+                let mut holders: Vec<&str> = line.entity.ids("holder").collect();
                 if holders.is_empty() {
                     // Reported when no person is found for it.
                     holders.push("");
@@ -196,7 +270,7 @@ impl Ftm {
             queue.reject_record(&self.input, line.line, Rule::RepeatedId);
         }
         if group.too_large {
-            queue.reject_record(&self.input, person.line, Rule::EntryTooLarge);
+            queue.reject_named(&self.input, person.line, Rule::EntryTooLarge, &person.entity.id);
             return;
         }
         let mut draft = Draft::new(Arc::clone(&self.input), person.line);
@@ -211,26 +285,26 @@ impl Ftm {
 fn entity(person: &Entity, draft: &mut Draft) {
     let mut names = person.texts("name");
     if let Some(first) = names.next() {
-        draft.name(NameRank::Primary, first);
+        draft.name(NameRank::Primary, &first);
     }
     for name in names
         .chain(person.texts("alias"))
         .chain(person.texts("previousName"))
     {
-        draft.name(NameRank::Alias, name);
+        draft.name(NameRank::Alias, &name);
     }
     for name in person.texts("weakAlias") {
-        draft.name(NameRank::WeakAlias, name);
+        draft.name(NameRank::WeakAlias, &name);
     }
     name_parts(person, draft);
     for birth in person.texts("birthDate") {
-        draft.published.add("date_of_birth", birth);
-        draft.birth("birthDate", dates::birth(birth));
+        draft.published.add("date_of_birth", &birth);
+        draft.birth("birthDate", dates::birth(&birth));
     }
     for number in person.texts("passportNumber") {
         draft.document(Document {
             class: DocumentClass::Passport,
-            number: number.to_owned(),
+            number: number.into_owned(),
             issuer: None,
         });
     }
@@ -239,43 +313,23 @@ fn entity(person: &Entity, draft: &mut Draft) {
         .chain(person.texts("socialSecurityNumber"))
     {
         draft.other(Other::NationalId {
-            number: number.to_owned(),
+            number: number.into_owned(),
             country: None,
         });
     }
     for phone in person.texts("phone") {
-        draft.other(Other::Phone(phone.to_owned()));
+        draft.other(Other::Phone(phone.into_owned()));
     }
     for address in person.texts("email") {
-        draft.other(Other::Email(address.to_owned()));
+        draft.other(Other::Email(address.into_owned()));
     }
     for nested in person.nested() {
         identification(&nested, draft);
     }
+    person.unread(draft);
     draft.published.add("type", "individual");
-    const MATCHED: &[&str] = &[
-        "name",
-        "alias",
-        "previousName",
-        "weakAlias",
-        "firstName",
-        "secondName",
-        "middleName",
-        "lastName",
-        "birthDate",
-        "passportNumber",
-        "idNumber",
-        "socialSecurityNumber",
-        "phone",
-        "email",
-    ];
-    let nested = |value: &Value| {
-        value
-            .as_array()
-            .is_some_and(|values| values.iter().any(Value::is_object))
-    };
-    for (property, value) in &person.properties {
-        if MATCHED.contains(&property.as_str()) || nested(value) {
+    for property in person.properties.keys() {
+        if TEXTS.contains(&property.as_str()) {
             continue;
         }
         let name = match property.as_str() {
@@ -300,15 +354,16 @@ fn name_parts(person: &Entity, draft: &mut Draft) {
     if let (Some(first), Some(last)) = (sole("firstName"), sole("lastName")) {
         let given = [Some(first), sole("secondName"), sole("middleName")];
         let given = given.into_iter().flatten().collect::<Vec<_>>().join(" ");
-        draft.name_parts(NameRank::Alias, last, &given);
+        draft.name_parts(NameRank::Alias, &last, &given);
     }
 }
 
 fn identification(entity: &Entity, draft: &mut Draft) {
-    let country = entity.texts("country").next().map(str::to_owned);
+    entity.unread(draft);
+    let country = entity.texts("country").next().map(Cow::into_owned);
     let kind = entity.texts("type").next().unwrap_or_default().to_lowercase();
     let passport = entity.schema == "Passport" || kind.contains("passport");
-    let mut numbers: Vec<&str> = entity
+    let mut numbers: Vec<Cow<'_, str>> = entity
         .texts("number")
         .chain(entity.texts("passportNumber"))
         .collect();
@@ -320,7 +375,7 @@ fn identification(entity: &Entity, draft: &mut Draft) {
         );
     }
     for number in numbers {
-        let number = number.to_owned();
+        let number = number.into_owned();
         if passport {
             draft.document(Document {
                 class: DocumentClass::Passport,
@@ -335,6 +390,6 @@ fn identification(entity: &Entity, draft: &mut Draft) {
         }
     }
     for birth in entity.texts("birthDate") {
-        draft.birth("birthDate", dates::birth(birth));
+        draft.birth("birthDate", dates::birth(&birth));
     }
 }

@@ -28,6 +28,12 @@ struct Record {
     published: Published,
 }
 
+/// A record of which nothing but the id can be read.
+#[derive(Default, Deserialize)]
+struct Id {
+    source_id: String,
+}
+
 impl Jsonl {
     pub(crate) fn new(source: Source) -> Self {
         Self {
@@ -61,7 +67,11 @@ impl Records for Jsonl {
             Err(_) if std::str::from_utf8(&self.line).is_err() => {
                 queue.reject_record(name, number, Rule::NotText);
             }
-            Err(error) => queue.reject_record_because(name, number, Rule::Shape, shape(&error)),
+            Err(error) => {
+                let id = serde_json::from_slice::<Id>(&self.line).unwrap_or_default();
+                queue.reject_record_because(name, number, Rule::Shape, shape(&error));
+                queue.name_last(&id.source_id);
+            }
         }
         Ok(true)
     }

@@ -95,9 +95,9 @@ impl Records for MappedCsv {
             return Ok(false);
         };
         match row.cells {
-            Err(rule) => queue.reject_record(&self.input, row.line, rule),
+            Err(rule) => queue.reject_named(&self.input, row.line, rule, self.id()),
             Ok(cells) if cells.len() != *self.count.get_or_insert(cells.len()) => {
-                queue.reject_record(&self.input, row.line, Rule::Columns);
+                queue.reject_named(&self.input, row.line, Rule::Columns, self.id());
             }
             Ok(cells) => {
                 let draft = Draft::new(Arc::clone(&self.input), row.line);
@@ -109,6 +109,17 @@ impl Records for MappedCsv {
             }
         }
         Ok(true)
+    }
+}
+
+impl MappedCsv {
+    /// The id of the last row, as far as it stands where it should.
+    fn id(&self) -> &str {
+        match &self.mapping.id {
+            Column::Constant(_) => "",
+            Column::Name(name) => self.indexes.get(name).map_or("", |index| self.rows.cell(*index)),
+            Column::Number(number) => self.rows.cell(number - 1),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod mapped;
 pub(crate) mod mrz;
 pub(crate) mod ofac;
 pub(crate) mod paxlst;
+mod paxlst_counts;
 pub(crate) mod uk;
 pub(crate) mod un;
 

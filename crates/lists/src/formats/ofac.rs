@@ -169,7 +169,9 @@ impl OfacSdn {
         let cells = match row.cells {
             Ok(cells) => cells,
             Err(rule) => {
-                queue.reject_record(&self.names[input], row.line, rule);
+                // The id of an entry is a number in every file of the set.
+                let id = rows.cell(0).parse::<u64>().map(|number| number.to_string());
+                queue.reject_named(&self.names[input], row.line, rule, &id.unwrap_or_default());
                 return Ok(true);
             }
         };
@@ -189,7 +191,12 @@ impl OfacSdn {
         }
         *first = false;
         match number {
-            _ if cells.len() != columns => queue.reject_record(&self.names[input], row.line, Rule::Columns),
+            Some(number) if cells.len() != columns => {
+                queue.reject_named(&self.names[input], row.line, Rule::Columns, &number.to_string());
+            }
+            None if cells.len() != columns => {
+                queue.reject_record(&self.names[input], row.line, Rule::Columns);
+            }
             None => queue.reject_record(&self.names[input], row.line, Rule::NoId),
             Some(number) => {
                 let line = Line {
@@ -218,7 +225,8 @@ impl OfacSdn {
             queue.reject_record(&self.names[line.input], line.line, Rule::RepeatedId);
         }
         if group.too_large {
-            queue.reject_record(&self.names[main.input], main.line, Rule::EntryTooLarge);
+            let id = cell(&main.cells[0]);
+            queue.reject_named(&self.names[main.input], main.line, Rule::EntryTooLarge, id);
             return;
         }
         match cell(&main.cells[2]) {

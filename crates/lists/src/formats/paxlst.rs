@@ -8,6 +8,7 @@ use jiff::civil::Date;
 
 use super::Records;
 use super::edifact::{Segment, Segments};
+use super::paxlst_counts::Counts;
 use crate::dates;
 use crate::draft::{Draft, Queue};
 use crate::input::Source;
@@ -25,6 +26,7 @@ pub(crate) struct Paxlst {
     /// An interchange is open: only `UNZ` may end the input.
     interchange: bool,
     message: Message,
+    counts: Counts,
 }
 
 enum Message {
@@ -58,6 +60,7 @@ impl Paxlst {
             bytes: 0,
             interchange: false,
             message: Message::None,
+            counts: Counts::default(),
         })
     }
 
@@ -86,6 +89,7 @@ impl Paxlst {
         if matches!(tag, ("NAD", "FL" | "FM" | "DDT" | "DDU")) {
             self.finish_passenger(queue);
             self.bytes = 0;
+            self.counts.person(tag.1);
         }
         let Message::Paxlst { flight, passenger } = &mut self.message else {
             return;
@@ -112,17 +116,23 @@ impl Records for Paxlst {
         if self.bytes > limit {
             return Err(source.too_large(limit));
         }
+        self.counts.segments += 1;
         match segment.tag() {
-            "UNB" => self.interchange = true,
+            "UNB" => {
+                self.interchange = true;
+                self.counts.start_interchange();
+            }
             "UNZ" => {
                 if !matches!(self.message, Message::None) {
                     return Err(self.segments.source().truncated());
                 }
+                self.counts.interchange(&segment, self.segments.source())?;
                 self.interchange = false;
                 // What stands behind an interchange is a mail's signature or another interchange.
                 return self.segments.restart();
             }
-            "UNG" | "UNE" => {}
+            "UNG" => self.counts.start_group(),
+            "UNE" => self.counts.group(&segment, self.segments.source())?,
             "UNH" => {
                 if !matches!(self.message, Message::None) {
                     return Err(self
@@ -130,6 +140,7 @@ impl Records for Paxlst {
                         .source()
                         .syntax("a message starts before the last one has ended"));
                 }
+                self.counts.start_message(&segment);
                 if segment.get(2, 0) == "PAXLST" {
                     self.message = Message::Paxlst {
                         flight: Published::default(),
@@ -142,6 +153,7 @@ impl Records for Paxlst {
             }
             "UNT" => {
                 self.finish_passenger(queue);
+                self.counts.message(&segment, self.segments.source())?;
                 self.bytes = 0;
                 self.message = Message::None;
             }
@@ -151,6 +163,7 @@ impl Records for Paxlst {
                     .source()
                     .syntax("a segment stands outside any message"));
             }
+            "CNT" => self.counts.declare(&segment, self.segments.source())?,
             _ => self.message_segment(&segment, queue),
         }
         Ok(true)

@@ -90,7 +90,8 @@ impl Records for UkOfsi {
                     Some(row) => {
                         match row.cells {
                             Ok(cells) if cells.len() != self.header.len() => {
-                                queue.reject_record(&self.input, row.line, Rule::Columns);
+                                let id = rows.cell(self.group_id);
+                                queue.reject_named(&self.input, row.line, Rule::Columns, id);
                             }
                             Ok(cells) if cells[self.group_id].trim().is_empty() => {
                                 queue.reject_record(&self.input, row.line, Rule::NoId);
@@ -105,7 +106,10 @@ impl Records for UkOfsi {
                                     },
                                 )?;
                             }
-                            Err(rule) => queue.reject_record(&self.input, row.line, rule),
+                            Err(rule) => {
+                                let id = rows.cell(self.group_id);
+                                queue.reject_named(&self.input, row.line, rule, id);
+                            }
                         }
                         State::Collecting(rows, sorter)
                     }
@@ -153,7 +157,8 @@ impl UkOfsi {
             .collect();
         let Some(first) = rows.first() else { return };
         if group.too_large {
-            queue.reject_record(&self.input, first.line.line, Rule::EntryTooLarge);
+            let id = first.get("Group ID");
+            queue.reject_named(&self.input, first.line.line, Rule::EntryTooLarge, id);
             return;
         }
         match first.get("Group Type") {

@@ -39,7 +39,8 @@ impl super::Records for UnSc {
         };
         let source = self.records.source();
         if element.longest_text() > source.limits().text_bytes {
-            queue.reject_record(source.name(), line, Rule::TextTooLong);
+            let id = element.text_of("REFERENCE_NUMBER");
+            queue.reject_named(source.name(), line, Rule::TextTooLong, id);
         } else if element.name == PERSON {
             person(&element, Draft::new(Arc::clone(source.name()), line), queue);
         } else {
