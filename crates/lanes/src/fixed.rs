@@ -227,7 +227,8 @@ fn load_all<V: Vector>(cpu: V::Cpu, words: &[ElementWords; 4]) -> [Element<V>; 4
     ]
 }
 
-fn copy_lane(from: &PointWords, from_lane: usize, to: &mut PointWords, to_lane: usize) {
+/// Copies one point.
+pub(crate) fn copy_lane(from: &PointWords, from_lane: usize, to: &mut PointWords, to_lane: usize) {
     for coordinate in 0..4 {
         for limb in 0..5 {
             to[coordinate][limb].0[to_lane] = from[coordinate][limb].0[from_lane];

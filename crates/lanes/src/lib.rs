@@ -40,6 +40,7 @@ mod point;
 mod points;
 mod ristretto;
 mod scalar;
+mod sum;
 mod vector;
 
 pub use base::FixedBase;

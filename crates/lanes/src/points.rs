@@ -12,6 +12,7 @@ use crate::engine::{Engine, Kind, Lanes};
 use crate::kernels::{Add, Decode, DoubleAndEncode, Encode, FirstIdentity, FromUniformBytes, neutral_blocks};
 use crate::multiply::{self, Multiply};
 use crate::scalar::OddDigits;
+use crate::sum::{self, Sum, SumOfProducts};
 use crate::vector::{LANES, Words};
 use crate::{ELEMENT_BYTES, Point, Scalar};
 
@@ -237,11 +238,13 @@ impl Points {
     /// When there is not one scalar for each point.
     pub fn vartime_sum_of_products(&self, scalars: &[Scalar]) -> Point {
         assert_eq!(self.len(), scalars.len(), "one scalar for each point");
-        let points = self.portable();
-        Point(RistrettoPoint::vartime_multiscalar_mul(
-            scalars.iter().map(|scalar| &scalar.0),
-            points.iter(),
-        ))
+        match &self.0 {
+            Form::Portable(points) => Point(RistrettoPoint::vartime_multiscalar_mul(
+                scalars.iter().map(|scalar| &scalar.0),
+                points,
+            )),
+            Form::Lanes(points) => points.vartime_sum_of_products(scalars),
+        }
     }
 
     /// For the fixed-base tables of this crate.
@@ -424,6 +427,28 @@ impl Blocks {
             workspace: &mut workspace,
         });
         products
+    }
+
+    fn vartime_sum_of_products(&self, scalars: &[Scalar]) -> Point {
+        let sum = if self.len <= sum::FEW {
+            let digits = OddDigits::new(multiply::WIDTH * multiply::DIGITS).of_each(scalars);
+            self.lanes.run(Sum {
+                points: &self.multiplied(&digits).blocks,
+                count: self.len,
+            })
+        } else {
+            let scalars: Vec<[u8; 32]> = scalars.iter().map(Scalar::to_bytes).collect();
+            self.lanes.run(SumOfProducts {
+                points: &self.blocks,
+                scalars: &scalars,
+            })
+        };
+        let mut encoded = [[0; ELEMENT_BYTES]];
+        self.lanes.run(Encode {
+            points: &[sum],
+            packed: &mut encoded,
+        });
+        Point(decompress(&encoded[0]))
     }
 
     fn add(&mut self, others: &Self, subtract: bool) {
