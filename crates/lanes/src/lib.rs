@@ -30,11 +30,21 @@
 //! [RFC 9496]: https://www.rfc-editor.org/rfc/rfc9496
 
 mod base;
+mod edwards;
+mod engine;
+mod field;
+mod fixed;
+mod kernels;
+mod multiply;
 mod point;
 mod points;
+mod ristretto;
 mod scalar;
+mod sum;
+mod vector;
 
 pub use base::FixedBase;
+pub use engine::{ENGINE_VARIABLE, Engine, engine};
 pub use point::Point;
 pub use points::{ElementError, ElementFault, Points};
 pub use scalar::Scalar;
@@ -44,8 +54,3 @@ pub const ELEMENT_BYTES: usize = 32;
 
 /// Bytes of one encoded scalar: little-endian, below the group order (RFC 9496 §4.4).
 pub const SCALAR_BYTES: usize = 32;
-
-/// The engine in use, for people: which arithmetic this process runs on this processor.
-pub const fn engine() -> &'static str {
-    "portable"
-}

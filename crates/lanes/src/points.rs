@@ -3,19 +3,42 @@
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
 
-use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
+use crate::edwards::PointWords;
+use crate::engine::{Engine, Kind, Lanes};
+use crate::kernels::{Add, Decode, DoubleAndEncode, Encode, FirstIdentity, FromUniformBytes, neutral_blocks};
+use crate::multiply::{self, Multiply};
+use crate::scalar::OddDigits;
+use crate::sum::{self, Sum, SumOfProducts};
+use crate::vector::{LANES, Words};
 use crate::{ELEMENT_BYTES, Point, Scalar};
 
 /// A batch of elements of the group, of any length, empty too. Wiped when dropped.
 ///
 /// Where two batches, or a batch and its scalars, belong together, they must have the same length: a difference
 /// is a mistake of the caller's code, never of foreign bytes, and panics.
-#[derive(Clone, Default, Zeroize, ZeroizeOnDrop)]
-// A `Vec` is wiped over its whole capacity; wiping a single dalek point leaves stores the compiler may drop.
-pub struct Points(Vec<RistrettoPoint>);
+#[derive(Clone)]
+pub struct Points(Form);
+
+/// How the points are held: as the engine that made them wants it, which then does what follows.
+#[derive(Clone)]
+enum Form {
+    /// Also what one point alone is, on every engine: eight lanes gain nothing there.
+    // A `Vec` is wiped over its whole capacity; wiping a single dalek point leaves stores the compiler may drop.
+    Portable(Vec<RistrettoPoint>),
+    Lanes(Blocks),
+}
+
+/// Points in blocks of eight. The lanes beyond `len` hold points of no meaning.
+#[derive(Clone)]
+struct Blocks {
+    lanes: Lanes,
+    blocks: Vec<PointWords>,
+    len: usize,
+}
 
 /// The first element of a packed batch that cannot be used, counted from zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +72,12 @@ impl Points {
     /// The first element at fault. A trailing part of an element is found before anything is decoded, and named
     /// by the index the element would have had.
     pub fn decode(packed: &[u8]) -> Result<Self, ElementError> {
+        Self::decode_on(Engine::for_points(packed.len() / ELEMENT_BYTES), packed)
+    }
+
+    /// [`Points::decode`] on a given engine, which also does what follows with the points.
+    #[doc(hidden)]
+    pub fn decode_on(engine: Engine, packed: &[u8]) -> Result<Self, ElementError> {
         let (elements, tail) = packed.as_chunks::<ELEMENT_BYTES>();
         if !tail.is_empty() {
             return Err(ElementError {
@@ -56,21 +85,31 @@ impl Points {
                 reason: ElementFault::WrongLength,
             });
         }
-        let mut points = Vec::with_capacity(elements.len());
-        for (index, element) in elements.iter().enumerate() {
-            let point = Point::decode(element).map_err(|reason| ElementError { index, reason })?;
-            points.push(point.0);
+        match engine.0 {
+            Kind::Portable => decode_portable(elements).map(|points| Self(Form::Portable(points))),
+            Kind::Lanes(lanes) => Blocks::decode(lanes, elements).map(|blocks| Self(Form::Lanes(blocks))),
         }
-        Ok(Self(points))
     }
 
     /// Encodes each point: 32 bytes per element, packed.
     pub fn encode(&self) -> Vec<u8> {
-        let mut packed = Vec::with_capacity(self.len() * ELEMENT_BYTES);
-        for point in &self.0 {
-            packed.extend_from_slice(point.compress().as_bytes());
+        match &self.0 {
+            Form::Portable(points) => {
+                let mut packed = Vec::with_capacity(points.len() * ELEMENT_BYTES);
+                for point in points {
+                    packed.extend_from_slice(point.compress().as_bytes());
+                }
+                packed
+            }
+            Form::Lanes(Blocks { lanes, blocks, len }) => {
+                let mut packed = vec![0; len * ELEMENT_BYTES];
+                lanes.run(Encode {
+                    points: blocks,
+                    packed: packed.as_chunks_mut().0,
+                });
+                packed
+            }
         }
-        packed
     }
 
     /// Encodes 2·P for each point P, packed.
@@ -80,40 +119,98 @@ impl Points {
     pub fn double_and_encode(&self) -> Vec<u8> {
         /// Enough to share the inverse, few enough for its workspace to stay in the nearest cache but one.
         const AT_ONCE: usize = 512;
-        let mut packed = Vec::with_capacity(self.len() * ELEMENT_BYTES);
-        for points in self.0.chunks(AT_ONCE) {
-            for double in RistrettoPoint::double_and_compress_batch(points) {
-                packed.extend_from_slice(double.as_bytes());
+        match &self.0 {
+            Form::Portable(points) => {
+                let mut packed = Vec::with_capacity(points.len() * ELEMENT_BYTES);
+                for points in points.chunks(AT_ONCE) {
+                    for double in RistrettoPoint::double_and_compress_batch(points) {
+                        packed.extend_from_slice(double.as_bytes());
+                    }
+                }
+                packed
+            }
+            Form::Lanes(Blocks { lanes, blocks, len }) => {
+                let mut packed = vec![0; len * ELEMENT_BYTES];
+                lanes.run(DoubleAndEncode {
+                    points: blocks,
+                    packed: packed.as_chunks_mut().0,
+                });
+                packed
             }
         }
-        packed
     }
 
     /// Maps 64 uniform bytes to a uniform element, for each (element derivation, RFC 9496 §4.3.4).
     pub fn from_uniform_bytes(uniform: &[[u8; 64]]) -> Self {
-        Self(uniform.iter().map(RistrettoPoint::from_uniform_bytes).collect())
+        Self::from_uniform_bytes_on(Engine::for_points(uniform.len()), uniform)
+    }
+
+    /// [`Points::from_uniform_bytes`] on a given engine, which also does what follows with the points.
+    #[doc(hidden)]
+    pub fn from_uniform_bytes_on(engine: Engine, uniform: &[[u8; 64]]) -> Self {
+        match engine.0 {
+            Kind::Portable => {
+                Self::from_vec(uniform.iter().map(RistrettoPoint::from_uniform_bytes).collect())
+            }
+            Kind::Lanes(lanes) => {
+                let mut points = Blocks::neutral(lanes, uniform.len());
+                lanes.run(FromUniformBytes {
+                    uniform,
+                    points: &mut points.blocks,
+                });
+                Self(Form::Lanes(points))
+            }
+        }
+    }
+
+    /// `points` on a given engine, which also does what follows with them.
+    #[doc(hidden)]
+    pub fn from_points_on(engine: Engine, points: &[Point]) -> Self {
+        match engine.0 {
+            Kind::Portable => Self::from_vec(points.iter().map(|point| point.0).collect()),
+            Kind::Lanes(lanes) => Self(Form::Lanes(Blocks::of_points(
+                lanes,
+                points.iter().map(|point| &point.0),
+            ))),
+        }
     }
 
     /// How many points there are.
     pub const fn len(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Form::Portable(points) => points.len(),
+            Form::Lanes(points) => points.len,
+        }
     }
 
     /// Whether there are none.
     pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The index of the first identity element, if there is one. Stops there; looking at a point that is not the
     /// identity takes constant time.
     pub fn position_of_identity(&self) -> Option<usize> {
-        self.0.iter().position(IsIdentity::is_identity)
+        match &self.0 {
+            Form::Portable(points) => points.iter().position(IsIdentity::is_identity),
+            Form::Lanes(Blocks { lanes, blocks, len }) => lanes.run(FirstIdentity {
+                points: blocks,
+                count: *len,
+            }),
+        }
     }
 
     /// k·P for each point P.
     #[must_use]
     pub fn mul_shared(&self, k: &Scalar) -> Self {
-        Self(self.0.iter().map(|point| point * k.0).collect())
+        match &self.0 {
+            Form::Portable(points) => Self::from_vec(points.iter().map(|point| point * k.0).collect()),
+            Form::Lanes(points) => {
+                let words = OddDigits::new(multiply::WIDTH * multiply::DIGITS).of(k);
+                let scalar = Zeroizing::new(words.map(|word| Words([word; LANES])));
+                Self(Form::Lanes(points.multiplied(std::slice::from_ref(&*scalar))))
+            }
+        }
     }
 
     /// kᵢ·Pᵢ for each point.
@@ -123,13 +220,16 @@ impl Points {
     #[must_use]
     pub fn mul_each(&self, scalars: &[Scalar]) -> Self {
         assert_eq!(self.len(), scalars.len(), "one scalar for each point");
-        Self(
-            self.0
-                .iter()
-                .zip(scalars)
-                .map(|(point, scalar)| point * scalar.0)
-                .collect(),
-        )
+        match &self.0 {
+            Form::Portable(points) => {
+                let products = points.iter().zip(scalars);
+                Self::from_vec(products.map(|(point, scalar)| point * scalar.0).collect())
+            }
+            Form::Lanes(points) => {
+                let scalars = OddDigits::new(multiply::WIDTH * multiply::DIGITS).of_each(scalars);
+                Self(Form::Lanes(points.multiplied(&scalars)))
+            }
+        }
     }
 
     /// Σ kᵢ·Pᵢ, in **variable time**: scalars and points must be public. The empty sum is the identity.
@@ -138,15 +238,64 @@ impl Points {
     /// When there is not one scalar for each point.
     pub fn vartime_sum_of_products(&self, scalars: &[Scalar]) -> Point {
         assert_eq!(self.len(), scalars.len(), "one scalar for each point");
-        Point(RistrettoPoint::vartime_multiscalar_mul(
-            scalars.iter().map(|scalar| &scalar.0),
-            &self.0,
-        ))
+        match &self.0 {
+            Form::Portable(points) => Point(RistrettoPoint::vartime_multiscalar_mul(
+                scalars.iter().map(|scalar| &scalar.0),
+                points,
+            )),
+            Form::Lanes(points) => points.vartime_sum_of_products(scalars),
+        }
     }
 
     /// For the fixed-base tables of this crate.
     pub(crate) const fn from_vec(points: Vec<RistrettoPoint>) -> Self {
-        Self(points)
+        Self(Form::Portable(points))
+    }
+
+    /// One point, in lane 0.
+    pub(crate) fn lanes_of_point(lanes: Lanes, point: &Point) -> PointWords {
+        Blocks::of_points(lanes, [&point.0]).blocks[0]
+    }
+
+    /// For the fixed-base tables of this crate.
+    pub(crate) fn from_kernel(lanes: Lanes, len: usize, fill: impl FnOnce(&mut [PointWords])) -> Self {
+        let mut points = Blocks::neutral(lanes, len);
+        fill(&mut points.blocks);
+        Self(Form::Lanes(points))
+    }
+
+    /// The points as curve25519-dalek holds them: by way of their encodings, if an engine has them. Slow.
+    pub(crate) fn portable(&self) -> Zeroizing<Vec<RistrettoPoint>> {
+        match &self.0 {
+            Form::Portable(points) => Zeroizing::new(points.clone()),
+            Form::Lanes(_) => {
+                let packed = Zeroizing::new(self.encode());
+                let (elements, _) = packed.as_chunks();
+                Zeroizing::new(elements.iter().map(decompress).collect())
+            }
+        }
+    }
+
+    /// Adds or subtracts, in the form of `self`.
+    fn add(&mut self, other: &Self, subtract: bool) {
+        assert_eq!(self.len(), other.len(), "batches of one length");
+        match (&mut self.0, &other.0) {
+            (Form::Portable(points), _) => {
+                for (point, other) in points.iter_mut().zip(other.portable().iter()) {
+                    if subtract {
+                        *point -= other;
+                    } else {
+                        *point += other;
+                    }
+                }
+            }
+            (Form::Lanes(points), Form::Lanes(others)) => points.add(others, subtract),
+            (Form::Lanes(points), Form::Portable(others)) => {
+                let mut others = Blocks::of_points(points.lanes, others);
+                points.add(&others, subtract);
+                others.blocks.zeroize();
+            }
+        }
     }
 }
 
@@ -156,10 +305,7 @@ impl Points {
 /// When the lengths differ.
 impl AddAssign<&Self> for Points {
     fn add_assign(&mut self, other: &Self) {
-        assert_eq!(self.len(), other.len(), "batches of one length");
-        for (point, other) in self.0.iter_mut().zip(&other.0) {
-            *point += other;
-        }
+        self.add(other, false);
     }
 }
 
@@ -169,21 +315,163 @@ impl AddAssign<&Self> for Points {
 /// When the lengths differ.
 impl SubAssign<&Self> for Points {
     fn sub_assign(&mut self, other: &Self) {
-        assert_eq!(self.len(), other.len(), "batches of one length");
-        for (point, other) in self.0.iter_mut().zip(&other.0) {
-            *point -= other;
-        }
+        self.add(other, true);
     }
 }
 
 impl FromIterator<Point> for Points {
     fn from_iter<I: IntoIterator<Item = Point>>(points: I) -> Self {
-        Self(points.into_iter().map(|point| point.0).collect())
+        /// From here on it pays to encode each point for an engine that starts from encodings.
+        const WORTH_IT: usize = 16;
+        let points: Vec<Point> = points.into_iter().collect();
+        let engine = if points.len() < WORTH_IT {
+            Engine::PORTABLE
+        } else {
+            Engine::active()
+        };
+        Self::from_points_on(engine, &points)
     }
 }
+
+impl Default for Points {
+    fn default() -> Self {
+        Self::from_vec(Vec::new())
+    }
+}
+
+impl Zeroize for Points {
+    fn zeroize(&mut self) {
+        match &mut self.0 {
+            Form::Portable(points) => points.zeroize(),
+            Form::Lanes(Blocks { blocks, len, .. }) => {
+                blocks.zeroize();
+                *len = 0;
+            }
+        }
+    }
+}
+
+impl Drop for Points {
+    fn drop(&mut self) {
+        self.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Points {}
 
 impl fmt::Debug for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Points({} points)", self.len())
     }
+}
+
+impl Blocks {
+    fn neutral(lanes: Lanes, len: usize) -> Self {
+        Self {
+            lanes,
+            blocks: neutral_blocks(len),
+            len,
+        }
+    }
+
+    fn decode(lanes: Lanes, elements: &[[u8; ELEMENT_BYTES]]) -> Result<Self, ElementError> {
+        let mut points = Self::neutral(lanes, elements.len());
+        let fault = lanes.run(Decode {
+            packed: elements,
+            points: &mut points.blocks,
+        });
+        match fault {
+            None => Ok(points),
+            Some(index) => {
+                let identity = elements.get(index) == Some(&[0; ELEMENT_BYTES]);
+                let reason = if identity {
+                    ElementFault::Identity
+                } else {
+                    ElementFault::NonCanonical
+                };
+                Err(ElementError { index, reason })
+            }
+        }
+    }
+
+    /// Each by way of its encoding. Where that is the identity's, the decoder names a fault and decodes it all the
+    /// same; and after a fault it goes on with the next.
+    fn of_points<'a>(lanes: Lanes, points: impl IntoIterator<Item = &'a RistrettoPoint>) -> Self {
+        let packed: Zeroizing<Vec<[u8; ELEMENT_BYTES]>> = Zeroizing::new(
+            points
+                .into_iter()
+                .map(|point| point.compress().to_bytes())
+                .collect(),
+        );
+        let mut points = Self::neutral(lanes, packed.len());
+        let mut start = 0;
+        while start < packed.len() {
+            let fault = lanes.run(Decode {
+                packed: &packed[start..],
+                points: &mut points.blocks[start / LANES..],
+            });
+            start = match fault {
+                None => packed.len(),
+                Some(index) => ((start + index) / LANES + 1) * LANES,
+            };
+        }
+        points
+    }
+
+    fn multiplied(&self, scalars: &[[Words; 4]]) -> Self {
+        let mut products = self.clone();
+        let mut workspace = Zeroizing::new(multiply::WORKSPACE);
+        self.lanes.run(Multiply {
+            points: &mut products.blocks,
+            scalars,
+            workspace: &mut workspace,
+        });
+        products
+    }
+
+    fn vartime_sum_of_products(&self, scalars: &[Scalar]) -> Point {
+        let sum = if self.len <= sum::FEW {
+            let digits = OddDigits::new(multiply::WIDTH * multiply::DIGITS).of_each(scalars);
+            self.lanes.run(Sum {
+                points: &self.multiplied(&digits).blocks,
+                count: self.len,
+            })
+        } else {
+            let scalars: Vec<[u8; 32]> = scalars.iter().map(Scalar::to_bytes).collect();
+            self.lanes.run(SumOfProducts {
+                points: &self.blocks,
+                scalars: &scalars,
+            })
+        };
+        let mut encoded = [[0; ELEMENT_BYTES]];
+        self.lanes.run(Encode {
+            points: &[sum],
+            packed: &mut encoded,
+        });
+        Point(decompress(&encoded[0]))
+    }
+
+    fn add(&mut self, others: &Self, subtract: bool) {
+        self.lanes.run(Add {
+            points: &mut self.blocks,
+            others: &others.blocks,
+            subtract,
+        });
+    }
+}
+
+fn decode_portable(elements: &[[u8; ELEMENT_BYTES]]) -> Result<Vec<RistrettoPoint>, ElementError> {
+    let mut points = Vec::with_capacity(elements.len());
+    for (index, element) in elements.iter().enumerate() {
+        let point = Point::decode(element).map_err(|reason| ElementError { index, reason })?;
+        points.push(point.0);
+    }
+    Ok(points)
+}
+
+#[expect(clippy::expect_used, reason = "this crate wrote the encoding")]
+fn decompress(element: &[u8; ELEMENT_BYTES]) -> RistrettoPoint {
+    CompressedRistretto(*element)
+        .decompress()
+        .expect("an engine encodes points of the group")
 }

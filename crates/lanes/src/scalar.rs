@@ -5,9 +5,10 @@ use std::ops::{Mul, Sub};
 
 use curve25519_dalek::scalar::Scalar as Inner;
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::SCALAR_BYTES;
+use crate::vector::{LANES, Words};
 
 /// An integer modulo the group order ℓ, treated as a secret.
 ///
@@ -56,6 +57,49 @@ impl Scalar {
     #[must_use]
     pub fn invert(&self) -> Self {
         Self(self.0.invert())
+    }
+}
+
+/// Writes scalars in signed odd digits, for multiplication in constant time.
+///
+/// With digits of w bits, n of them, every integer modulo ℓ is Σ (2·uᵢ - (2^w - 1))·2^(w·i) for the digits uᵢ of
+/// u = (k + 2^(w·n) - 1) / 2 modulo ℓ. So the uᵢ are plain bits of u, and no signed digit is zero. Each is odd, which
+/// halves the table, and it takes no carry from digit to digit to find them.
+pub(crate) struct OddDigits {
+    /// 2^(w·n) - 1.
+    offset: Inner,
+}
+
+impl OddDigits {
+    /// For digits that together have `bits` bits: from 253 to 512, so that u has no more.
+    pub(crate) fn new(bits: u32) -> Self {
+        let ones = std::array::from_fn(|at| match bits.saturating_sub(8 * at as u32) {
+            ..8 => ((1u32 << bits.saturating_sub(8 * at as u32)) - 1) as u8,
+            _ => u8::MAX,
+        });
+        Self {
+            offset: Inner::from_bytes_mod_order_wide(&ones),
+        }
+    }
+
+    /// u as four little-endian words.
+    pub(crate) fn of(&self, scalar: &Scalar) -> Zeroizing<[u64; 4]> {
+        let mut u = (scalar.0 + self.offset).div_by_2();
+        let (parts, _) = u.as_bytes().as_chunks::<8>();
+        let words = Zeroizing::new(std::array::from_fn(|at| u64::from_le_bytes(parts[at])));
+        u.zeroize();
+        words
+    }
+
+    /// The same for a lane each, eight scalars to a block; lanes beyond the last are zero.
+    pub(crate) fn of_each(&self, scalars: &[Scalar]) -> Zeroizing<Vec<[Words; 4]>> {
+        let mut blocks = Zeroizing::new(vec![[Words::default(); 4]; scalars.len().div_ceil(LANES)]);
+        for (at, scalar) in scalars.iter().enumerate() {
+            for (block, word) in blocks[at / LANES].iter_mut().zip(*self.of(scalar)) {
+                block.0[at % LANES] = word;
+            }
+        }
+        blocks
     }
 }
 
