@@ -56,6 +56,16 @@ impl Kernel for MultiplyBase<'_> {
     }
 }
 
+#[cfg(test)]
+impl Table {
+    /// Entries from zero to the given limbs.
+    pub(crate) fn for_bounds(limb: u64, last_limb: u64) -> Self {
+        let column = |max| [Words([0, max, max, max, max, max, max, max]); 4];
+        let [low, last] = [column(limb), column(last_limb)];
+        Self(vec![[[low, low, low, low, last]; 3]; DIGITS as usize])
+    }
+}
+
 #[inline(always)]
 fn multiply_base<V: Vector>(cpu: V::Cpu, table: &Table, scalars: &[[Words; 4]], points: &mut [PointWords]) {
     let identity = Extended::identity(V::load(cpu, &scalars[0][0]));

@@ -40,6 +40,7 @@ mod point;
 mod points;
 mod ristretto;
 mod scalar;
+pub mod sha512;
 mod sum;
 mod vector;
 

@@ -96,6 +96,21 @@ pub(crate) trait Vector: Copy {
     /// Bit by bit.
     fn xor(self, other: Self) -> Self;
 
+    /// Sum modulo 2^64.
+    fn wrapping_plus(self, other: Self) -> Self;
+
+    /// Rotates to the right by N bits.
+    fn rotated<const N: i32>(self) -> Self;
+
+    /// a xor b xor c.
+    fn xor3(a: Self, b: Self, c: Self) -> Self;
+
+    /// Bit by bit: that of `b` where `a` has a one, that of `c` elsewhere.
+    fn choose(a: Self, b: Self, c: Self) -> Self;
+
+    /// Bit by bit: what two of the three have.
+    fn majority(a: Self, b: Self, c: Self) -> Self;
+
     /// `a` where the mask has ones, `b` where it has zeros.
     fn select(mask: Self, a: Self, b: Self) -> Self;
 

@@ -129,10 +129,30 @@ impl Vector for Emulated {
         self.zip(other, |a, b| a ^ b)
     }
 
+    fn wrapping_plus(self, other: Self) -> Self {
+        self.zip(other, u64::wrapping_add)
+    }
+
+    fn rotated<const N: i32>(self) -> Self {
+        self.map(|lane| lane.rotate_right(N.unsigned_abs()))
+    }
+
+    fn xor3(a: Self, b: Self, c: Self) -> Self {
+        a.xor(b).xor(c)
+    }
+
+    fn choose(a: Self, b: Self, c: Self) -> Self {
+        a.and(b).or(a.map(|lane| !lane).and(c))
+    }
+
+    fn majority(a: Self, b: Self, c: Self) -> Self {
+        a.and(b).or(a.and(c)).or(b.and(c))
+    }
+
     #[inline(never)]
     fn select(mask: Self, a: Self, b: Self) -> Self {
         debug_assert!(mask.0.iter().all(|&lane| lane == 0 || lane == u64::MAX), "a mask");
-        mask.and(a).or(mask.map(|lane| !lane).and(b))
+        Self::choose(mask, a, b)
     }
 
     #[inline(never)]

@@ -2,7 +2,7 @@
 //!
 //! Of what is used here, Intel lists every instruction among those whose time does not depend on operands ("data
 //! operand independent timing"): VPMADD52, VPADDQ, VPSUBQ, VPSRLQ, VPSLLQ, VPAND, VPOR, VPXOR, VPTERNLOGQ, VPCMPEQQ,
-//! VPMOVM2Q, VPERMI2Q and plain loads and stores. Masked loads are not used: `tests/assembly.rs` looks for them.
+//! VPRORQ, VPMOVM2Q, VPERMI2Q and plain loads and stores. Masked loads are not used: `tests/assembly.rs` looks for them.
 
 #![expect(unsafe_code, reason = "intrinsics of the processor")]
 
@@ -146,6 +146,35 @@ impl Vector for Ifma {
     fn xor(self, other: Self) -> Self {
         // SAFETY: `self` is evidence of the features.
         Self(unsafe { x86::_mm512_xor_si512(self.0, other.0) })
+    }
+
+    #[inline(always)]
+    fn wrapping_plus(self, other: Self) -> Self {
+        self.plus(other)
+    }
+
+    #[inline(always)]
+    fn rotated<const N: i32>(self) -> Self {
+        // SAFETY: `self` is evidence of the features.
+        Self(unsafe { x86::_mm512_ror_epi64::<N>(self.0) })
+    }
+
+    #[inline(always)]
+    fn xor3(a: Self, b: Self, c: Self) -> Self {
+        // SAFETY: `a` is evidence of the features.
+        Self(unsafe { x86::_mm512_ternarylogic_epi64::<0x96>(a.0, b.0, c.0) })
+    }
+
+    #[inline(always)]
+    fn choose(a: Self, b: Self, c: Self) -> Self {
+        // SAFETY: `a` is evidence of the features.
+        Self(unsafe { x86::_mm512_ternarylogic_epi64::<0xca>(a.0, b.0, c.0) })
+    }
+
+    #[inline(always)]
+    fn majority(a: Self, b: Self, c: Self) -> Self {
+        // SAFETY: `a` is evidence of the features.
+        Self(unsafe { x86::_mm512_ternarylogic_epi64::<0xe8>(a.0, b.0, c.0) })
     }
 
     #[inline(always)]

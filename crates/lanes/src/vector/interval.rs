@@ -1,7 +1,7 @@
 //! Ranges instead of numbers: running a formula on them once shows that no lane overflows, whatever the inputs.
 //!
 //! The formulas branch on nothing, so one run covers all of them. An operation panics when *some* value of its
-//! operands' ranges would make it wrap or go below zero.
+//! operands' ranges would make it wrap or go below zero. In memory a range is a block whose lanes lie between its ends.
 
 use super::{Kernel, Task, Vector, Words};
 
@@ -55,10 +55,11 @@ impl Vector for Interval {
         Self(min, max)
     }
 
-    /// Keeps the greatest.
+    /// The least in lane 0, the greatest in the others.
     #[inline(never)]
     fn store(self, words: &mut Words) {
         words.0 = [self.1; 8];
+        words.0[0] = self.0;
     }
 
     #[inline(never)]
@@ -127,6 +128,26 @@ impl Vector for Interval {
     #[inline(never)]
     fn xor(self, other: Self) -> Self {
         Self(0, self.all_ones() | other.all_ones())
+    }
+
+    fn wrapping_plus(self, _other: Self) -> Self {
+        Self(0, u64::MAX)
+    }
+
+    fn rotated<const N: i32>(self) -> Self {
+        Self(0, u64::MAX)
+    }
+
+    fn xor3(a: Self, b: Self, c: Self) -> Self {
+        a.xor(b).xor(c)
+    }
+
+    fn choose(_a: Self, b: Self, c: Self) -> Self {
+        Self(0, b.all_ones() | c.all_ones())
+    }
+
+    fn majority(a: Self, b: Self, c: Self) -> Self {
+        a.xor(b).xor(c)
     }
 
     #[inline(never)]
