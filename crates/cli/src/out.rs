@@ -115,6 +115,7 @@ impl OutFile {
                         Some(folder) if !folder.as_os_str().is_empty() => folder,
                         _ => Path::new("."),
                     };
+                    std::fs::metadata(folder)?;
                     let mut builder = tempfile::Builder::new();
                     // Its own permissions, or what the umask leaves of these, as for any new file.
                     let new = std::os::unix::fs::PermissionsExt::from_mode(0o666);
@@ -122,7 +123,8 @@ impl OutFile {
                         .permissions(known.as_ref().map_or(new, std::fs::Metadata::permissions))
                         .prefix(".concordat-")
                         .tempfile_in(folder)
-                        .map_err(without_path)?;
+                        // The name of the temporary file means nothing to anybody.
+                        .map_err(|error| io::Error::from(error.kind()))?;
                     if known.is_ok() {
                         // A file that we may not write is not replaced either.
                         File::options().append(true).open(&place)?;
@@ -152,15 +154,6 @@ impl OutFile {
         };
         finish().with_context(|| self.path.display().to_string())
     }
-}
-
-/// The system's word alone: the name of the temporary file means nothing to anybody.
-fn without_path(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    let code = inner
-        .and_then(|inner| inner.downcast_ref::<io::Error>())
-        .and_then(io::Error::raw_os_error);
-    code.map_or(error, io::Error::from_raw_os_error)
 }
 
 impl Write for OutFile {

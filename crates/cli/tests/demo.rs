@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -125,6 +126,10 @@ fn a_stopped_demo_leaves_no_process_and_no_file() {
         nodes = children();
     }
     assert_eq!(nodes.len(), 2, "two nodes run");
+    for made in std::fs::read_dir(folder.path()).expect("readable").flatten() {
+        let mode = made.metadata().expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "lists lie in it");
+    }
     let killed = std::process::Command::new("kill")
         .arg("-TERM")
         .arg(demo.id().to_string())

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// Something of a list that cannot be matched. One JSON object in a reject report:
-/// `{"input","line","field","rule","reason","lost"}`. Never holds the value itself.
+/// Something of a list that cannot be matched. As JSON: `{"input","line","field","rule","reason","lost"}`; what the
+/// command line writes of it is in `docs/lists.md`. Never holds the value itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Reject {
     /// Name of the input (file) it was found in.

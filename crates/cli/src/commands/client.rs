@@ -138,7 +138,7 @@ enum Way {
     /// The running node.
     Node(Node),
     /// We, in the folder of a node that does not run.
-    Folder(Config),
+    Folder(Box<Config>),
 }
 
 async fn way(connection: &Connection) -> Result<Way> {
@@ -162,7 +162,7 @@ async fn way(connection: &Connection) -> Result<Way> {
     if running {
         Err(refused)
     } else {
-        Ok(Way::Folder(config))
+        Ok(Way::Folder(Box::new(config)))
     }
 }
 
