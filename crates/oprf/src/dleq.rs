@@ -96,12 +96,10 @@ fn weights(key: &PublicKey, blinded: &[u8], evaluated: &[u8]) -> Vec<Scalar> {
     let (blinded, _) = blinded.as_chunks::<ELEMENT_BYTES>();
     let (evaluated, _) = evaluated.as_chunks::<ELEMENT_BYTES>();
     let mut transcript = CompositeTranscript::new(&seed);
-    (0..=u16::MAX)
-        .zip(blinded.iter().zip(evaluated))
-        .map(|(index, (blinded, evaluated))| {
-            VOPRF.hash_to_scalar(&[transcript.of(index, blinded, evaluated)])
-        })
-        .collect()
+    VOPRF.hash_each_to_scalar(blinded.len().min(evaluated.len()), |index, message| {
+        let (blinded, evaluated) = (&blinded[index], &evaluated[index]);
+        message.push(transcript.of(two_bytes(index), blinded, evaluated));
+    })
 }
 
 /// compositeTranscript of RFC 9497 §2.2.1 in one buffer, in which only the index and the elements change.
@@ -124,8 +122,8 @@ impl CompositeTranscript {
         Self(bytes)
     }
 
-    fn of(&mut self, index: u16, blinded: &[u8; ELEMENT_BYTES], evaluated: &[u8; ELEMENT_BYTES]) -> &[u8] {
-        self.0[Self::INDEX..Self::INDEX + 2].copy_from_slice(&index.to_be_bytes());
+    fn of(&mut self, index: [u8; 2], blinded: &[u8; ELEMENT_BYTES], evaluated: &[u8; ELEMENT_BYTES]) -> &[u8] {
+        self.0[Self::INDEX..Self::INDEX + 2].copy_from_slice(&index);
         self.0[Self::BLINDED..][..ELEMENT_BYTES].copy_from_slice(blinded);
         self.0[Self::EVALUATED..][..ELEMENT_BYTES].copy_from_slice(evaluated);
         &self.0

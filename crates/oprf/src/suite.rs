@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
+use concordat_lanes::sha512::{BLOCK_BYTES, HASH_BYTES, Message, Prefix};
 use concordat_lanes::{ELEMENT_BYTES, Points, Scalar};
-use sha2::{Digest, Sha512};
 use zeroize::Zeroizing;
 
 use crate::batch::Inputs;
@@ -46,8 +46,10 @@ impl Suite {
 
     /// HashToGroup of each input. Constant time for given lengths.
     pub(crate) fn hash_to_group(&self, inputs: &Inputs) -> Result<Points, InputError> {
-        let mut uniform = Zeroizing::new(Vec::with_capacity(inputs.len()));
-        uniform.extend(inputs.iter().map(|input| self.to_group.expand(&[input])));
+        let mut input = inputs.iter();
+        let uniform = self.to_group.expand_each(inputs.len(), |_, message| {
+            message.push(input.next().unwrap_or_default());
+        });
         let points = Points::from_uniform_bytes(&uniform);
         match points.position_of_identity() {
             None => Ok(points),
@@ -60,23 +62,35 @@ impl Suite {
         Scalar::from_wide_bytes(&self.to_scalar.expand(parts))
     }
 
+    /// HashToScalar of each of `count` messages; `write` is called once for each index, in order.
+    pub(crate) fn hash_each_to_scalar(
+        &self,
+        count: usize,
+        write: impl FnMut(usize, &mut Message),
+    ) -> Vec<Scalar> {
+        let wide = self.to_scalar.expand_each(count, write);
+        wide.iter().map(Scalar::from_wide_bytes).collect()
+    }
+
     /// HashToScalar of the concatenated `parts`, under the tag of DeriveKeyPair (RFC 9497 §3.2.1). Secret.
     pub(crate) fn hash_to_key(&self, parts: &[&[u8]]) -> Scalar {
-        Scalar::from_wide_bytes(&Zeroizing::new(self.derive_key_pair.expand(parts)))
+        Scalar::from_wide_bytes(&self.derive_key_pair.expand(parts))
     }
 
     /// The last step of Finalize (RFC 9497 §3.3.1), for each input and the element it gave under the key.
     pub(crate) fn finalize(inputs: &Inputs, packed: &[u8]) -> Vec<Output> {
         let (elements, _) = packed.as_chunks::<ELEMENT_BYTES>();
-        let output = |(input, element): (&[u8], &[u8; ELEMENT_BYTES])| {
-            let mut hash = Sha512::new_with_prefix(two_bytes(input.len()));
-            hash.update(input);
-            hash.update(two_bytes(ELEMENT_BYTES));
-            hash.update(element);
-            hash.update(b"Finalize");
-            Output::new(hash.finalize().into())
-        };
-        inputs.iter().zip(elements).map(output).collect()
+        let mut pairs = inputs.iter().zip(elements);
+        let mut hashes = Zeroizing::new(vec![[0; HASH_BYTES]; elements.len()]);
+        Prefix::EMPTY.hash_each(&mut hashes, |_, message| {
+            let Some((input, element)) = pairs.next() else { return };
+            message.push(&two_bytes(input.len()));
+            message.push(input);
+            message.push(&two_bytes(ELEMENT_BYTES));
+            message.push(element);
+            message.push(b"Finalize");
+        });
+        hashes.iter().map(|hash| Output::new(*hash)).collect()
     }
 }
 
@@ -88,7 +102,7 @@ pub(crate) const fn two_bytes(length: usize) -> [u8; 2] {
 /// expand_message_xmd of RFC 9380 §5.3.1 with SHA-512, to 64 bytes, under one domain separation tag.
 struct Expander {
     /// SHA-512 after Z_pad, a block of zeros.
-    padded: Sha512,
+    padded: Prefix,
     /// l_i_b_str || I2OSP(0, 1) || DST_prime: what follows the message.
     after_message: Vec<u8>,
 }
@@ -98,23 +112,35 @@ impl Expander {
         debug_assert!(dst.len() < 256, "the tag's length is one byte");
         let after_message = [[0, 64, 0].as_slice(), dst, &[dst.len() as u8]].concat();
         Self {
-            padded: Sha512::new_with_prefix([0; 128]),
+            padded: Prefix::new(&[[0; BLOCK_BYTES]]),
             after_message,
         }
     }
 
-    /// Constant time for a given length.
-    fn expand(&self, message: &[&[u8]]) -> [u8; 64] {
-        let mut hash = self.padded.clone();
-        for part in message {
-            hash.update(part);
-        }
-        hash.update(&self.after_message);
-        let b0 = hash.finalize();
+    /// Of the concatenated parts of one message.
+    fn expand(&self, parts: &[&[u8]]) -> Zeroizing<[u8; HASH_BYTES]> {
+        let uniform = self.expand_each(1, |_, message| parts.iter().for_each(|part| message.push(part)));
+        Zeroizing::new(uniform[0])
+    }
+
+    /// Of each of `count` messages; `write` is called once for each index, in order. Constant time for given lengths.
+    fn expand_each(
+        &self,
+        count: usize,
+        mut write: impl FnMut(usize, &mut Message),
+    ) -> Zeroizing<Vec<[u8; HASH_BYTES]>> {
+        let mut b0 = Zeroizing::new(vec![[0; HASH_BYTES]; count]);
+        self.padded.hash_each(&mut b0, |index, message| {
+            write(index, message);
+            message.push(&self.after_message);
+        });
         // 64 bytes are one block of SHA-512's output: b_1 is the whole of it.
-        let mut hash = Sha512::new_with_prefix(b0);
-        hash.update([1]);
-        hash.update(&self.after_message[3..]);
-        hash.finalize().into()
+        let mut b1 = Zeroizing::new(vec![[0; HASH_BYTES]; count]);
+        Prefix::EMPTY.hash_each(&mut b1, |index, message| {
+            message.push(&b0[index]);
+            message.push(&[1]);
+            message.push(&self.after_message[3..]);
+        });
+        b1
     }
 }
