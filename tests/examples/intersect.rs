@@ -24,8 +24,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let settings = [("threads", "0"), ("job_chunk_elements", "4096")];
     let asker = Agency::configured("aa-border", Run::Here, &settings).await;
     let owner = Agency::configured(OWNER, Run::Here, &settings).await;
-    let mut terms = Terms::default();
-    terms.offers = vec![Offer::new("mail", "email")];
+    let terms = Terms {
+        offers: vec![Offer::new("mail", "email")],
+        ..Terms::default()
+    };
     let pair = Pair::between(asker, owner, &terms.quota(1_000_000_000, 10_000_000_000)).await;
 
     let right = entries - overlap..2 * entries - overlap;

@@ -410,11 +410,7 @@ fn an_interchange_behind_much_else_is_an_error() {
         6
     );
     for length in [66_000, 200_000] {
-        for second in [
-            &one,
-            &one.replace("UNA:+.? '", ""),
-            &one.replace('+', "*").replace("UNA:*", "UNA:*"),
-        ] {
+        for second in [&one, &one.replace("UNA:+.? '", ""), &one.replace('+', "*")] {
             let text = format!("{one}{}{second}", "-".repeat(length));
             let error = read(Format::Paxlst, text.as_bytes()).unwrap_err();
             assert!(matches!(error, Error::Syntax { .. }), "{length}: {error}");

@@ -103,21 +103,21 @@ impl Counts {
     }
 
     /// `CNT+42:passengers`, `CNT+41:crew`; some carriers write an element separator for the component's.
-    pub(super) fn declare(&mut self, segment: &Segment, source: &mut Source) -> Result<(), Error> {
+    pub(super) fn declare(&mut self, segment: &Segment, source: &Source) -> Result<(), Error> {
         let declared = match segment.get(1, 0) {
             "42" => &mut self.passengers,
             "41" => &mut self.crew,
             _ => return Ok(()),
         };
         let text = Some(segment.get(1, 1)).filter(|text| !text.is_empty());
-        let total = text.unwrap_or(segment.get(2, 0)).parse();
+        let total = text.unwrap_or_else(|| segment.get(2, 0)).parse();
         let total = total.map_err(|_| source.syntax("a CNT segment has no number"))?;
         *declared = Some((segment.line, total));
         Ok(())
     }
 
     /// The end of a message: `UNT+segments+reference`.
-    pub(super) fn message(&mut self, segment: &Segment, source: &mut Source) -> Result<(), Error> {
+    pub(super) fn message(&mut self, segment: &Segment, source: &Source) -> Result<(), Error> {
         check(segment, "UNT", "segments", self.segments, source)?;
         let People { passengers, crew } = self.people;
         let before = self.blocks.as_ref().map(|blocks| blocks.people);
@@ -163,12 +163,12 @@ impl Counts {
     }
 
     /// The end of a group: `UNE+messages+reference`.
-    pub(super) fn group(&mut self, segment: &Segment, source: &mut Source) -> Result<(), Error> {
+    pub(super) fn group(&self, segment: &Segment, source: &Source) -> Result<(), Error> {
         check(segment, "UNE", "messages", self.messages, source)
     }
 
     /// The end of an interchange: `UNZ+groups+reference`, or messages where there are no groups.
-    pub(super) fn interchange(&mut self, segment: &Segment, source: &mut Source) -> Result<(), Error> {
+    pub(super) fn interchange(&self, segment: &Segment, source: &Source) -> Result<(), Error> {
         match self.groups {
             0 => check(segment, "UNZ", "messages", self.messages, source),
             groups => check(segment, "UNZ", "groups", groups, source),
@@ -203,7 +203,7 @@ fn check(
     tag: &'static str,
     what: &'static str,
     found: u64,
-    source: &mut Source,
+    source: &Source,
 ) -> Result<(), Error> {
     match segment.get(1, 0).parse() {
         Ok(expected) if expected == found => Ok(()),
