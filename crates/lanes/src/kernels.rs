@@ -2,6 +2,9 @@
 //!
 //! A batch is a slice of blocks of eight points. The lanes beyond the last element hold points too, of no meaning.
 
+#[cfg(test)]
+mod tests;
+
 use zeroize::Zeroize;
 
 use crate::ELEMENT_BYTES;

@@ -15,6 +15,7 @@
 //! | a scalar for each lane, one base | [`FixedBase::mul_each`] | constant |
 //! | addition, subtraction | `+=`, `-=` | constant |
 //! | sum of products | [`Points::vartime_sum_of_products`] | **variable: public data only** |
+//! | SHA-512 of many messages | [`sha512`] | constant for given lengths |
 //!
 //! "Constant" means that neither the sequence of instructions nor the addresses touched depend on scalars or
 //! points; the number of elements is never hidden.
@@ -23,9 +24,22 @@
 //! [`Scalar`], [`Points`] and [`FixedBase`] print no values, and the first two wipe their memory when dropped.
 //! Copies that the compiler leaves in registers or on the stack are not wiped: nothing in safe Rust can.
 //!
-//! # The engine
-//! `portable`: curve25519-dalek, which picks its own vector code (AVX2, and AVX-512 IFMA where built with it) at
-//! run time.
+//! # Engines
+//! One is chosen when the first batch comes, by what the processor can do ([`Engine::active`], [`engine`]):
+//!
+//! | name | how | where |
+//! |---|---|---|
+//! | `avx512ifma` | eight points at a time, own arithmetic | x86-64 with AVX-512 F, DQ and IFMA |
+//! | `portable` | curve25519-dalek, which picks its own vector code at run time | everywhere |
+//!
+//! Before an engine is used it passes a test with a known answer; one that fails is not used. The variable
+//! [`ENGINE_VARIABLE`] names another engine, for tests and benches. All give the same bytes. One point alone is
+//! always computed by curve25519-dalek.
+//!
+//! The own arithmetic is in layers: `vector` (eight 64-bit integers), `field` (integers modulo 2^255 - 19),
+//! `edwards` (the group law), `ristretto` (the encoding), `kernels`, `multiply`, `fixed` and `sum` (batches). It is
+//! written once, over a trait of vector operations, and runs on the processor, in an emulation that checks for
+//! overflow (the feature `emulation`), and in tests on intervals, which proves its bounds.
 //!
 //! [RFC 9496]: https://www.rfc-editor.org/rfc/rfc9496
 
