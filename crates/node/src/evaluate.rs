@@ -170,22 +170,22 @@ async fn run(
             Err(error) => Err(store_fault(&error)),
         }
     });
-    // Begun with the first chunk, written while it is in work, on disk before the first answer goes out.
+    // On disk before the first chunk is charged: what the record refuses costs nothing, and a stream without chunks
+    // leaves no record.
     let mut recorded = false;
     let mut received = 0_u64;
     let mut waiting = None;
     let mut open = true;
     while open || waiting.is_some() || !working.is_empty() {
         let room = working.len() < IN_WORK;
-        let begun = !working.is_empty();
         tokio::select! {
             () = sender.closed() => return Ok(()),
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
-            result = &mut record, if begun && !recorded => {
+            result = &mut record, if waiting.is_some() && !recorded => {
                 result?;
                 recorded = true;
             }
-            Some(answer) = working.next(), if recorded => {
+            Some(answer) = working.next(), if !working.is_empty() => {
                 let (elements, answer, place): (u32, Result<evaluate_response::Message, Fault>, _) = answer;
                 let answer = answer?;
                 // A refused chunk may come again.
@@ -197,7 +197,7 @@ async fn run(
                     return Ok(());
                 }
             }
-            place = Arc::clone(&admitted.places).acquire_owned(), if waiting.is_some() => {
+            place = Arc::clone(&admitted.places).acquire_owned(), if waiting.is_some() && recorded => {
                 let place = place.map_err(|_| Status::unavailable("the node is stopping"))?;
                 if let Some((chunk, elements)) = waiting.take() {
                     let work = evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements);

@@ -122,7 +122,12 @@ impl CompositeTranscript {
         Self(bytes)
     }
 
-    fn of(&mut self, index: [u8; 2], blinded: &[u8; ELEMENT_BYTES], evaluated: &[u8; ELEMENT_BYTES]) -> &[u8] {
+    fn of(
+        &mut self,
+        index: [u8; 2],
+        blinded: &[u8; ELEMENT_BYTES],
+        evaluated: &[u8; ELEMENT_BYTES],
+    ) -> &[u8] {
         self.0[Self::INDEX..Self::INDEX + 2].copy_from_slice(&index);
         self.0[Self::BLINDED..][..ELEMENT_BYTES].copy_from_slice(blinded);
         self.0[Self::EVALUATED..][..ELEMENT_BYTES].copy_from_slice(evaluated);

@@ -83,7 +83,9 @@ impl Suite {
         let mut pairs = inputs.iter().zip(elements);
         let mut hashes = Zeroizing::new(vec![[0; HASH_BYTES]; elements.len()]);
         Prefix::EMPTY.hash_each(&mut hashes, |_, message| {
-            let Some((input, element)) = pairs.next() else { return };
+            let Some((input, element)) = pairs.next() else {
+                return;
+            };
             message.push(&two_bytes(input.len()));
             message.push(input);
             message.push(&two_bytes(ELEMENT_BYTES));
