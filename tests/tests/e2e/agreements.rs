@@ -265,7 +265,7 @@ async fn an_agreement_survives_a_restart_and_a_partner_that_was_away() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_opens_only_the_agreements_that_pin_it() {
-    let old = Pair::with(Terms::default(), vec![]).await;
+    let old = Pair::with(Terms::default(), crate::hostile_requester::listed()).await;
     let owner = &old.owner;
     // The same agency with new keys, the old ones being lost to a thief.
     let renewed = Agency::new("aa-border").await;
@@ -303,7 +303,7 @@ async fn a_key_opens_only_the_agreements_that_pin_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_key_stands_for_one_agency() {
-    let pair = Pair::with(Terms::default(), vec![]).await;
+    let pair = Pair::with(Terms::default(), crate::hostile_requester::listed()).await;
     let other = Agency::new("cc-customs").await;
     let pin = |agency: &Agency| hex::encode(agency.identity().peer.pin().expect("a pin"));
     let party = other.party().await.replace(&pin(&other), &pin(&pair.asker));
@@ -350,7 +350,7 @@ async fn an_agreement_that_is_over_is_shown_as_expired_and_not_signed_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_ended_agreement_is_over_for_good_and_so_are_its_keys() {
-    let mut pair = Pair::with(Terms::default(), vec![]).await;
+    let mut pair = Pair::with(Terms::default(), crate::hostile_requester::listed()).await;
     let (id, note) = {
         let known = pair.owner.agreement(&pair.agreement).await.expect("known");
         (known.agreement_id, known.note)
