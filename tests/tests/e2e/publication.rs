@@ -164,7 +164,7 @@ async fn an_offer_without_its_list_holds_up_no_other() {
         over.detail
     );
     assert_eq!(over.offers.len(), 1, "the other one was");
-    pair.owner.create_list("absent").await;
+    pair.owner.replace_list("absent", &listed()).await;
     wait_for("it is published once it can be", async || {
         let snapshot = snapshot(&pair.owner, "aliens").await;
         snapshot.version == 1 && snapshot.detail.is_empty()
