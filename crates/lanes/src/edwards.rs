@@ -150,14 +150,7 @@ impl<V: Vector> Extended<V> {
 
     #[inline(always)]
     pub(crate) fn addend(self) -> Addend<V> {
-        let (y_plus_x, y_minus_x) = self.sum_and_difference();
-        let d2 = Element::constant(self.x.any_limb(), D2);
-        Addend {
-            y_plus_x,
-            y_minus_x,
-            z2: self.z.raw().doubled().carry(),
-            t2d: self.t.times(d2),
-        }
+        self.augend().addend()
     }
 
     #[inline(always)]
@@ -248,8 +241,9 @@ impl<V: Vector> Augend<V> {
         self.z.any_limb().call(Plus(self, q))
     }
 
+    /// The same, for the innermost loops.
     #[inline(always)]
-    fn plus_here(self, q: Addend<V>) -> Completed<V> {
+    pub(crate) fn plus_here(self, q: Addend<V>) -> Completed<V> {
         let a = self.y_minus_x.mul(q.y_minus_x);
         let b = self.y_plus_x.mul_biased(q.y_plus_x);
         let c = self.t.mul(q.t2d);
@@ -277,6 +271,18 @@ impl<V: Vector> Augend<V> {
             f: Raw::select(negative, more, less).carry(),
             g: Raw::select(negative, less, more).carry(),
             h: b.plus(a).carry(),
+        }
+    }
+
+    /// The same point as a second operand. One multiplication.
+    #[inline(always)]
+    pub(crate) fn addend(self) -> Addend<V> {
+        let d2 = Element::constant(self.t.any_limb(), D2);
+        Addend {
+            y_plus_x: self.y_plus_x,
+            y_minus_x: self.y_minus_x,
+            z2: self.z.raw().doubled().carry(),
+            t2d: self.t.mul(d2).carry(),
         }
     }
 

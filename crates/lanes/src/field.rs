@@ -25,6 +25,11 @@
 //! product stays below 2^56 - 2^9 = B·(2^47 - 1), so one bias is enough to subtract one product. Where something
 //! else is subtracted, the function says why it is right. The test `bounds` runs every formula on intervals.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "closures and iterator adapters would be compiled without the processor's features"
+)]
+
 mod power;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,11 @@
 //! multiples, so that nothing is doubled. A table is public, and its entries are chosen within registers: a column
 //! of 16 entries is two vectors, from which each lane picks its own.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "closures and iterator adapters would be compiled without the processor's features"
+)]
+
 use crate::edwards::{AffineAddend, Completed, D, Extended, MixedAugend, PointWords};
 use crate::field::{Element, ElementWords, invert};
 use crate::vector::{Kernel, LANES, Vector, Words};

@@ -2,6 +2,11 @@
 //!
 //! A batch is a slice of blocks of eight points. The lanes beyond the last element hold points too, of no meaning.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "closures and iterator adapters would be compiled without the processor's features"
+)]
+
 #[cfg(test)]
 mod tests;
 
@@ -112,7 +117,7 @@ impl Kernel for Encode<'_> {
     fn run<V: Vector>(self, cpu: V::Cpu) {
         in_groups!(self.points.len(), |at, N| {
             let mut points = [Extended::<V>::load(cpu, &self.points[at]); N];
-            for next in 1..N {
+            for next in 0..N {
                 points[next] = Extended::load(cpu, &self.points[at + next]);
             }
             let encodings = encode(points);
@@ -134,20 +139,30 @@ impl Kernel for FromUniformBytes<'_> {
 
     #[inline(always)]
     fn run<V: Vector>(self, cpu: V::Cpu) {
-        for at in 0..self.points.len() {
+        let mut at = 0;
+        while at < self.points.len() {
             let (first, second) = halves_of_block(self.uniform, at);
-            let mut images = map([
-                Element::<V>::from_words(cpu, &first),
-                Element::from_words(cpu, &second),
-            ]);
-            let [first, second] = &mut images;
-            first
-                .augend()
-                .plus(second.addend())
-                .extended()
-                .store(&mut self.points[at]);
+            let first = Element::<V>::from_words(cpu, &first);
+            let second = Element::from_words(cpu, &second);
+            if at + 1 < self.points.len() {
+                let (third, fourth) = halves_of_block(self.uniform, at + 1);
+                let third = Element::from_words(cpu, &third);
+                let fourth = Element::from_words(cpu, &fourth);
+                let [first, second, third, fourth] = map([first, second, third, fourth]);
+                store_sum(first, second, &mut self.points[at]);
+                store_sum(third, fourth, &mut self.points[at + 1]);
+            } else {
+                let [first, second] = map([first, second]);
+                store_sum(first, second, &mut self.points[at]);
+            }
+            at += 2;
         }
     }
+}
+
+#[inline(always)]
+fn store_sum<V: Vector>(a: Extended<V>, b: Extended<V>, words: &mut PointWords) {
+    a.augend().plus(b.addend()).extended().store(words);
 }
 
 /// Adds `others` to `points`, or subtracts them.

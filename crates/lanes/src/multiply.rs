@@ -4,6 +4,11 @@
 //! each step adds one of the eight odd multiples P, 3P, …, 15P or its negative. The multiple is chosen by reading
 //! all eight.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "closures and iterator adapters would be compiled without the processor's features"
+)]
+
 use crate::edwards::{Addend, Completed, Extended, PointWords};
 use crate::field::{Element, ElementWords};
 use crate::vector::{Kernel, Vector, Words};
@@ -24,7 +29,9 @@ const SIDE_BY_SIDE: usize = 2;
 pub(crate) type Workspace = [Table; SIDE_BY_SIDE];
 
 /// An empty one.
-pub(crate) const WORKSPACE: Workspace = [[[[Words([0; 8]); 5]; 4]; 8]; SIDE_BY_SIDE];
+pub(crate) fn workspace() -> Workspace {
+    [[[[Words::default(); 5]; 4]; 8]; SIDE_BY_SIDE]
+}
 
 /// Multiplies `points` in place. The digits in `scalars` are one for all blocks, or one for each.
 pub(crate) struct Multiply<'a> {

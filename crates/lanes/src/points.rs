@@ -420,7 +420,7 @@ impl Blocks {
 
     fn multiplied(&self, scalars: &[[Words; 4]]) -> Self {
         let mut products = self.clone();
-        let mut workspace = Zeroizing::new(multiply::WORKSPACE);
+        let mut workspace = Zeroizing::new(multiply::workspace());
         self.lanes.run(Multiply {
             points: &mut products.blocks,
             scalars,

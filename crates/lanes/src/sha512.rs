@@ -5,6 +5,11 @@
 //!
 //! Constant time for given lengths. How many messages there are and how long each is decides what runs.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "closures and iterator adapters would be compiled without the processor's features"
+)]
+
 use sha2::block_api::compress512;
 use zeroize::{Zeroize, Zeroizing};
 

@@ -5,6 +5,11 @@
 //! Eight lanes add up eight buckets: buckets of eight windows are sorted by size, so that those that go together are
 //! about equally full, and the points are fetched one for each lane.
 
+#![expect(
+    clippy::needless_range_loop,
+    reason = "closures and iterator adapters would be compiled without the processor's features"
+)]
+
 use crate::edwards::{AffineAddend, Extended, IDENTITY_WORDS, MixedAugend, PointWords};
 use crate::field::{Element, ElementWords};
 use crate::fixed::{copy_lane, normalise};
@@ -29,7 +34,8 @@ impl Kernel for SumOfProducts<'_> {
         let windows = Windows::for_count(self.scalars.len());
         let digits: Vec<Digits> = self.scalars.iter().map(|scalar| windows.digits(scalar)).collect();
 
-        let mut sum = Extended::<V>::load(cpu, &IDENTITY_WORDS);
+        let identity = Extended::<V>::load(cpu, &IDENTITY_WORDS);
+        let mut sum = identity.augend().plus(identity.addend());
         let mut pool = Pool::new(windows, digits.len());
         let mut group = windows.count.div_ceil(LANES);
         while group > 0 {
@@ -40,15 +46,15 @@ impl Kernel for SumOfProducts<'_> {
             weigh::<V>(cpu, &pool.sums).store(&mut totals);
             for lane in (0..LANES).rev() {
                 for _ in 0..windows.width {
-                    sum = sum.projective().doubled().extended();
+                    sum = sum.projective().doubled();
                 }
                 let mut total = IDENTITY_WORDS;
                 copy_lane(&totals, lane, &mut total, 0);
-                sum = sum.augend().plus(Extended::load(cpu, &total).addend()).extended();
+                sum = sum.augend().plus(Extended::load(cpu, &total).addend());
             }
         }
         let mut words = IDENTITY_WORDS;
-        sum.store(&mut words);
+        sum.extended().store(&mut words);
         words
     }
 }
@@ -168,6 +174,8 @@ struct Pool {
     ends: Vec<u32>,
     /// Points, by bucket: twice the index, plus one where it is subtracted.
     entries: Vec<u32>,
+    /// The bucket of each point in each window: twice its index, plus one where the point is subtracted.
+    buckets: Vec<u32>,
     /// Buckets, the fullest first.
     order: Vec<u32>,
     /// What each bucket adds up to: weight b + 1 at b, a window in each lane.
@@ -181,6 +189,7 @@ impl Pool {
             windows,
             ends: vec![0; buckets * LANES],
             entries: vec![0; points * LANES],
+            buckets: vec![0; points * LANES],
             order: vec![0; buckets * LANES],
             sums: vec![IDENTITY_WORDS; buckets],
         }
@@ -190,11 +199,17 @@ impl Pool {
     fn fill(&mut self, digits: &[Digits], first: usize) {
         // How many entries each bucket gets, then where they start; filling moves that on to where they end.
         self.ends.fill(0);
-        for digits in digits {
+        for (digits, buckets) in digits.iter().zip(self.buckets.as_chunks_mut::<LANES>().0) {
             for lane in 0..LANES {
                 let digit = self.windows.digit(digits, first + lane);
-                if digit != 0 {
-                    self.ends[(digit.unsigned_abs() as usize - 1) * LANES + lane] += 1;
+                let bucket = (digit.unsigned_abs() as usize)
+                    .wrapping_sub(1)
+                    .wrapping_mul(LANES)
+                    | lane;
+                buckets[lane] = (bucket as u32) << 1 | u32::from(digit < 0);
+                // Zero has no bucket.
+                if let Some(size) = self.ends.get_mut(bucket) {
+                    *size += 1;
                 }
             }
         }
@@ -203,12 +218,10 @@ impl Pool {
         for end in &mut self.ends {
             start += std::mem::replace(end, start);
         }
-        for (at, digits) in (0..).zip(digits) {
-            for lane in 0..LANES {
-                let digit = self.windows.digit(digits, first + lane);
-                if digit != 0 {
-                    let end = &mut self.ends[(digit.unsigned_abs() as usize - 1) * LANES + lane];
-                    self.entries[*end as usize] = 2 * at + u32::from(digit < 0);
+        for (at, buckets) in (0..).zip(self.buckets.as_chunks::<LANES>().0) {
+            for bucket in buckets {
+                if let Some(end) = self.ends.get_mut(*bucket as usize >> 1) {
+                    self.entries[*end as usize] = at << 1 | (bucket & 1);
                     *end += 1;
                 }
             }
@@ -298,12 +311,12 @@ impl Fetched {
 /// Σ (b + 1)·sums[b], in each lane: the sum of all sums from b on, for every b.
 #[inline(always)]
 fn weigh<V: Vector>(cpu: V::Cpu, sums: &[PointWords]) -> Extended<V> {
-    let mut running = Extended::<V>::load(cpu, &IDENTITY_WORDS);
-    let mut total = running;
+    let identity = Extended::<V>::load(cpu, &IDENTITY_WORDS);
+    let (mut running, mut total) = (identity.augend(), identity.augend());
     for at in (0..sums.len()).rev() {
         let sum = Extended::load(cpu, &sums[at]);
-        running = running.augend().plus(sum.addend()).extended();
-        total = total.augend().plus(running.addend()).extended();
+        running = running.plus_here(sum.addend()).augend();
+        total = total.plus_here(running.addend()).augend();
     }
-    total
+    total.plus(identity.addend()).extended()
 }

@@ -383,7 +383,7 @@ fn hashes() {
             let lengths = [0, 1, 110, 111, 112, 113, 127, 128, 129, 239, 240, 241];
             let mut hashes = [[0; HASH_BYTES]; 12];
             prefix.hash_each_on(engine, &mut hashes, |at, message| {
-                message.push(&vec![at as u8; lengths[at]])
+                message.push(&vec![at as u8; lengths[at]]);
             });
             for (at, hash) in hashes.iter().enumerate() {
                 let message = [vec![0x5c; first], vec![at as u8; lengths[at]]].concat();

@@ -374,7 +374,7 @@ mod bounds {
         }
         let mut products = points;
         let scalar = [[Words([0, 0, 0, 0, u64::MAX, u64::MAX, 0, 0]); 4]];
-        let workspace = &mut multiply::WORKSPACE.clone();
+        let workspace = &mut multiply::workspace();
         Interval::run(
             (),
             Multiply {
