@@ -1,7 +1,5 @@
 //! Field arithmetic against plain long arithmetic, on edges and at random; every formula's bounds; the constants.
 
-#![expect(clippy::expect_used, reason = "a test may panic")]
-
 use proptest::prelude::*;
 
 use super::*;
@@ -193,7 +191,7 @@ fn edges() {
     let ones = |limbs: u32| wide(std::array::from_fn(|at| u64::from(limbs >> at & 1) * LOW_52));
     edges.extend((0..32).map(ones));
     edges.extend([19, 20, 1 << 52, LOW_52].map(|low| [low, 0, 0, 0]));
-    while edges.len() % 8 != 0 {
+    while !edges.len().is_multiple_of(8) {
         edges.push([7; 4]);
     }
     let blocks: Vec<[Wide; 8]> = edges.as_chunks::<8>().0.to_vec();
