@@ -128,11 +128,6 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// Two agencies with the default terms and nothing on the list.
-    pub async fn new() -> Self {
-        Self::with(Terms::default(), Vec::new()).await
-    }
-
     /// Two agencies whose owner has published `records` as list `wanted`, which the asker has fetched.
     pub async fn with(terms: Terms, records: Vec<Record>) -> Self {
         let asker = Agency::new("aa-border").await;

@@ -201,7 +201,7 @@ async fn only_what_the_partner_signed_is_signed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_state_is_changed_only_from_the_right_one() {
-    let pair = Pair::new().await;
+    let pair = Pair::with(Terms::default(), crate::hostile_requester::listed()).await;
     let id = "aa-bb-2026".to_owned();
     let suspend = |reason: &str| SuspendRequest {
         agreement_id: id.clone(),
