@@ -417,11 +417,11 @@ fn two_agencies_by_the_command_line() {
     );
     // A kind that was asked for and that no offer covers was not compared: said, and not a success.
     let line = format!(
-        "intersect --partner bb --list wanted --kind travel_document --kind phone {WHY} --wait --dir {a}"
+        "intersect --partner bb --list wanted --kind travel_document --kind iban {WHY} --wait --dir {a}"
     );
     let partly = run(&line).exits(4);
     assert!(
-        partly.stdout.contains("phone was not checked") && partly.stdout.contains("QRY-009"),
+        partly.stdout.contains("iban was not checked") && partly.stdout.contains("QRY-009"),
         "{}",
         partly.stdout
     );
