@@ -426,9 +426,10 @@ fn two_agencies_by_the_command_line() {
         partly.stdout
     );
     let jobs = run(&format!("job ls --json --dir {a}")).exits(0).json();
+    // The newest come first, and of the newest a kind was not checked.
     let id = jobs
         .iter()
-        .find(|job| job["type"] == "intersect")
+        .rfind(|job| job["type"] == "intersect")
         .and_then(|job| job["job_id"].as_str())
         .expect("a job");
     assert_eq!(
