@@ -30,12 +30,12 @@ fn decoded(engine: Engine, packed: &[u8]) -> Result<Vec<u8>, ElementError> {
 
 fn computed(engine: Engine, uniform: &[[u8; 64]], scalars: &[Scalar]) -> Vec<Vec<u8>> {
     let points = Points::from_uniform_bytes_on(engine, uniform);
-    let k = scalars.first().unwrap_or(&Scalar::ONE);
+    let k = scalars.first().cloned().unwrap_or(Scalar::ONE);
     let mut sums = points.mul_each(scalars);
     sums -= &points;
     vec![
         points.encode(),
-        points.mul_shared(k).double_and_encode(),
+        points.mul_shared(&k).double_and_encode(),
         sums.encode(),
         FixedBase::new_on(engine, &Point::GENERATOR)
             .mul_each(scalars)
