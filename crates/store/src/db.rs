@@ -13,8 +13,10 @@ use sqlx::sqlite::{
     SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
+use tokio::sync::watch;
 
 use crate::claims::Claims;
+use crate::ledger::{NewEntry, insert_entries};
 use crate::purge::PurgeRun;
 use crate::seal::{DataKey, MasterKey, Nonce, Sealer};
 use crate::types::{ListId, ScopeId};
@@ -53,6 +55,8 @@ impl fmt::Debug for StoreOptions {
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
+    /// What the next transaction of this handle also adds to the ledger.
+    pub(crate) recorded: Arc<Mutex<Vec<NewEntry>>>,
 }
 
 pub(crate) struct Inner {
@@ -62,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) reader: SqlitePool,
     pub(crate) sealer: Arc<Sealer>,
     rng: Mutex<Box<dyn CryptoRng + Send>>,
+    /// Counts entries of the ledger added since the store was opened.
+    pub(crate) appended: watch::Sender<u64>,
     pub(crate) importing: Claims<ListId>,
     pub(crate) publishing: Claims<ScopeId>,
     pub(crate) purge: tokio::sync::Mutex<PurgeRun>,
@@ -103,11 +109,13 @@ impl Store {
                 reader,
                 sealer: Arc::new(Sealer::new(data_key)),
                 rng: Mutex::new(rng),
+                appended: watch::Sender::new(0),
                 importing: Claims::new(),
                 publishing: Claims::new(),
                 purge: tokio::sync::Mutex::default(),
                 lock: Mutex::new(Some(lock)),
             }),
+            recorded: Arc::default(),
         };
         store.abort_abandoned_imports().await?;
         Ok(store)
@@ -181,7 +189,12 @@ impl Store {
     /// Begins a transaction. `name` is `table.action`, for the traces.
     pub(crate) async fn begin(&self, name: &'static str) -> Result<Tx> {
         let inner = self.inner.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Tx { name, inner })
+        Ok(Tx {
+            name,
+            inner,
+            recorded: self.take_recorded(),
+            store: Arc::clone(&self.inner),
+        })
     }
 
     /// Fresh nonces.
@@ -214,13 +227,27 @@ impl fmt::Debug for Store {
 pub(crate) struct Tx {
     name: &'static str,
     inner: Transaction<'static, Sqlite>,
+    /// What it adds to the ledger.
+    recorded: Vec<(NewEntry, Nonce)>,
+    store: Arc<Inner>,
 }
 
 impl Tx {
     /// Returns when the transaction is on disk.
     pub(crate) async fn commit(self) -> Result<()> {
-        self.inner.commit().await?;
-        tracing::trace!(tx = self.name, "committed");
+        let Self {
+            name,
+            mut inner,
+            recorded,
+            store,
+        } = self;
+        let count = recorded.len() as u64;
+        insert_entries(&mut inner, &store.sealer, recorded).await?;
+        inner.commit().await?;
+        if count > 0 {
+            store.appended.send_modify(|appended| *appended += count);
+        }
+        tracing::trace!(tx = name, "committed");
         Ok(())
     }
 }

@@ -15,7 +15,10 @@ use crate::{Result, StoreError};
 const APPLICATION_ID: i64 = 0x4363_6431;
 
 /// Step n is the n-th; never change one that was released.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_ledger.sql"),
+];
 
 /// The schema this program writes and the newest it reads.
 pub const SCHEMA_VERSION: u32 = STEPS.len() as u32;
