@@ -60,6 +60,7 @@ fn seal(n: u64) -> Result<SealedEntry, Box<dyn Error>> {
     let mut exchange = [0; 16];
     exchange[8..].copy_from_slice(&n.to_be_bytes());
     let evaluation = Evaluation {
+        step: 0,
         exchange: Hex(exchange),
         partner: Text::new("police.example/bb")?,
         stated: Stated {

@@ -148,8 +148,12 @@ macro_rules! events {
 }
 
 events! {
+    /// We are about to ask a partner.
+    QueryOpened(QueryOpened) = "query.opened";
     /// We asked a partner.
     Query(Query) = "query";
+    /// A partner asks.
+    EvaluationOpened(EvaluationOpened) = "evaluation.opened";
     /// We answered a partner.
     Evaluation(Evaluation) = "evaluation";
     /// We published a snapshot.
@@ -204,13 +208,20 @@ impl EntryType {
 }
 
 impl Event {
+    /// The exchange that it belongs to.
+    pub fn exchange(&self) -> Option<&ExchangeId> {
+        self.joined().map(|(exchange, ..)| exchange)
+    }
+
     /// What joins the entry to its counterpart: exchange, side, step, and what both must have alike.
     fn joined(&self) -> Option<(&Hex<16>, Side, u32, &Digest, u64)> {
         use Side::{Owner, Requester};
         const NONE: &Digest = &Hex([0; 32]);
         Some(match self {
-            Self::Query(e) => (&e.exchange, Requester, 0, &e.transcript, e.elements),
-            Self::Evaluation(e) => (&e.exchange, Owner, 0, &e.transcript, e.elements),
+            Self::QueryOpened(e) => (&e.exchange, Requester, 0, NONE, e.elements),
+            Self::Query(e) => (&e.exchange, Requester, e.step, &e.transcript, e.elements),
+            Self::EvaluationOpened(e) => (&e.exchange, Owner, 0, NONE, e.elements),
+            Self::Evaluation(e) => (&e.exchange, Owner, e.step, &e.transcript, e.elements),
             Self::QuotaRefused(e) => (&e.exchange, e.side, 0, NONE, e.elements),
             Self::ProofFailed(e) => (&e.exchange, Requester, 0, &e.transcript, 0),
             Self::DetailRequested(e) => (&e.exchange, e.side, 0, &e.request, 0),
@@ -231,6 +242,7 @@ impl Event {
             }
         }
         match self {
+            Self::QueryOpened(e) => vec![&e.by, &e.ordered_by],
             Self::Query(e) => vec![&e.by, &e.ordered_by],
             Self::Import(e) => person(&e.by),
             Self::RecordChanged(e) => person(&e.by),
@@ -253,7 +265,9 @@ impl Event {
     /// The partner agency it concerns.
     pub fn partner(&self) -> Option<&Text> {
         match self {
+            Self::QueryOpened(e) => Some(&e.partner),
             Self::Query(e) => Some(&e.partner),
+            Self::EvaluationOpened(e) => Some(&e.partner),
             Self::Evaluation(e) => Some(&e.partner),
             Self::SnapshotPublished(e) => Some(&e.partner),
             Self::SnapshotFetched(e) => Some(&e.partner),
@@ -271,7 +285,9 @@ impl Event {
     /// The purpose that was stated.
     pub fn purpose(&self) -> Option<&Text> {
         match self {
+            Self::QueryOpened(e) => Some(&e.why.purpose),
             Self::Query(e) => Some(&e.why.purpose),
+            Self::EvaluationOpened(e) => Some(&e.stated.purpose),
             Self::Evaluation(e) => Some(&e.stated.purpose),
             Self::RecordChanged(e) => Some(&e.why.purpose),
             Self::DetailRequested(e) => Some(&e.stated.purpose),
@@ -283,6 +299,7 @@ impl Event {
     /// The case it belongs to.
     pub fn case_reference(&self) -> Option<&Text> {
         match self {
+            Self::QueryOpened(e) => Some(&e.why.case_reference),
             Self::Query(e) => Some(&e.why.case_reference),
             Self::RecordChanged(e) => Some(&e.why.case_reference),
             Self::DetailRequested(e) => e.case_reference.as_ref(),

@@ -6,6 +6,10 @@ use crate::bytes::{Digest, Hex, Text};
 use crate::identifiers::IdentifierCommitment;
 use crate::leaf::{Cause, Ranges, Side};
 
+fn is_first(step: &u32) -> bool {
+    *step == 0
+}
+
 /// The random id of an exchange, the same in both logs. Known to the two parties only: it is the key of what joins them.
 pub type ExchangeId = Hex<16>;
 
@@ -71,11 +75,35 @@ pub struct VerdictCounts {
     pub unknown: u64,
 }
 
-/// We asked a partner.
+/// We are about to ask a partner: written before anything is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueryOpened {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Who asks.
+    pub by: Person,
+    /// Who ordered it; the same person if nobody else did.
+    pub ordered_by: Person,
+    /// Why.
+    pub why: Why,
+    /// The recipient of the question.
+    pub partner: Text,
+    /// Under which key.
+    pub scope: Scope,
+    /// Elements that are announced, padding included.
+    pub elements: u64,
+    /// Of these, identifiers asked about.
+    pub items: u64,
+}
+
+/// We asked a partner, and this is how it came out. One that goes on after it was interrupted is recorded again, with the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
     /// The exchange.
     pub exchange: ExchangeId,
+    /// Counts the records of this exchange, from 0; the last one holds.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub step: u32,
     /// Who asked.
     pub by: Person,
     /// Who ordered it; the same person if nobody else did.
@@ -86,12 +114,15 @@ pub struct Query {
     pub partner: Text,
     /// Under which key.
     pub scope: Scope,
-    /// Elements sent, padding included: what the partner sees.
+    /// Elements that the partner answered, padding included.
     pub elements: u64,
-    /// Of these, identifiers asked about.
+    /// Identifiers asked about.
     pub items: u64,
-    /// SHA-256 over what was exchanged, the same on both sides.
+    /// [`transcript`](crate::transcript) of the chunks that were answered, the same on both sides.
     pub transcript: Digest,
+    /// The node stopped before it could write down which chunks were answered.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     /// Which identifiers, openable to an auditor one by one. `None` only for none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identifiers: Option<IdentifierCommitment>,
@@ -99,11 +130,30 @@ pub struct Query {
     pub verdicts: VerdictCounts,
 }
 
-/// We answered a partner.
+/// A partner asks: written before anything is answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvaluationOpened {
+    /// The exchange.
+    pub exchange: ExchangeId,
+    /// Who asks, as far as we can know: the agency.
+    pub partner: Text,
+    /// Why, as stated.
+    pub stated: Stated,
+    /// Under which key.
+    pub scope: Scope,
+    /// Elements that were announced, padding included.
+    pub elements: u64,
+}
+
+/// We answered a partner: written before the last answer leaves, or when no more is asked for a day. One that goes on after that is
+/// recorded again, with the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The exchange.
     pub exchange: ExchangeId,
+    /// Counts the records of this exchange, from 0; the last one holds.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub step: u32,
     /// Who asked, as far as we can know: the agency.
     pub partner: Text,
     /// Why, as stated.
@@ -112,7 +162,7 @@ pub struct Evaluation {
     pub scope: Scope,
     /// Elements evaluated, padding included.
     pub elements: u64,
-    /// SHA-256 over what was exchanged, the same on both sides.
+    /// [`transcript`](crate::transcript) of the chunks that were evaluated, the same on both sides.
     pub transcript: Digest,
 }
 

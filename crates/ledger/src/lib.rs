@@ -91,9 +91,10 @@ pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, EntryType, Event};
 pub use events::{
     Actor, AgreementChange, AgreementChanged, ConfigurationChanged, Decision, DetailRequested, DetailStep,
-    Erasure, Evaluation, ExchangeId, Import, KeyChange, KeyChanged, MisbehaviourSeen, Opened, Outcome,
-    Person, ProofFailed, Query, QuotaRefused, Receipt, RecordChange, RecordChanged, Refusal, Release, Scope,
-    SignIn, SnapshotFetched, SnapshotPublished, Stated, VerdictCounts, Why,
+    Erasure, Evaluation, EvaluationOpened, ExchangeId, Import, KeyChange, KeyChanged, MisbehaviourSeen,
+    Opened, Outcome, Person, ProofFailed, Query, QueryOpened, QuotaRefused, Receipt, RecordChange,
+    RecordChanged, Refusal, Release, Scope, SignIn, SnapshotFetched, SnapshotPublished, Stated,
+    VerdictCounts, Why,
 };
 pub use folder::Folder;
 pub use hash::{Hash, NotAHash};
@@ -103,7 +104,10 @@ pub use log::{Batch, Extends, Log, LogError};
 pub use misbehaviour::{EvidenceError, Misbehaviour};
 pub use proof::{MAX_PROOF_HASHES, ProofError, verify_consistency, verify_inclusion};
 pub use reader::{ReadError, TileReader};
-pub use reconcile::{ExchangeRecord, Reason, Reconciliation, Unmatched, reconcile, reconcile_with_leaves};
+pub use reconcile::{
+    ExchangeRecord, MAX_STEPS, Reason, Reconciliation, Stage, Unmatched, reconcile, reconcile_with_leaves,
+    transcript,
+};
 pub use retention::{Keep, Retention, is_due};
 pub use sample::Sampler;
 pub use seal::{EntryKey, MAX_PAYLOAD_BYTES, Opening, OpeningError, SealedEntry};

@@ -1,13 +1,48 @@
 //! Two half-logs that join: every query of a requester has its evaluation at the owner, and the other way round.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry as Slot;
 use std::fmt;
 
-use crate::bytes::Digest;
+use sha2::{Digest as _, Sha256};
+
+use crate::bytes::{Digest, Hex};
 use crate::entry::{EntryType, Event};
 use crate::events::{ExchangeId, Scope, Stated};
 use crate::leaf::{Class, Join, Leaf, Side};
+
+/// An exchange that goes on after it was recorded is recorded again; so often at most that the other's public leaves are searched for it.
+pub const MAX_STEPS: u32 = 16;
+
+/// What both sides of an exchange can compute alike: over the chunks that were answered, in the order of their numbers, each with the
+/// SHA-256 of its blinded elements. The evaluated elements follow from them and the pinned key.
+///
+/// ```text
+/// SHA-256("concordat/v1/ledger-transcript\n" ‖ exchange id, 16 ‖ (number, 4, big-endian ‖ SHA-256 of the chunk, 32)…)
+/// ```
+pub fn transcript(exchange: &ExchangeId, chunks: impl IntoIterator<Item = (u32, [u8; 32])>) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(b"concordat/v1/ledger-transcript\n");
+    hash.update(exchange.0);
+    for (number, digest) in chunks {
+        hash.update(number.to_be_bytes());
+        hash.update(digest);
+    }
+    Hex(hash.finalize().into())
+}
+
+/// How far an exchange had come when it was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing had been sent, or answered.
+    Opened,
+    /// It had ended, as far as that side knew.
+    Closed {
+        /// Counts the records of that side; the last one holds.
+        step: u32,
+        /// The requester's node had stopped before it could write down what was answered.
+        interrupted: bool,
+    },
+}
 
 /// What one side recorded of an exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +53,11 @@ pub struct ExchangeRecord {
     pub exchange: ExchangeId,
     /// Which side recorded it.
     pub side: Side,
-    /// SHA-256 over what was exchanged.
+    /// When in its course.
+    pub stage: Stage,
+    /// [`transcript`] of what was answered; zeros when it was opened.
     pub transcript: Digest,
-    /// Elements, padding included.
+    /// Elements, padding included: announced when it was opened, answered when it was closed.
     pub elements: u64,
     /// Under which key.
     pub scope: Scope,
@@ -29,50 +66,83 @@ pub struct ExchangeRecord {
 }
 
 impl ExchangeRecord {
-    /// The record in entry `index`; `None` unless it is a query or an evaluation.
+    /// The record in entry `index`; `None` unless it is about a query or an evaluation.
     ///
     /// A query in this form names a person, a purpose and a case: the entry could not be written without.
     pub fn new(index: u64, event: &Event) -> Option<Self> {
-        match event {
-            Event::Query(query) => Some(Self {
-                index,
-                exchange: query.exchange,
-                side: Side::Requester,
-                transcript: query.transcript,
-                elements: query.elements,
-                scope: query.scope.clone(),
-                stated: Stated {
-                    purpose: query.why.purpose.clone(),
-                    legal_basis: query.why.legal_basis.clone(),
-                },
-            }),
-            Event::Evaluation(evaluation) => Some(Self {
-                index,
-                exchange: evaluation.exchange,
-                side: Side::Owner,
-                transcript: evaluation.transcript,
-                elements: evaluation.elements,
-                scope: evaluation.scope.clone(),
-                stated: evaluation.stated.clone(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// What the other side's leaf must hold.
-    fn counterpart(&self) -> Join {
-        let (side, kind) = match self.side {
-            Side::Requester => (Side::Owner, EntryType::Evaluation),
-            Side::Owner => (Side::Requester, EntryType::Query),
+        let stated = |why: &crate::events::Why| Stated {
+            purpose: why.purpose.clone(),
+            legal_basis: why.legal_basis.clone(),
         };
-        Join::new(
-            &self.exchange,
+        let (exchange, side, stage, transcript, elements, scope, stated) = match event {
+            Event::QueryOpened(e) => {
+                let side = Side::Requester;
+                (
+                    e.exchange,
+                    side,
+                    Stage::Opened,
+                    Hex([0; 32]),
+                    e.elements,
+                    &e.scope,
+                    stated(&e.why),
+                )
+            }
+            Event::EvaluationOpened(e) => {
+                let side = Side::Owner;
+                (
+                    e.exchange,
+                    side,
+                    Stage::Opened,
+                    Hex([0; 32]),
+                    e.elements,
+                    &e.scope,
+                    e.stated.clone(),
+                )
+            }
+            Event::Query(e) => {
+                let stage = Stage::Closed {
+                    step: e.step,
+                    interrupted: e.interrupted,
+                };
+                let side = Side::Requester;
+                (
+                    e.exchange,
+                    side,
+                    stage,
+                    e.transcript,
+                    e.elements,
+                    &e.scope,
+                    stated(&e.why),
+                )
+            }
+            Event::Evaluation(e) => {
+                let stage = Stage::Closed {
+                    step: e.step,
+                    interrupted: false,
+                };
+                let side = Side::Owner;
+                (
+                    e.exchange,
+                    side,
+                    stage,
+                    e.transcript,
+                    e.elements,
+                    &e.scope,
+                    e.stated.clone(),
+                )
+            }
+            _ => return None,
+        };
+        Some(Self {
+            index,
+            exchange,
             side,
-            kind.name(),
-            0,
-            &self.transcript,
-            self.elements,
-        )
+            stage,
+            transcript,
+            elements,
+            scope: scope.clone(),
+            stated,
+        })
     }
 }
 
@@ -81,6 +151,8 @@ impl ExchangeRecord {
 pub struct Reconciliation {
     /// Exchanges that both sides recorded alike.
     pub matched: u64,
+    /// Queries that ended without any answer, and that the owner answered nothing of either.
+    pub unanswered: u64,
     /// The others, in the order of the first log, then of the second.
     pub unmatched: Vec<Unmatched>,
 }
@@ -102,10 +174,14 @@ pub struct Unmatched {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {
-    /// Only the requester recorded it: a query that the owner did not log, or that never arrived.
+    /// Only the requester recorded it: a query whose answer the owner did not log.
     MissingAtOwner,
     /// Only the owner recorded it: somebody asked and did not log it, so no purpose and no person is known.
     MissingAtRequester,
+    /// That side opened it and has not said yet how it ended.
+    Open(Side),
+    /// The requester's node stopped before it could write down which answers came.
+    Interrupted,
     /// The sides saw different bytes.
     OtherTranscript,
     /// The sides counted differently.
@@ -128,9 +204,14 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::MissingAtOwner => f.write_str("the requester logged it, the owner did not"),
+            Self::MissingAtOwner => f.write_str("the requester logged an answer, the owner did not log it"),
             Self::MissingAtRequester => {
                 f.write_str("the owner answered it, and the requester logged no purpose and no person for it")
+            }
+            Self::Open(Side::Requester) => f.write_str("the requester has not logged yet how it ended"),
+            Self::Open(Side::Owner) => f.write_str("the owner has not logged yet how it ended"),
+            Self::Interrupted => {
+                f.write_str("the requester's node stopped before it could log which answers came")
             }
             Self::OtherTranscript => f.write_str("the two sides logged different messages"),
             Self::OtherCount { first, second } => {
@@ -147,53 +228,121 @@ impl fmt::Display for Reason {
     }
 }
 
+/// What one side has of one exchange.
+#[derive(Debug, Default)]
+struct Half {
+    opened: Option<ExchangeRecord>,
+    closed: Option<ExchangeRecord>,
+    /// Entries that say again what another one says.
+    twice: Vec<u64>,
+}
+
+impl Half {
+    fn add(&mut self, record: ExchangeRecord) {
+        let step = |record: &ExchangeRecord| match record.stage {
+            Stage::Opened => None,
+            Stage::Closed { step, .. } => Some(step),
+        };
+        let slot = match record.stage {
+            Stage::Opened => &mut self.opened,
+            Stage::Closed { .. } => &mut self.closed,
+        };
+        match slot {
+            Some(kept) if step(kept) == step(&record) => self.twice.push(record.index),
+            Some(kept) if step(kept) > step(&record) => {}
+            _ => *slot = Some(record),
+        }
+    }
+
+    fn index(&self) -> Option<u64> {
+        self.closed
+            .as_ref()
+            .or(self.opened.as_ref())
+            .map(|record| record.index)
+    }
+
+    fn interrupted(&self) -> bool {
+        let closed = self.closed.as_ref().map(|record| record.stage);
+        matches!(
+            closed,
+            Some(Stage::Closed {
+                interrupted: true,
+                ..
+            })
+        )
+    }
+
+    fn answered(&self) -> u64 {
+        self.closed.as_ref().map_or(0, |record| record.elements)
+    }
+}
+
+/// How an exchange goes together.
+enum Fit {
+    Matched,
+    Unanswered,
+    Not(Reason),
+}
+
 /// Joins the opened records of a requester with those of an owner: of one pair of agencies, one direction. Records of the other side in
-/// either list are ignored. Order does not matter; memory is that of the requester's records.
+/// either list are ignored. Order does not matter; memory is that of the records.
 pub fn reconcile(
     requester: impl IntoIterator<Item = ExchangeRecord>,
     owner: impl IntoIterator<Item = ExchangeRecord>,
 ) -> Reconciliation {
-    let mut result = Reconciliation::default();
-    let mut asked: HashMap<ExchangeId, (ExchangeRecord, bool)> = HashMap::new();
-    let mut late = Vec::new();
+    let mut halves: HashMap<ExchangeId, (Half, Half)> = HashMap::new();
     for record in requester.into_iter().filter(|r| r.side == Side::Requester) {
-        let (exchange, index) = (record.exchange, record.index);
-        match asked.entry(exchange) {
-            Slot::Vacant(slot) => {
-                slot.insert((record, false));
-            }
-            Slot::Occupied(_) => {
-                let twice = Reason::Twice(Side::Requester);
-                result
-                    .unmatched
-                    .push(unmatched(exchange, Some(index), None, twice));
-            }
-        }
+        halves.entry(record.exchange).or_default().0.add(record);
     }
     for record in owner.into_iter().filter(|r| r.side == Side::Owner) {
-        let (exchange, second) = (record.exchange, Some(record.index));
-        match asked.get_mut(&exchange) {
-            None => late.push(unmatched(exchange, None, second, Reason::MissingAtRequester)),
-            Some((ours, seen)) => {
-                let first = Some(ours.index);
-                match std::mem::replace(seen, true) {
-                    true => late.push(unmatched(exchange, first, second, Reason::Twice(Side::Owner))),
-                    false => match difference(ours, &record) {
-                        None => result.matched += 1,
-                        Some(reason) => result.unmatched.push(unmatched(exchange, first, second, reason)),
-                    },
-                }
-            }
-        }
+        halves.entry(record.exchange).or_default().1.add(record);
     }
-    let unanswered = asked.into_values().filter(|(_, seen)| !seen);
-    let unanswered = unanswered
-        .map(|(record, _)| unmatched(record.exchange, Some(record.index), None, Reason::MissingAtOwner));
-    result.unmatched.extend(unanswered);
-    result.unmatched.sort_by_key(|u| u.first);
-    late.sort_by_key(|u: &Unmatched| u.second);
-    result.unmatched.extend(late);
-    result
+    let mut result = Reconciliation::default();
+    for (exchange, (asked, answered)) in halves {
+        let (first, second) = (asked.index(), answered.index());
+        for index in &asked.twice {
+            result.put(
+                exchange,
+                Some(*index),
+                second,
+                Fit::Not(Reason::Twice(Side::Requester)),
+            );
+        }
+        for index in &answered.twice {
+            result.put(
+                exchange,
+                first,
+                Some(*index),
+                Fit::Not(Reason::Twice(Side::Owner)),
+            );
+        }
+        result.put(exchange, first, second, fit(&asked, &answered));
+    }
+    result.sorted()
+}
+
+fn fit(asked: &Half, answered: &Half) -> Fit {
+    let missing = asked.index().is_none();
+    match (&asked.closed, &answered.closed) {
+        _ if missing => Fit::Not(Reason::MissingAtRequester),
+        (Some(first), Some(second)) => match difference(first, second) {
+            None => Fit::Matched,
+            Some(_) if asked.interrupted() => Fit::Not(Reason::Interrupted),
+            Some(reason) => Fit::Not(reason),
+        },
+        (None, _) => Fit::Not(Reason::Open(Side::Requester)),
+        (Some(first), None) if first.elements == 0 => Fit::Unanswered,
+        (Some(_), None) if answered.opened.is_some() => Fit::Not(Reason::Open(Side::Owner)),
+        (Some(_), None) => Fit::Not(Reason::MissingAtOwner),
+    }
+}
+
+/// What the other side's public leaves say of one exchange of ours.
+#[derive(Debug, Default)]
+struct Seen {
+    opened: Option<u64>,
+    /// The newest, and whether one of them says what ours says.
+    closed: Option<(u64, bool)>,
 }
 
 /// Joins one's own opened records with the other side's *public* leaves, which need not be opened: tag and facts are computed from the
@@ -203,53 +352,104 @@ pub fn reconcile_with_leaves(
     ours: impl IntoIterator<Item = ExchangeRecord>,
     theirs: impl IntoIterator<Item = (u64, Leaf)>,
 ) -> Reconciliation {
-    let mut expected: HashMap<_, (ExchangeRecord, Digest, bool)> = HashMap::new();
-    let mut result = Reconciliation::default();
+    let mut halves: HashMap<(ExchangeId, bool), (Half, Seen)> = HashMap::new();
     for record in ours {
-        let (join, exchange, index, side) =
-            (record.counterpart(), record.exchange, record.index, record.side);
-        match expected.entry(join.tag) {
-            Slot::Vacant(slot) => {
-                slot.insert((record, join.facts, false));
-            }
-            Slot::Occupied(_) => {
-                let twice = Reason::Twice(side);
-                result
-                    .unmatched
-                    .push(unmatched(exchange, Some(index), None, twice));
-            }
+        let requester = record.side == Side::Requester;
+        halves
+            .entry((record.exchange, requester))
+            .or_default()
+            .0
+            .add(record);
+    }
+    let mut result = Reconciliation::default();
+    // What the other side's leaf would be: of which exchange of ours, at which stage, with which facts.
+    let mut expected: HashMap<Hex<16>, ((ExchangeId, bool), Option<Digest>)> = HashMap::new();
+    for (place, (half, _)) in &halves {
+        let (exchange, requester) = place;
+        let (side, opened, closed) = match requester {
+            true => (Side::Owner, EntryType::EvaluationOpened, EntryType::Evaluation),
+            false => (Side::Requester, EntryType::QueryOpened, EntryType::Query),
+        };
+        let (transcript, elements) = match &half.closed {
+            Some(record) => (record.transcript, record.elements),
+            None => (Hex([0; 32]), 0),
+        };
+        let join = Join::new(exchange, side, opened.name(), 0, &Hex([0; 32]), 0);
+        expected.insert(join.tag, (*place, None));
+        for step in 0..MAX_STEPS {
+            let join = Join::new(exchange, side, closed.name(), step, &transcript, elements);
+            expected.insert(join.tag, (*place, Some(join.facts)));
         }
     }
+    let mut tags = std::collections::HashSet::new();
     for (index, leaf) in theirs {
         let Class::Exchange(join) = leaf.class else {
             continue;
         };
-        let Some((record, facts, seen)) = expected.get_mut(&join.tag) else {
+        let Some((place, facts)) = expected.get(&join.tag) else {
             continue;
         };
-        let reason = match (std::mem::replace(seen, true), *facts == join.facts) {
-            (true, _) => Some(Reason::Twice(other(record.side))),
-            (false, false) => Some(Reason::OtherFacts),
-            (false, true) => None,
+        let Some((half, seen)) = halves.get_mut(place) else {
+            continue;
         };
-        match reason {
-            None => result.matched += 1,
-            Some(reason) => {
-                let entry = unmatched(record.exchange, Some(record.index), Some(index), reason);
-                result.unmatched.push(entry);
+        if !tags.insert(join.tag) {
+            let side = if place.1 { Side::Owner } else { Side::Requester };
+            result.put(place.0, half.index(), Some(index), Fit::Not(Reason::Twice(side)));
+            continue;
+        }
+        match facts {
+            None => seen.opened = Some(index),
+            Some(facts) => {
+                let same = seen.closed.is_some_and(|(_, same)| same) || *facts == join.facts;
+                seen.closed = Some((index, same));
             }
         }
     }
-    let missing = expected.into_values().filter(|(_, _, seen)| !seen);
-    result.unmatched.extend(missing.map(|(record, _, _)| {
-        let reason = match record.side {
-            Side::Requester => Reason::MissingAtOwner,
-            Side::Owner => Reason::MissingAtRequester,
+    for ((exchange, requester), (half, seen)) in &halves {
+        let (us, them, missing) = match requester {
+            true => (Side::Requester, Side::Owner, Reason::MissingAtOwner),
+            false => (Side::Owner, Side::Requester, Reason::MissingAtRequester),
         };
-        unmatched(record.exchange, Some(record.index), None, reason)
-    }));
-    result.unmatched.sort_by_key(|u| (u.first, u.second));
-    result
+        let ours = half.index();
+        let fit = match (half.closed.is_some(), seen.closed, seen.opened) {
+            (_, None, None) if !requester => Fit::Not(missing),
+            (false, ..) => Fit::Not(Reason::Open(us)),
+            (true, Some((_, true)), _) => Fit::Matched,
+            (true, Some(_), _) if half.interrupted() => Fit::Not(Reason::Interrupted),
+            (true, Some(_), _) => Fit::Not(Reason::OtherFacts),
+            (true, None, _) if *requester && half.answered() == 0 => Fit::Unanswered,
+            (true, None, Some(_)) => Fit::Not(Reason::Open(them)),
+            (true, None, None) => Fit::Not(missing),
+        };
+        let theirs = seen.closed.map(|(index, _)| index).or(seen.opened);
+        result.put(*exchange, ours, theirs, fit);
+        for index in &half.twice {
+            result.put(*exchange, Some(*index), theirs, Fit::Not(Reason::Twice(us)));
+        }
+    }
+    result.sorted()
+}
+
+impl Reconciliation {
+    fn put(&mut self, exchange: ExchangeId, first: Option<u64>, second: Option<u64>, fit: Fit) {
+        match fit {
+            Fit::Matched => self.matched += 1,
+            Fit::Unanswered => self.unanswered += 1,
+            Fit::Not(reason) => self.unmatched.push(Unmatched {
+                exchange,
+                first,
+                second,
+                reason,
+            }),
+        }
+    }
+
+    /// What the first log has, in its order; then the rest in the order of the second.
+    fn sorted(mut self) -> Self {
+        self.unmatched
+            .sort_by_key(|u| (u.first.is_none(), u.first, u.second));
+        self
+    }
 }
 
 fn difference(first: &ExchangeRecord, second: &ExchangeRecord) -> Option<Reason> {
@@ -266,21 +466,5 @@ fn difference(first: &ExchangeRecord, second: &ExchangeRecord) -> Option<Reason>
         Some(Reason::OtherPurpose)
     } else {
         None
-    }
-}
-
-fn unmatched(exchange: ExchangeId, first: Option<u64>, second: Option<u64>, reason: Reason) -> Unmatched {
-    Unmatched {
-        exchange,
-        first,
-        second,
-        reason,
-    }
-}
-
-fn other(side: Side) -> Side {
-    match side {
-        Side::Requester => Side::Owner,
-        Side::Owner => Side::Requester,
     }
 }

@@ -18,6 +18,25 @@ fn every_event() -> Vec<Event> {
     vec![
         query(1).event,
         evaluation(1).event,
+        QueryOpened {
+            exchange: exchange(1),
+            by: person("officer-4711"),
+            ordered_by: person("lead-12"),
+            why: why(),
+            partner: partner(),
+            scope: scope(),
+            elements: 1024,
+            items: 300,
+        }
+        .into(),
+        EvaluationOpened {
+            exchange: exchange(1),
+            partner: partner(),
+            stated: stated(),
+            scope: scope(),
+            elements: 1024,
+        }
+        .into(),
         SnapshotPublished {
             partner: partner(),
             scope: scope(),

@@ -70,7 +70,7 @@ fn what_does_not_match_is_listed_with_its_reason() {
         (4, Reason::OtherScope, Some(4), Some(3)),
         (5, Reason::OtherPurpose, Some(5), Some(4)),
         (6, Reason::Twice(Side::Owner), Some(6), Some(99)),
-        (7, Reason::Twice(Side::Requester), Some(77), None),
+        (7, Reason::Twice(Side::Requester), Some(77), Some(6)),
     ] {
         assert_eq!(found.get(&(exchange(n), reason)), Some(&(first, second)), "{n}");
         assert!(!reason.to_string().is_empty());
@@ -116,6 +116,142 @@ fn one_log_and_the_others_public_leaves() {
         (19, Reason::MissingAtRequester)
     );
 }
+
+fn opened(n: u64) -> Entry {
+    let query = QueryOpened {
+        exchange: exchange(n),
+        by: person("officer-4711"),
+        ordered_by: person("lead-12"),
+        why: why(),
+        partner: text("police.example/bb"),
+        scope: scope(),
+        elements: 2048,
+        items: 300,
+    };
+    Entry::new(at(n), query)
+}
+
+fn evaluation_opened(n: u64) -> Entry {
+    let evaluation = EvaluationOpened {
+        exchange: exchange(n),
+        partner: text("police.example/aa"),
+        stated: stated(),
+        scope: scope(),
+        elements: 2048,
+    };
+    Entry::new(at(n), evaluation)
+}
+
+fn changed_query(n: u64, change: impl FnOnce(&mut Query)) -> Entry {
+    let mut entry = query(n);
+    if let Event::Query(query) = &mut entry.event {
+        change(query);
+    }
+    entry
+}
+
+/// Exchange by exchange: what the requester wrote, what the owner wrote, and what that comes to; with the owner's log opened, and with its
+/// public leaves alone.
+#[test]
+fn an_exchange_is_opened_and_closed() {
+    let resumed = |n, step| {
+        let mut entry = evaluation(n);
+        if let Event::Evaluation(evaluation) = &mut entry.event {
+            (evaluation.step, evaluation.elements) = (step, 512 * (u64::from(step) + 1));
+        }
+        entry
+    };
+    let nothing = |n| changed_query(n, |query| query.elements = 0);
+    let stopped = |n| {
+        changed_query(n, |query| {
+            (query.elements, query.interrupted) = (0, true);
+        })
+    };
+    type Case = (Vec<Entry>, Vec<Entry>, Result<&'static str, Reason>);
+    let cases: Vec<Case> = vec![
+        (
+            vec![opened(0), query(0)],
+            vec![evaluation_opened(0), evaluation(0)],
+            Ok("matched"),
+        ),
+        // The owner closed it half way, and again when it had gone on.
+        (
+            vec![opened(1), query(1)],
+            vec![evaluation_opened(1), resumed(1, 0), resumed(1, 1)],
+            Ok("matched"),
+        ),
+        (vec![opened(2), nothing(2)], vec![], Ok("unanswered")),
+        (
+            vec![opened(3), nothing(3)],
+            vec![evaluation_opened(3)],
+            Ok("unanswered"),
+        ),
+        (
+            vec![opened(4)],
+            vec![evaluation_opened(4), evaluation(4)],
+            Err(Reason::Open(Side::Requester)),
+        ),
+        (
+            vec![opened(5), query(5)],
+            vec![evaluation_opened(5)],
+            Err(Reason::Open(Side::Owner)),
+        ),
+        (vec![opened(6), query(6)], vec![], Err(Reason::MissingAtOwner)),
+        (
+            vec![opened(7), stopped(7)],
+            vec![evaluation_opened(7), evaluation(7)],
+            Err(Reason::Interrupted),
+        ),
+    ];
+    let (mut asked, mut answered, mut expected) = (Vec::new(), Vec::new(), HashMap::new());
+    for (n, (ours, theirs, result)) in (0..).zip(cases) {
+        asked.extend(ours);
+        answered.extend(theirs);
+        if let Err(reason) = result {
+            expected.insert(exchange(n), reason);
+        }
+    }
+    let of = |result: Reconciliation| {
+        let reasons: HashMap<_, _> = result.unmatched.iter().map(|u| (u.exchange, u.reason)).collect();
+        (result.matched, result.unanswered, reasons)
+    };
+    let with_leaves = reconcile_with_leaves(
+        records(asked.iter().cloned()),
+        (0..)
+            .zip(&answered)
+            .map(|(n, entry)| (n, seal(n, entry).leaf))
+            .collect::<Vec<_>>(),
+    );
+    let both = reconcile(records(asked.into_iter()), records(answered.clone().into_iter()));
+    assert_eq!(of(both), (2, 2, expected.clone()));
+    assert_eq!(of(with_leaves), (2, 2, expected));
+    // The owner alone, and a requester that logged nothing: every exchange it answered is missing there.
+    let alone = reconcile(Vec::new(), records(answered.clone().into_iter()));
+    assert!(
+        alone
+            .unmatched
+            .iter()
+            .all(|u| u.reason == Reason::MissingAtRequester)
+    );
+    assert_eq!(alone.unmatched.len(), 6);
+    assert_eq!(
+        reconcile_with_leaves(records(answered.into_iter()), Vec::new())
+            .unmatched
+            .len(),
+        6
+    );
+}
+
+/// Frozen: another reader must compute the same. From a few lines of Python.
+#[test]
+fn the_transcript_is_frozen() {
+    let digest = transcript(&exchange(1), [(0, [1; 32]), (7, [2; 32])]);
+    assert_eq!(digest.to_string(), FROZEN_TRANSCRIPT);
+    assert_ne!(digest, transcript(&exchange(2), [(0, [1; 32]), (7, [2; 32])]));
+    assert_ne!(digest, transcript(&exchange(1), [(0, [1; 32]), (6, [2; 32])]));
+}
+
+const FROZEN_TRANSCRIPT: &str = "7595da2efc4e7ee3137e83ba393db8f325bdab7fc59524af3fe129eee0f7c095";
 
 /// The other side's leaves come from its published files.
 #[test]

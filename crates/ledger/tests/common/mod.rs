@@ -83,6 +83,7 @@ pub fn at(n: u64) -> Timestamp {
 pub fn query(n: u64) -> Entry {
     let query = Query {
         exchange: exchange(n),
+        step: 0,
         by: person("officer-4711"),
         ordered_by: person("lead-12"),
         why: why(),
@@ -91,6 +92,7 @@ pub fn query(n: u64) -> Entry {
         elements: 1024,
         items: 300,
         transcript: Hex([n as u8; 32]),
+        interrupted: false,
         identifiers: None,
         verdicts: VerdictCounts {
             hit: 1,
@@ -104,6 +106,7 @@ pub fn query(n: u64) -> Entry {
 pub fn evaluation(n: u64) -> Entry {
     let evaluation = Evaluation {
         exchange: exchange(n),
+        step: 0,
         partner: text("police.example/aa"),
         stated: stated(),
         scope: scope(),
