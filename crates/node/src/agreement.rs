@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::config::is_agency_id;
+use crate::config::{Keep, is_agency_id};
 use crate::tls::SpkiPin;
 
 /// First line of every agreement's text.
@@ -44,6 +44,8 @@ pub struct Agreement {
     pub epoch: SignedDuration,
     /// Legal bases a query may name.
     pub legal_bases: Vec<String>,
+    /// How long both sides keep what their ledgers say of exchanges under it; each as it is configured, if `None`.
+    pub log_retention: Option<Keep>,
     /// Exactly two.
     pub parties: Vec<Party>,
     /// What may be asked.
@@ -147,6 +149,8 @@ struct Head {
     valid_until: String,
     epoch_days: u32,
     legal_bases: Vec<String>,
+    #[serde(default)]
+    log_retention: Option<Keep>,
 }
 
 #[derive(Deserialize)]
@@ -283,6 +287,7 @@ impl Agreement {
             valid_until,
             epoch: SignedDuration::from_hours(i64::from(head.epoch_days) * 24),
             legal_bases: head.legal_bases,
+            log_retention: head.log_retention,
             parties,
             offers,
         })

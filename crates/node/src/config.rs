@@ -27,6 +27,9 @@ pub struct Config {
     /// What becomes of long work that is over.
     #[serde(default)]
     pub jobs: Jobs,
+    /// The record of everything.
+    #[serde(default)]
+    pub ledger: Ledger,
     /// Processor time.
     #[serde(default)]
     pub compute: Compute,
@@ -177,6 +180,38 @@ impl Default for Jobs {
     }
 }
 
+/// How long what an entry says is kept; that there was one stays for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// The EU's interoperability regulations; the CJIS policy's minimum.
+    OneYear,
+    /// Prüm II Articles 18, 40 and 45; SIS Article 12.
+    ThreeYears,
+}
+
+/// The record of everything.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ledger {
+    /// How long entries are kept that no agreement says it of.
+    pub retention: Keep,
+    /// How often a new checkpoint is signed at most, in milliseconds.
+    pub publish_interval_ms: u32,
+    /// Serve the log's files read-only over HTTP (C2SP tlog-tiles) at this address. None: auditors get the folder.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            retention: Keep::ThreeYears,
+            publish_interval_ms: 500,
+            listen: None,
+        }
+    }
+}
+
 /// Processor time.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -316,6 +351,9 @@ impl Config {
         if !(1..=36_500).contains(&self.jobs.keep_days) {
             return value("jobs.keep_days", "1 to 36500");
         }
+        if !(10..=600_000).contains(&self.ledger.publish_interval_ms) {
+            return value("ledger.publish_interval_ms", "10 to 600000");
+        }
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -389,6 +427,15 @@ call_deadline_ms = 10000
 # Days after which a job that has ended is deleted, with the matches it found.
 keep_days = 90
 
+# Every query and every change is recorded, in the folder `ledger` beside the database.
+[ledger]
+# How long what an entry says is kept, unless an agreement says otherwise: one_year or three_years.
+retention = "three_years"
+# A new checkpoint is signed at most so often.
+publish_interval_ms = 500
+# Serve the log's files read-only over HTTP, for partners' and auditors' own tools.
+# listen = "127.0.0.1:7446"
+
 [compute]
 # 0: one thread per core.
 threads = 0
@@ -430,6 +477,7 @@ mod tests {
             format!("{:?}", Snapshot::default())
         );
         assert_eq!(format!("{:?}", config.jobs), format!("{:?}", Jobs::default()));
+        assert_eq!(format!("{:?}", config.ledger), format!("{:?}", Ledger::default()));
         assert_eq!(
             format!("{:?}", config.compute),
             format!("{:?}", Compute::default())
@@ -474,5 +522,10 @@ mod tests {
         assert!(change("max_snapshot_mib = 4096", "max_snapshot_mib = 0").contains("max_snapshot_mib"));
         assert!(change("call_deadline_ms = 10000", "call_deadline_ms = 0").contains("call_deadline_ms"));
         assert!(change("keep_days = 90", "keep_days = 0").starts_with("jobs.keep_days"));
+        assert!(change("\"three_years\"", "\"ten_years\"").contains("retention"));
+        assert!(
+            change("publish_interval_ms = 500", "publish_interval_ms = 0")
+                .starts_with("ledger.publish_interval_ms")
+        );
     }
 }

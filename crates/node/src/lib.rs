@@ -23,6 +23,7 @@ pub mod import;
 pub mod intersect;
 pub mod jobs;
 pub mod keys;
+pub mod ledger;
 pub mod listen;
 pub mod maintenance;
 pub mod matching;

@@ -35,7 +35,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{import, jobs, maintenance};
+use crate::{import, jobs, ledger, maintenance};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -88,6 +88,9 @@ pub enum StartError {
     /// Threads.
     #[error("cannot start the compute threads: {0}")]
     Compute(#[from] rayon::ThreadPoolBuildError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] crate::ledger::OpenError),
     /// What is in the database cannot be used.
     #[error("{0}")]
     Fault(#[from] Fault),
@@ -148,6 +151,7 @@ impl Node {
         let store = open_store(&config, outside.store_entropy).await?;
         // Only now: whoever has the database open has the folder to himself.
         import::prepare_sorting(&config).map_err(StartError::Sorting)?;
+        let ledger = ledger::open(&config.node.data_dir.join("ledger"), &identity.signing, &store).await?;
         let compute = Compute::new(config.compute.threads, config.compute.queue_chunks)?;
         let pins = Pins::default();
         let book = Book::new(config.node.agency_id.clone(), identity.peer.clone(), pins.clone());
@@ -172,6 +176,7 @@ impl Node {
             peer_pin,
             identity,
             store,
+            ledger: Arc::new(ledger),
             clock: outside.clock,
             entropy: outside.entropy,
             fairness: Fairness::new(compute.threads() + config.compute.queue_chunks),
@@ -226,6 +231,7 @@ impl Node {
             ));
         }
         jobs::resume_all(&state).await?;
+        tasks.spawn(ledger::run(Arc::clone(&state)));
         tasks.spawn(maintenance::end_keys(Arc::clone(&state)));
         tasks.spawn(maintenance::run(Arc::clone(&state)));
         Ok(Self {

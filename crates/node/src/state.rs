@@ -16,6 +16,7 @@ use crate::held::HeldScopes;
 use crate::identity::Identity;
 use crate::jobs::Jobs;
 use crate::keys::OwnKeys;
+use crate::ledger::Ledger;
 use crate::listen::Revoked;
 use crate::maintenance::Troubles;
 use crate::publish::ServedScopes;
@@ -30,6 +31,8 @@ pub struct State {
     pub peer_pin: [u8; 32],
     /// What we remember.
     pub store: Store,
+    /// The record of everything.
+    pub ledger: Arc<Ledger>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
