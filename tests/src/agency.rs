@@ -428,6 +428,7 @@ impl Agency {
             legal_basis: LEGAL_BASIS.into(),
             case_reference: "case-1".into(),
             officer: "officer-1".into(),
+            ordered_by: "commander-1".into(),
         }
     }
 

@@ -22,6 +22,9 @@ pub struct QueryArgs {
     /// Who carries the query out [default: the client certificate's name]
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     officer: String,
+    /// Who ordered it [default: who carries it out]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    ordered_by: String,
 }
 
 impl From<QueryArgs> for QueryContext {
@@ -31,6 +34,7 @@ impl From<QueryArgs> for QueryContext {
             legal_basis: args.legal_basis,
             case_reference: args.case_reference,
             officer: args.officer,
+            ordered_by: args.ordered_by,
         }
     }
 }

@@ -218,9 +218,9 @@ impl Event {
         use Side::{Owner, Requester};
         const NONE: &Digest = &Hex([0; 32]);
         Some(match self {
-            Self::QueryOpened(e) => (&e.exchange, Requester, 0, NONE, e.elements),
+            Self::QueryOpened(e) => (&e.exchange, Requester, e.step, NONE, e.elements),
             Self::Query(e) => (&e.exchange, Requester, e.step, &e.transcript, e.elements),
-            Self::EvaluationOpened(e) => (&e.exchange, Owner, 0, NONE, e.elements),
+            Self::EvaluationOpened(e) => (&e.exchange, Owner, e.step, NONE, e.elements),
             Self::Evaluation(e) => (&e.exchange, Owner, e.step, &e.transcript, e.elements),
             Self::QuotaRefused(e) => (&e.exchange, e.side, 0, NONE, e.elements),
             Self::ProofFailed(e) => (&e.exchange, Requester, 0, &e.transcript, 0),

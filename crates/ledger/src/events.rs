@@ -80,6 +80,9 @@ pub struct VerdictCounts {
 pub struct QueryOpened {
     /// The exchange.
     pub exchange: ExchangeId,
+    /// Counts the times it was opened, from 0: it may go on after it was closed.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub step: u32,
     /// Who asks.
     pub by: Person,
     /// Who ordered it; the same person if nobody else did.
@@ -94,6 +97,9 @@ pub struct QueryOpened {
     pub elements: u64,
     /// Of these, identifiers asked about.
     pub items: u64,
+    /// The lists of our own that are compared; none for a query about single items.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<Text>,
 }
 
 /// We asked a partner, and this is how it came out. One that goes on after it was interrupted is recorded again, with the next step.
@@ -123,7 +129,7 @@ pub struct Query {
     /// The node stopped before it could write down which chunks were answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
-    /// Which identifiers, openable to an auditor one by one. `None` only for none.
+    /// Which identifiers, openable to an auditor one by one. `None` for none, for whole lists, and where it was interrupted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identifiers: Option<IdentifierCommitment>,
     /// How it came out.
@@ -135,6 +141,9 @@ pub struct Query {
 pub struct EvaluationOpened {
     /// The exchange.
     pub exchange: ExchangeId,
+    /// Counts the times it was opened, from 0: it may go on after it was closed.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub step: u32,
     /// Who asks, as far as we can know: the agency.
     pub partner: Text,
     /// Why, as stated.

@@ -75,6 +75,9 @@ impl ExchangeRecord {
             legal_basis: why.legal_basis.clone(),
         };
         let (exchange, side, stage, transcript, elements, scope, stated) = match event {
+            // That it goes on is said again; that it was opened is known.
+            Event::QueryOpened(e) if e.step > 0 => return None,
+            Event::EvaluationOpened(e) if e.step > 0 => return None,
             Event::QueryOpened(e) => {
                 let side = Side::Requester;
                 (

@@ -20,6 +20,7 @@ fn every_event() -> Vec<Event> {
         evaluation(1).event,
         QueryOpened {
             exchange: exchange(1),
+            step: 0,
             by: person("officer-4711"),
             ordered_by: person("lead-12"),
             why: why(),
@@ -27,10 +28,12 @@ fn every_event() -> Vec<Event> {
             scope: scope(),
             elements: 1024,
             items: 300,
+            lists: Vec::new(),
         }
         .into(),
         EvaluationOpened {
             exchange: exchange(1),
+            step: 0,
             partner: partner(),
             stated: stated(),
             scope: scope(),

@@ -120,6 +120,7 @@ fn one_log_and_the_others_public_leaves() {
 fn opened(n: u64) -> Entry {
     let query = QueryOpened {
         exchange: exchange(n),
+        step: 0,
         by: person("officer-4711"),
         ordered_by: person("lead-12"),
         why: why(),
@@ -127,6 +128,7 @@ fn opened(n: u64) -> Entry {
         scope: scope(),
         elements: 2048,
         items: 300,
+        lists: Vec::new(),
     };
     Entry::new(at(n), query)
 }
@@ -134,6 +136,7 @@ fn opened(n: u64) -> Entry {
 fn evaluation_opened(n: u64) -> Entry {
     let evaluation = EvaluationOpened {
         exchange: exchange(n),
+        step: 0,
         partner: text("police.example/aa"),
         stated: stated(),
         scope: scope(),

@@ -4,15 +4,19 @@
 
 use std::sync::Arc;
 
-use concordat_store::{Charge, ChargeOutcome, MAX_CHARGES, Store};
+use concordat_store::{Charge, ChargeOutcome, MAX_CHARGES, NewEntry, Progress, Store};
 use concordat_wire::Fault;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::book::store_fault;
 use crate::clock::Clock;
 
+/// Makes the ledger's entry where a charge ends an exchange, or goes on with one that was closed.
+pub type Record = Arc<dyn Fn(Progress) -> Option<NewEntry> + Send + Sync>;
+
 struct Waiting {
     charge: Charge,
+    record: Record,
     reply: oneshot::Sender<Result<ChargeOutcome, Fault>>,
 }
 
@@ -33,15 +37,19 @@ impl Charger {
         Self(sender)
     }
 
-    /// Charges one chunk; returns when that is on disk.
+    /// Charges one chunk; returns when that is on disk, with what `record` makes of it.
     ///
     /// # Errors
-    /// The database failed, or the node is stopping.
-    pub async fn charge(&self, charge: Charge) -> Result<ChargeOutcome, Fault> {
+    /// The database failed, it could not be recorded, or the node is stopping.
+    pub async fn charge(&self, charge: Charge, record: Record) -> Result<ChargeOutcome, Fault> {
         let (reply, answer) = oneshot::channel();
         let stopping = || Fault::internal("the node is stopping");
         self.0
-            .send(Waiting { charge, reply })
+            .send(Waiting {
+                charge,
+                record,
+                reply,
+            })
             .await
             .map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
@@ -50,8 +58,10 @@ impl Charger {
 
 async fn settle(store: &Store, clock: &dyn Clock, group: &mut Vec<Waiting>) {
     let charges: Vec<Charge> = group.iter().map(|waiting| waiting.charge).collect();
+    let records: Vec<Record> = group.iter().map(|waiting| Arc::clone(&waiting.record)).collect();
+    let record = |position: usize, progress| records.get(position).and_then(|record| record(progress));
     let outcomes = store
-        .charge(&charges, clock.now().as_millisecond())
+        .charge(&charges, clock.now().as_millisecond(), record)
         .await
         .map_err(|error| store_fault(&error));
     for (position, waiting) in group.drain(..).enumerate() {

@@ -78,6 +78,7 @@ pub struct PreparedChunk {
     pub index: u32,
     slots: Vec<Slot>,
     blinded: Blinded,
+    digest: [u8; 32],
 }
 
 /// Why a chunk's answer counts for nothing.
@@ -125,6 +126,7 @@ impl ChunkInput {
         Ok(PreparedChunk {
             index,
             slots,
+            digest: Sha256::digest(blinded.elements()).into(),
             blinded,
         })
     }
@@ -156,6 +158,11 @@ impl PreparedChunk {
     /// What is sent: packed blinded elements.
     pub fn elements(&self) -> &[u8] {
         self.blinded.elements()
+    }
+
+    /// SHA-256 of the [`elements`](Self::elements), as the partner computes it too.
+    pub fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     /// How many elements, dummies included.

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use concordat_ledger::{Evaluation, EvaluationOpened, Hex, QuotaRefused, Scope, Side, Stated, transcript};
 use concordat_oprf::EvaluateError;
 use concordat_store::{Budget, Charge, ChargeOutcome, Exchange, Quota, StoreError};
 use concordat_wire::v1::{
@@ -20,8 +21,10 @@ use uuid::Uuid;
 
 use crate::agreement::{Offer, purpose_name};
 use crate::book::{Entry, store_fault};
+use crate::charge::Record;
 use crate::compute::{Busy, Priority, thread_time};
 use crate::keys::OwnKey;
+use crate::ledger::{self, stated, text};
 use crate::state::State;
 use crate::tls::SpkiPin;
 
@@ -45,11 +48,56 @@ struct Admitted {
     key: Arc<OwnKey>,
     request_id: [u8; 16],
     announced: u64,
+    stated: Stated,
     priority: Priority,
     /// The partner's places for chunks.
     places: Arc<Semaphore>,
     /// The partner's place for this stream.
     _stream: OwnedSemaphorePermit,
+}
+
+impl Admitted {
+    fn scope(&self) -> Scope {
+        ledger::scope(&self.entry.agreement, &self.offer, self.epoch)
+    }
+
+    fn opened(&self, step: u32) -> EvaluationOpened {
+        EvaluationOpened {
+            exchange: Hex(self.request_id),
+            step,
+            partner: text(&self.entry.partner.id),
+            stated: self.stated.clone(),
+            scope: self.scope(),
+            elements: self.announced,
+        }
+    }
+}
+
+/// What the ledger is told in the transaction that charges a chunk.
+fn recorder(state: &Arc<State>, admitted: &Arc<Admitted>) -> Record {
+    let (state, admitted) = (Arc::clone(state), Arc::clone(admitted));
+    Arc::new(move |progress| {
+        let agreement = &admitted.entry.agreement;
+        let entry = match progress.ended {
+            None => state.entry_under(agreement, admitted.opened(progress.closed)),
+            Some(answered) => {
+                let exchange = Hex(admitted.request_id);
+                let evaluation = Evaluation {
+                    exchange,
+                    step: progress.closed,
+                    partner: text(&admitted.entry.partner.id),
+                    stated: admitted.stated.clone(),
+                    scope: admitted.scope(),
+                    elements: answered.elements,
+                    transcript: transcript(&exchange, answered.chunks),
+                };
+                state.entry_under(agreement, evaluation)
+            }
+        };
+        entry
+            .inspect_err(|fault| tracing::error!(%fault, "an evaluation cannot be recorded"))
+            .ok()
+    })
 }
 
 /// Serves one `Evaluate` stream of `partner`.
@@ -114,6 +162,7 @@ pub async fn serve(
     } else {
         Priority::Bulk
     };
+    let stated = stated(purpose_name(purpose), &open.legal_basis);
     let exchange = Exchange {
         id: Uuid::from_bytes(request_id),
         at_ms: state.now_ms(),
@@ -131,6 +180,7 @@ pub async fn serve(
         key,
         request_id,
         announced,
+        stated,
         priority,
         places: Arc::clone(&fair.chunks),
         _stream: stream,
@@ -160,7 +210,8 @@ async fn run(
 ) -> Result<(), Status> {
     let mut working = FuturesUnordered::new();
     let mut record = pin!(async {
-        match state.store.append_exchange(&exchange).await {
+        let opened = state.entry_under(&admitted.entry.agreement, admitted.opened(0))?;
+        match state.store.recording(opened).append_exchange(&exchange).await {
             Ok(()) => Ok(()),
             Err(StoreError::AlreadyExists { .. }) => Err(Fault::invalid(
                 "PEER-011",
@@ -273,7 +324,7 @@ async fn evaluate(
         digest: Sha256::digest(&chunk.elements).into(),
         elements,
     };
-    let outcome = state.charger.charge(charge).await?;
+    let outcome = state.charger.charge(charge, recorder(&state, &admitted)).await?;
     let refused = |cause, rule: &str, detail: String, retry_after_ms| {
         Ok(evaluate_response::Message::Refused(ChunkRefused {
             index,
@@ -335,6 +386,14 @@ async fn evaluate(
                 "the {which} of offer {} does not cover this chunk",
                 admitted.offer.id
             );
+            let recorded = QuotaRefused {
+                exchange: Hex(admitted.request_id),
+                side: Side::Owner,
+                partner: text(&admitted.entry.partner.id),
+                scope: admitted.scope(),
+                elements: u64::from(elements),
+            };
+            state.record_under(&admitted.entry.agreement, recorded).await?;
             let wait = resets_at_ms.map_or(0, |reset| u64::try_from(reset - state.now_ms()).unwrap_or(0));
             return refused(Cause::Quota, "AGR-120", detail, wait);
         }

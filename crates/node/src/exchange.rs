@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use concordat_oprf::Client;
-use concordat_wire::FaultView;
 use concordat_wire::v1::{
     ChunkRefused, EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, EvaluatedChunk,
     UnknownReason, chunk_refused::Cause, evaluate_request, evaluate_response,
 };
-use futures_util::future::BoxFuture;
+use concordat_wire::{Fault, FaultView};
+use futures_util::future::{BoxFuture, Shared};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream, StreamExt};
 use prost::Message;
@@ -49,15 +49,31 @@ pub struct Exchange {
     pub deadline: Instant,
     /// Chunks on the way at once: bounds memory.
     pub window: usize,
+    /// What must be on disk before anything is sent.
+    pub recorded: Recorded,
 }
 
 /// What became of one chunk.
 pub struct ChunkDone {
     /// Its index.
     pub index: u32,
+    /// What the partner answered, whatever became of the answer.
+    pub answered: Option<AnsweredChunk>,
     /// The answers, or why there are none.
     pub result: Result<Vec<Answer>, Failure>,
 }
+
+/// What both sides record of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnsweredChunk {
+    /// SHA-256 of its blinded elements.
+    pub digest: [u8; 32],
+    /// How many.
+    pub elements: u32,
+}
+
+/// Ends when the exchange is on record; nothing is sent before.
+pub type Recorded = Shared<BoxFuture<'static, Result<(), Fault>>>;
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +124,11 @@ pub struct Stats {
     pub partner_evaluate: Duration,
 }
 
-type Finished = (u32, Result<(Vec<Answer>, Duration, Duration), Failure>);
+type Finished = (
+    u32,
+    AnsweredChunk,
+    Result<(Vec<Answer>, Duration, Duration), Failure>,
+);
 
 struct Running<F> {
     on_done: F,
@@ -154,13 +174,13 @@ impl Exchange {
                     // Chunks that were not drawn yet have no answer either; the caller knows which.
                     let late = late();
                     running.fail_pending(&late);
-                    while let Some((index, _)) = finishing.next().await {
-                        running.done(index, Err(late.clone()));
+                    while let Some((index, answered, _)) = finishing.next().await {
+                        running.done(index, Some(answered), Err(late.clone()));
                     }
                     break;
                 }
-                Some((index, finished)) = finishing.next(), if !finishing.is_empty() => {
-                    running.finished(index, finished);
+                Some((index, answered, finished)) = finishing.next(), if !finishing.is_empty() => {
+                    running.finished(index, answered, finished);
                 }
                 message = next_message(&mut running.request), if running.request.is_some() => match message {
                     Ok(Some(response)) => {
@@ -186,11 +206,11 @@ impl Exchange {
                 }
                 next = prepared.next(), if more && room => match next {
                     None => more = false,
-                    Some((index, Err(failure))) => running.done(index, Err(failure)),
+                    Some((index, Err(failure))) => running.done(index, None, Err(failure)),
                     Some((index, Ok((chunk, time)))) => {
                         running.stats.blind += time;
                         if let Some(failure) = running.dead.clone() {
-                            running.done(index, Err(failure));
+                            running.done(index, None, Err(failure));
                             continue;
                         }
                         running.stats.elements += chunk.len() as u64;
@@ -229,6 +249,16 @@ impl Exchange {
 
     /// Opens the stream and sends every pending chunk.
     async fn open<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>) -> Result<(), Status> {
+        match tokio::time::timeout_at(self.deadline.into(), self.recorded.clone()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(fault)) => {
+                tracing::error!(%fault, "recording a query");
+                return Err(Status::internal(
+                    "the query could not be recorded, so it was not asked",
+                ));
+            }
+            Err(_) => return Err(Status::deadline_exceeded("not recorded before the deadline")),
+        }
         // Never full: each pending chunk is in it at most once, beside the opening.
         let (sender, receiver) = mpsc::channel(self.window + 2);
         let open = EvaluateRequest {
@@ -275,6 +305,10 @@ impl Exchange {
         // An answer to a chunk we did not send, or a second one, is dropped: it can add nothing.
         let chunk = running.pending.remove(&answer.index)?;
         running.stats.partner_evaluate += Duration::from_micros(answer.evaluate_us);
+        let answered = AnsweredChunk {
+            digest: chunk.digest(),
+            elements: u32::try_from(chunk.len()).unwrap_or(u32::MAX),
+        };
         let (compute, priority, contains) = (self.compute.clone(), self.priority, Arc::clone(&self.contains));
         let work = move || {
             let start = thread_time();
@@ -312,6 +346,7 @@ impl Exchange {
                 let result = compute.run(priority.begun(), work).await;
                 (
                     index,
+                    answered,
                     result.unwrap_or_else(|busy| {
                         Err(Failure::new(UnknownReason::Overloaded, busy.to_string()))
                     }),
@@ -323,17 +358,26 @@ impl Exchange {
 }
 
 impl<F: FnMut(ChunkDone) + Send> Running<F> {
-    fn done(&mut self, index: u32, result: Result<Vec<Answer>, Failure>) {
-        (self.on_done)(ChunkDone { index, result });
+    fn done(&mut self, index: u32, answered: Option<AnsweredChunk>, result: Result<Vec<Answer>, Failure>) {
+        (self.on_done)(ChunkDone {
+            index,
+            answered,
+            result,
+        });
     }
 
-    fn finished(&mut self, index: u32, finished: Result<(Vec<Answer>, Duration, Duration), Failure>) {
+    fn finished(
+        &mut self,
+        index: u32,
+        answered: AnsweredChunk,
+        finished: Result<(Vec<Answer>, Duration, Duration), Failure>,
+    ) {
         let result = finished.map(|(answers, verify_finalize, lookup)| {
             self.stats.verify_finalize += verify_finalize;
             self.stats.lookup += lookup;
             answers
         });
-        self.done(index, result);
+        self.done(index, Some(answered), result);
     }
 
     /// Puts a pending chunk on the stream. If the stream is gone, its end will be noticed by the reader.
@@ -380,12 +424,12 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
                 format!("refused by the partner: {} [{}]", refused.detail, refused.rule),
             )
         };
-        self.done(index, Err(failure));
+        self.done(index, None, Err(failure));
     }
 
     fn fail_pending(&mut self, failure: &Failure) {
         for (index, _) in std::mem::take(&mut self.pending) {
-            self.done(index, Err(failure.clone()));
+            self.done(index, None, Err(failure.clone()));
         }
     }
 

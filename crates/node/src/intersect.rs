@@ -19,12 +19,14 @@ use concordat_store::{
 };
 use concordat_wire::v1::{OfferSummary, Purpose, UnknownReason};
 use concordat_wire::{Fault, Reason, kind_to_proto};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::agreement::{Offer, purpose_from_name, purpose_name};
+use crate::asked::{self, Question};
 use crate::book::{Entry, scope_to_proto, store_fault};
 use crate::chunk::{Answer, CanarySeeds, ChunkInput, MIN_DUMMIES, layout};
 use crate::compute::Priority;
@@ -56,6 +58,9 @@ pub struct Spec {
     pub case_reference: String,
     /// As stated, or the client's name.
     pub officer: String,
+    /// As stated, or the officer. Jobs of an older version have none.
+    #[serde(default)]
+    pub ordered_by: String,
     /// Who called our node.
     pub client: String,
     /// Our lists by name.
@@ -76,6 +81,10 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
         legal_basis: spec.legal_basis.clone(),
         case_reference: spec.case_reference.clone(),
         officer: spec.officer.clone(),
+        ordered_by: match spec.ordered_by.as_str() {
+            "" => spec.officer.clone(),
+            _ => spec.ordered_by.clone(),
+        },
         client: spec.client.clone(),
     };
     let mut lists = Vec::with_capacity(spec.lists.len());
@@ -126,6 +135,7 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
             scope,
             selection,
             partner: spec.partner.clone(),
+            lists: spec.lists.clone(),
             summary,
             totals: Stats::default(),
         });
@@ -274,6 +284,8 @@ struct OfferRun {
     scope: Arc<HeldScope>,
     selection: Selection,
     partner: String,
+    /// The names of our lists.
+    lists: Vec<String>,
     summary: OfferSummary,
     totals: Stats,
 }
@@ -447,6 +459,9 @@ impl OfferRun {
             }
         }
         // It is complete, or its chunks cannot be sent again byte for byte: the base of the snapshot is another.
+        if let Some(begun) = begun {
+            self.close(&begun).await?;
+        }
         store.drop_planned_chunks(job, scope).await.map_err(fault)?;
         let identifiers = self.count_left().await?;
         if identifiers == 0 {
@@ -469,6 +484,33 @@ impl OfferRun {
         };
         store.put_job_request(&request).await.map_err(fault)?;
         Ok(Some((request, Vec::new())))
+    }
+
+    /// A request of this job, as the ledger knows it.
+    async fn question(&self, request: &JobRequest) -> Result<Question, Fault> {
+        let closed = self.state.store.entries_of(&request.request_id, "query").await;
+        Ok(Question {
+            context: self.context.clone(),
+            entry: Arc::clone(&self.entry),
+            offer: self.offer.clone(),
+            epoch: self.scope.epoch,
+            exchange: uuid::Uuid::from_bytes(request.request_id),
+            step: closed.map_err(|error| store_fault(&error))?,
+        })
+    }
+
+    /// Puts on record how a request ended.
+    async fn close(&self, request: &JobRequest) -> Result<(), Fault> {
+        let question = self.question(request).await?;
+        let outcome = asked::compared(&self.state, request).await?;
+        let entry = question.closed(&self.state, outcome)?;
+        let closed = self
+            .state
+            .store
+            .recording(entry)
+            .close_exchanges(&[question.exchange])
+            .await;
+        closed.map(drop).map_err(|error| store_fault(&error))
     }
 
     /// One stream of chunks; `None` if there may be more.
@@ -498,9 +540,10 @@ impl OfferRun {
         };
         let plans = Arc::clone(&planner.plans);
         // One record of the request on either side, however many streams it takes.
-        let exchange_id = uuid::Uuid::from_bytes(request.request_id);
+        let question = self.question(&request).await?;
+        let opened = question.opened(&state, request.elements, request.identifiers, &self.lists)?;
         let row = ExchangeRow {
-            id: exchange_id,
+            id: question.exchange,
             at_ms: state.now_ms(),
             partner: self.partner.clone(),
             scope: Some(scope.scope),
@@ -511,6 +554,7 @@ impl OfferRun {
         };
         state
             .store
+            .recording(opened)
             .append_exchange(&row)
             .await
             .map_err(|error| store_fault(&error))?;
@@ -530,12 +574,13 @@ impl OfferRun {
             priority: Priority::Bulk,
             deadline: Instant::now() + STREAM_TIME,
             window: WINDOW,
+            recorded: std::future::ready(Ok(())).boxed().shared(),
         };
         // The planner writes to the database while the exchange and the outcomes do: it has a task of its own, so
         // that none of them can hold the connection that another one waits for.
         let (planned, chunks) = mpsc::channel(2);
         let planning = tokio::spawn(planner.run(first, planned));
-        let outcome = self.exchange(exchange, chunks, &plans, exchange_id).await;
+        let outcome = self.exchange(exchange, chunks, &plans, &question).await;
         // Its channel is closed now: it ends, and the next stream's planner begins where it stopped.
         let planning = planning.await.map_err(|_| Fault::internal("planning chunks"))?;
         let end = outcome?;
@@ -549,7 +594,7 @@ impl OfferRun {
         exchange: Exchange,
         chunks: mpsc::Receiver<ChunkInput>,
         plans: &Plans,
-        exchange_id: uuid::Uuid,
+        question: &Question,
     ) -> Result<Option<End>, Fault> {
         let (sender, mut receiver) = mpsc::unbounded_channel::<ChunkDone>();
         let mut run = tokio::spawn(exchange.run(ReceiverStream::new(chunks), move |done| {
@@ -576,7 +621,7 @@ impl OfferRun {
             Some(failure) => {
                 // What is still on the way is sent again by the next run; it costs nothing.
                 run.abort();
-                self.state.report(&self.partner, exchange_id, &failure).await;
+                question.failed(&self.state, &failure).await;
                 Ok(Some(self.stopped_by(&failure)))
             }
             None => {
@@ -598,6 +643,11 @@ impl OfferRun {
         let Some(items) = plans.lock().await.remove(&done.index) else {
             return Ok(None);
         };
+        // An answer to a chunk is always with what both sides record of it.
+        let Some(answered) = done.answered else {
+            return Ok(None);
+        };
+        let found_here = answers.iter().filter(|answer| answer.found).count() as u64;
         let mut matches = Vec::new();
         let mut tags = Vec::with_capacity(answers.len());
         for Answer { number, tag, found } in answers {
@@ -614,6 +664,9 @@ impl OfferRun {
             scope: self.scope.scope,
             index: done.index,
             done: items.len() as u64,
+            found: found_here,
+            digest: answered.digest,
+            elements: answered.elements,
             tags,
             matches,
             unknown: Vec::new(),

@@ -319,6 +319,18 @@ impl State {
             .entry(self.clock.now(), &self.entropy, &retention(keep), event)
     }
 
+    /// Records something about an exchange under `agreement` that changed nothing of ours. Returns when it is on disk.
+    ///
+    /// # Errors
+    /// The ledger was halted, or the database failed.
+    pub async fn record_under(&self, agreement: &Agreement, event: impl Into<Event>) -> Result<(), Fault> {
+        let entry = self.entry_under(agreement, event)?;
+        self.store
+            .append_entries(vec![entry])
+            .await
+            .map_err(|error| store_fault(&error))
+    }
+
     /// Records what changed nothing of ours. Returns when it is on disk.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 pub mod admin_services;
 pub mod agreement;
+pub mod asked;
 pub mod book;
 pub mod charge;
 pub mod chunk;

@@ -14,7 +14,7 @@ use crate::book::{Entry, is_over};
 use crate::jobs::{self, Spec};
 use crate::peer_service::merge;
 use crate::state::State;
-use crate::{fetch, held, publish};
+use crate::{asked, fetch, held, publish};
 
 /// Offers of ours that could not be published when it was last tried, and why.
 #[derive(Default)]
@@ -104,6 +104,9 @@ async fn round(state: &Arc<State>, visits: &mut HashMap<String, JoinHandle<()>>)
                 }
             })
         });
+    }
+    if let Err(fault) = asked::close_left(state, false).await {
+        tracing::error!(%fault, "recording how exchanges ended");
     }
     if let Err(fault) = jobs::forget_old(state).await {
         tracing::error!(%fault, "deleting old jobs");

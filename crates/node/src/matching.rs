@@ -5,20 +5,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::{Grade, Identifier, Kind, Other, Rule, Severity, Subject};
-use concordat_store::{Asked, Exchange as ExchangeRow};
+use concordat_store::{Answered, Asked, Exchange as ExchangeRow, ScopeId};
 use concordat_wire::v1::{
     ItemResult, KindVerdict, MatchItem, MatchResponse, OfferSummary, OfferTimings, PartnerSummary,
     PartnerVerdict, QueryContext, Rejection, UnknownReason, Verdict, match_item,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, subject_from_proto, v1};
+use futures_util::FutureExt;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::agreement::{Agreement, Offer, is_label, purpose_name};
-use crate::book::{Entry, scope_to_proto};
+use crate::asked::{self, Outcome, Question};
+use crate::book::{Entry, scope_to_proto, store_fault};
 use crate::chunk::{ChunkInput, layout};
 use crate::compute::Priority;
-use crate::exchange::{Exchange, Failure, Stats, late};
+use crate::exchange::{AnsweredChunk, Exchange, Failure, Recorded, Stats, late};
 use crate::held::{HeldScope, lookup_of};
 use crate::listen::Caller;
 use crate::state::State;
@@ -37,6 +39,8 @@ pub struct Context {
     pub case_reference: String,
     /// Stays with us: who carries the query out; the client's name unless stated.
     pub officer: String,
+    /// Stays with us: who ordered it; who carries it out unless stated.
+    pub ordered_by: String,
     /// Stays with us: who called our node, by certificate.
     pub client: String,
 }
@@ -80,22 +84,23 @@ impl Context {
                 ));
             }
         }
-        if !context.officer.is_empty() && !is_label(&context.officer) {
-            return Err(Fault::invalid(
-                "QRY-001",
-                field("officer"),
-                "1 to 128 characters, or nothing",
-            ));
+        for (name, text) in [("officer", &context.officer), ("ordered_by", &context.ordered_by)] {
+            if !text.is_empty() && !is_label(text) {
+                return Err(Fault::invalid(
+                    "QRY-001",
+                    field(name),
+                    "1 to 128 characters, or nothing",
+                ));
+            }
         }
+        let or = |text: &String, other: &String| if text.is_empty() { other } else { text }.clone();
+        let officer = or(&context.officer, &client);
         Ok(Self {
             purpose: context.purpose(),
             legal_basis: context.legal_basis.clone(),
             case_reference: context.case_reference.clone(),
-            officer: if context.officer.is_empty() {
-                client.clone()
-            } else {
-                context.officer.clone()
-            },
+            ordered_by: or(&context.ordered_by, &officer),
+            officer,
             client,
         })
     }
@@ -107,6 +112,7 @@ impl Context {
             query,
             client: self.client.clone(),
             officer: Zeroizing::new(self.officer.clone()),
+            ordered_by: Zeroizing::new(self.ordered_by.clone()),
             case_reference: Zeroizing::new(self.case_reference.clone()),
         }
     }
@@ -148,6 +154,8 @@ struct Answers {
     kind: Kind,
     found: HashMap<Identifier, Result<bool, UnknownReason>>,
     summary: OfferSummary,
+    /// What is to be recorded of it; `None` if nobody was asked.
+    ended: Option<(Question, Outcome)>,
 }
 
 /// Runs a query.
@@ -177,7 +185,15 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             asked.push(ask(state, route, wanted, (&query.context, id), query.deadline));
         }
     }
-    let answers = futures_util::future::join_all(asked).await;
+    let mut answers = futures_util::future::join_all(asked).await;
+    close(
+        state,
+        answers
+            .iter_mut()
+            .filter_map(|answer| answer.ended.take())
+            .collect(),
+    )
+    .await?;
     let partners = partner_ids(&routes);
     let results = items
         .into_iter()
@@ -404,11 +420,13 @@ async fn ask(
         ..OfferSummary::default()
     };
     let mut found: HashMap<Identifier, Result<bool, UnknownReason>> = HashMap::with_capacity(wanted.len());
+    let mut ended = None;
     match try_ask(state, route, &wanted, query, deadline, &mut summary).await {
-        Ok((answers, failures)) => {
+        Ok(asking) => {
             // Not answered and not refused cannot happen; were it so, it would be UNKNOWN.
-            found.extend(wanted.into_iter().zip(answers));
-            if let Some(failure) = failures.first() {
+            found.extend(wanted.into_iter().zip(asking.found));
+            ended = Some(asking.ended);
+            if let Some(failure) = asking.failures.first() {
                 summary.reason = failure.reason.into();
                 summary.detail.clone_from(&failure.detail);
             }
@@ -431,10 +449,18 @@ async fn ask(
         kind: route.offer.kind,
         found,
         summary,
+        ended,
     }
 }
 
 type Found = Vec<Result<bool, UnknownReason>>;
+
+/// What came of asking an offer.
+struct Asking {
+    found: Found,
+    failures: Vec<Failure>,
+    ended: (Question, Outcome),
+}
 
 async fn try_ask(
     state: &Arc<State>,
@@ -443,9 +469,10 @@ async fn try_ask(
     (context, query): (&Context, Uuid),
     deadline: Instant,
     summary: &mut OfferSummary,
-) -> Result<(Found, Vec<Failure>), Failure> {
+) -> Result<Asking, Failure> {
     let (agreement, offer) = (&route.entry.agreement, &route.offer);
     if let Err(fault) = &route.permitted {
+        asked::not_permitted(state, context, &route.entry, offer, fault).await;
         return Err(Failure::new(UnknownReason::NotPermitted, fault.to_string()));
     }
     let scope = usable_scope(state, agreement, offer, summary).await?;
@@ -474,6 +501,21 @@ async fn try_ask(
         });
     }
     let exchange_id = state.new_uuid();
+    let question = Question {
+        context: context.clone(),
+        entry: Arc::clone(&route.entry),
+        offer: offer.clone(),
+        epoch: scope.epoch,
+        exchange: exchange_id,
+        step: 0,
+    };
+    let recorded = open(
+        state,
+        &question,
+        (scope.scope, query),
+        padded as u64,
+        wanted.len() as u64,
+    );
     let window = chunks.len();
     let exchange = Exchange {
         partner: route.entry.partner.clone(),
@@ -491,37 +533,35 @@ async fn try_ask(
         priority: Priority::Interactive,
         deadline,
         window,
+        recorded: recorded.clone(),
     };
     let late = late();
     let mut found: Found = vec![Err(late.reason); wanted.len()];
     let mut failures = Vec::new();
     let mut done = Vec::new();
-    let row = ExchangeRow {
-        id: exchange_id,
-        at_ms: state.now_ms(),
-        partner: route.entry.partner.id.clone(),
-        scope: Some(scope.scope),
-        purpose: purpose_name(context.purpose).to_owned(),
-        legal_basis: context.legal_basis.clone(),
-        elements: padded as u64,
-        asked: Some(context.asked(query)),
+    let committed = {
+        let (ledger, wanted) = (Arc::clone(&state.ledger), wanted.to_vec());
+        tokio::task::spawn_blocking(move || asked::commit(ledger.audit_key(), exchange_id, &wanted))
     };
-    // The record of the query is on disk before its answer is given; both take their time together.
-    let (stats, recorded) = tokio::join!(
-        exchange.run(futures_util::stream::iter(chunks), |chunk| done.push(chunk)),
-        state.store.append_exchange(&row),
-    );
-    if let Err(error) = recorded {
-        tracing::error!(%error, "recording a query");
+    let stats = exchange
+        .run(futures_util::stream::iter(chunks), |chunk| done.push(chunk))
+        .await;
+    if recorded.await.is_err() {
         return Err(Failure::new(
             UnknownReason::Failed,
-            "the query could not be recorded",
+            "the query could not be recorded, so it was not asked",
         ));
     }
     if done.len() < numbers.len() {
         failures.push(late);
     }
+    done.sort_unstable_by_key(|chunk| chunk.index);
+    let mut answered = Answered::default();
     for chunk in done {
+        if let Some(AnsweredChunk { digest, elements }) = chunk.answered {
+            answered.elements += u64::from(elements);
+            answered.chunks.push((chunk.index, digest));
+        }
         let members = numbers
             .get(chunk.index as usize)
             .map(Vec::as_slice)
@@ -536,13 +576,78 @@ async fn try_ask(
                 for number in members {
                     found[*number] = Err(failure.reason);
                 }
-                state.report(&route.entry.partner.id, exchange_id, &failure).await;
+                question.failed(state, &failure).await;
                 failures.push(failure);
             }
         }
     }
     describe(summary, &stats);
-    Ok((found, failures))
+    let count = |wanted: bool| found.iter().filter(|found| **found == Ok(wanted)).count() as u64;
+    let outcome = Outcome {
+        answered,
+        items: wanted.len() as u64,
+        identifiers: committed.await.map_err(|_| uncommitted())?,
+        hit: count(true),
+        no_hit: count(false),
+        interrupted: false,
+    };
+    Ok(Asking {
+        found,
+        failures,
+        ended: (question, outcome),
+    })
+}
+
+/// Puts an exchange on record; ends when that is on disk.
+fn open(
+    state: &Arc<State>,
+    question: &Question,
+    (scope, query): (ScopeId, Uuid),
+    elements: u64,
+    items: u64,
+) -> Recorded {
+    let row = ExchangeRow {
+        id: question.exchange,
+        at_ms: state.now_ms(),
+        partner: question.entry.partner.id.clone(),
+        scope: Some(scope),
+        purpose: purpose_name(question.context.purpose).to_owned(),
+        legal_basis: question.context.legal_basis.clone(),
+        elements,
+        asked: Some(question.context.asked(query)),
+    };
+    let entry = question.opened(state, elements, items, &[]);
+    let store = state.store.clone();
+    // A task of its own: blinding goes on meanwhile.
+    let recording = tokio::spawn(async move {
+        let recorded = store.recording(entry?).append_exchange(&row).await;
+        recorded.map_err(|error| store_fault(&error))
+    });
+    async move {
+        recording
+            .await
+            .unwrap_or_else(|_| Err(Fault::internal("recording a query")))
+    }
+    .boxed()
+    .shared()
+}
+
+/// Puts on record how exchanges ended, all at once.
+async fn close(state: &State, ended: Vec<(Question, Outcome)>) -> Result<(), Fault> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = ended.iter().map(|(question, _)| question.exchange).collect();
+    let entries = ended
+        .into_iter()
+        .map(|(question, outcome)| question.closed(state, outcome))
+        .collect::<Result<Vec<_>, _>>()?;
+    let closed = state.store.recording_all(entries).close_exchanges(&ids).await;
+    closed.map(drop).map_err(|error| store_fault(&error))
+}
+
+fn uncommitted() -> Failure {
+    Failure::new(UnknownReason::Failed, "the query could not be recorded")
 }
 
 fn no_snapshot() -> Failure {
@@ -741,30 +846,6 @@ fn combine(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
         });
     }
     combined.unwrap_or(Verdict::Unknown)
-}
-
-impl State {
-    /// Records that a partner's answer could not be used because the partner, or something between us, broke the
-    /// protocol.
-    pub async fn report(&self, partner: &str, exchange: Uuid, failure: &Failure) {
-        let kind = match failure.reason {
-            UnknownReason::ProofFailed => "proof_failed",
-            UnknownReason::CanaryFailed => "canary_failed",
-            _ => return,
-        };
-        tracing::error!(partner, %exchange, kind, detail = failure.detail, "incident");
-        let incident = concordat_store::Incident {
-            at_ms: self.now_ms(),
-            partner: partner.to_owned(),
-            kind: kind.to_owned(),
-            exchange: Some(exchange),
-            transcript_digest: failure.transcript,
-            detail: failure.detail.clone(),
-        };
-        if let Err(error) = self.store.append_incident(&incident).await {
-            tracing::error!(%error, "recording an incident");
-        }
-    }
 }
 
 #[cfg(test)]

@@ -221,6 +221,7 @@ impl MatchingService for Matching {
             legal_basis: context.legal_basis,
             case_reference: context.case_reference,
             officer: context.officer,
+            ordered_by: context.ordered_by,
             client: context.client,
             lists: request.lists,
             partner: request.partner_id,

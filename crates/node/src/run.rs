@@ -35,7 +35,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{import, jobs, ledger, maintenance};
+use crate::{asked, import, jobs, ledger, maintenance};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -191,6 +191,9 @@ impl Node {
             stop: stop.clone(),
             config,
         });
+
+        // What the process before this one asked and did not live to record.
+        asked::close_left(&state, true).await?;
 
         let mut tasks = JoinSet::new();
         let identify_peer = move |certificate| {

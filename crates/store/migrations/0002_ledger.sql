@@ -40,3 +40,21 @@ CREATE TABLE ledger_witness (
     -- Of our log: the newest that the partner cosigned.
     ours    TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- Exchanges that the ledger has as opened and not as closed.
+CREATE TABLE exchange_open (
+    id         BLOB PRIMARY KEY CHECK (length(id) = 16),
+    -- When something was done in it last.
+    touched_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX exchange_open_touched ON exchange_open (touched_ms);
+
+-- What became of a chunk that was answered: SHA-256 of its blinded elements, how many, and how many of its identifiers
+-- were found.
+ALTER TABLE job_chunk ADD COLUMN digest BLOB CHECK (length(digest) = 32);
+ALTER TABLE job_chunk ADD COLUMN elements INTEGER;
+ALTER TABLE job_chunk ADD COLUMN items INTEGER;
+ALTER TABLE job_chunk ADD COLUMN found INTEGER;
+
+-- Who ordered a query of ours, as stated.
+ALTER TABLE exchange ADD COLUMN ordered_by_sealed BLOB;

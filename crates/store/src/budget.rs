@@ -6,6 +6,8 @@
 
 use sqlx::sqlite::SqliteConnection;
 
+use crate::ledger::{NewEntry, entries_of};
+use crate::log::{close_exchange, open_exchange};
 use crate::types::{Columns, ScopeId};
 use crate::{Result, Store, StoreError};
 
@@ -86,6 +88,24 @@ pub enum ChargeOutcome {
     },
 }
 
+/// What the ledger has to be told of a request that was charged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// How often the exchange has been closed before.
+    pub closed: u32,
+    /// `None`: it goes on after it was closed. Else all that it announced has been charged: it ends here.
+    pub ended: Option<Answered>,
+}
+
+/// The chunks of a request that were charged, so answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answered {
+    /// Elements in all of them.
+    pub elements: u64,
+    /// Number and digest of each, in order.
+    pub chunks: Vec<(u32, [u8; 32])>,
+}
+
 /// What was charged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -100,9 +120,18 @@ impl Store {
     /// once. Outcomes are in the order of `charges`; one that is refused is refused alone. What is charged is on disk
     /// when this returns, and is never charged again for the same scope, request, chunk number and digest.
     ///
+    /// `record` makes the ledger's entry where the charge in that position ends an exchange, or goes on with one that was
+    /// closed.
+    ///
     /// # Errors
-    /// [`StoreError::TooMany`] above [`MAX_CHARGES`], or the database failed; then nothing was charged.
-    pub async fn charge(&self, charges: &[Charge], now_ms: i64) -> Result<Vec<ChargeOutcome>> {
+    /// [`StoreError::TooMany`] above [`MAX_CHARGES`]; [`StoreError::NotRecorded`] if `record` gives none; or the database
+    /// failed. Then nothing was charged.
+    pub async fn charge(
+        &self,
+        charges: &[Charge],
+        now_ms: i64,
+        record: impl Fn(usize, Progress) -> Option<NewEntry> + Send,
+    ) -> Result<Vec<ChargeOutcome>> {
         if charges.len() > MAX_CHARGES {
             return Err(StoreError::TooMany {
                 what: "charges",
@@ -112,15 +141,29 @@ impl Store {
         }
         let mut tx = self.begin("charge.add").await?;
         let mut outcomes = Vec::with_capacity(charges.len());
-        for charge in charges {
+        for (position, charge) in charges.iter().enumerate() {
             let outcome = outcome(&mut tx, charge).await?;
             if matches!(outcome, ChargeOutcome::Charged { .. }) {
                 insert(&mut tx, charge, now_ms).await?;
+                if let Some(progress) = progress(&mut tx, charge, now_ms).await? {
+                    let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;
+                    let [nonce] = self.nonces();
+                    tx.record(entry, nonce);
+                }
             }
             outcomes.push(outcome);
         }
         tx.commit().await?;
         Ok(outcomes)
+    }
+
+    /// The chunks of a request that were charged.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn answered(&self, scope: ScopeId, request_id: &[u8; 16]) -> Result<Answered> {
+        let mut view = self.inner.reader.begin().await?;
+        answered(&mut view, scope, request_id).await
     }
 
     /// What was charged to a scope's offer on a day, and to the scope in its epoch.
@@ -246,6 +289,43 @@ async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Re
     .execute(&mut *conn)
     .await?;
     Ok(())
+}
+
+/// What follows from a charge for the exchange that it belongs to.
+async fn progress(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Result<Option<Progress>> {
+    let was_open = open_exchange(conn, &charge.request_id, now_ms).await?;
+    let ended = used_by_request(conn, charge).await? >= charge.announced;
+    if was_open && !ended {
+        return Ok(None);
+    }
+    let closed = entries_of(conn, &charge.request_id, "evaluation").await?;
+    if !ended {
+        return Ok(Some(Progress { closed, ended: None }));
+    }
+    close_exchange(conn, &charge.request_id).await?;
+    let answered = answered(conn, charge.scope, &charge.request_id).await?;
+    Ok(Some(Progress {
+        closed,
+        ended: Some(answered),
+    }))
+}
+
+async fn answered(conn: &mut SqliteConnection, scope: ScopeId, request_id: &[u8; 16]) -> Result<Answered> {
+    let rows = sqlx::query(
+        "SELECT chunk_index, digest, elements FROM charge WHERE scope_id = ? AND request_id = ? ORDER BY chunk_index",
+    )
+    .bind(scope.0)
+    .bind(request_id.as_slice())
+    .fetch_all(conn)
+    .await?;
+    let mut answered = Answered::default();
+    for row in &rows {
+        answered.elements += row.int::<u64>("elements")?;
+        answered
+            .chunks
+            .push((row.int("chunk_index")?, row.bytes("digest")?));
+    }
+    Ok(answered)
 }
 
 async fn usage(conn: &mut SqliteConnection, scope: ScopeId, day: i32) -> Result<Usage> {

@@ -7,6 +7,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
+use crate::budget::Answered;
 use crate::kept_tags::insert_kept;
 use crate::matches::NewMatch;
 use crate::seal::{Cell, Sealer};
@@ -109,6 +110,23 @@ pub struct CompletedChunk {
     pub unknown: Vec<(String, u64)>,
     /// How far the job's progress moves: the chunk's identifiers.
     pub done: u64,
+    /// How many of them were found.
+    pub found: u64,
+    /// SHA-256 of the chunk's blinded elements.
+    pub digest: [u8; 32],
+    /// How many elements, padding included.
+    pub elements: u32,
+}
+
+/// What a job was answered in a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// The chunks that were answered.
+    pub answered: Answered,
+    /// Identifiers in them.
+    pub items: u64,
+    /// Of these, found.
+    pub found: u64,
 }
 
 impl Store {
@@ -158,6 +176,34 @@ impl Store {
             })
         };
         row.map(request).transpose()
+    }
+
+    /// What was answered in a request that a job makes or made last.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn compared(&self, request: &JobRequest) -> Result<Compared> {
+        let rows = sqlx::query(
+            "SELECT idx, digest, elements, items, found FROM job_chunk
+             WHERE job_id = ? AND scope_id = ? AND idx >= ? AND idx < ? AND digest IS NOT NULL ORDER BY idx",
+        )
+        .bind(request.job.as_bytes().as_slice())
+        .bind(request.scope.0)
+        .bind(request.first_index)
+        .bind(i64::from(request.first_index) + i64::from(request.chunks))
+        .fetch_all(&self.inner.reader)
+        .await?;
+        let mut compared = Compared::default();
+        for row in &rows {
+            compared.answered.elements += row.int::<u64>("elements")?;
+            compared
+                .answered
+                .chunks
+                .push((row.int("idx")?, row.bytes("digest")?));
+            compared.items += row.int::<u64>("items")?;
+            compared.found += row.int::<u64>("found")?;
+        }
+        Ok(compared)
     }
 
     /// Forgets the chunks of a job in a scope that are planned and not complete: they will not be sent again, and
@@ -282,12 +328,19 @@ impl Store {
             .bind(chunk.job.as_bytes().as_slice())
             .execute(&mut *tx)
             .await?;
-        sqlx::query("UPDATE job_chunk SET plan_sealed = NULL WHERE job_id = ? AND scope_id = ? AND idx = ?")
-            .bind(chunk.job.as_bytes().as_slice())
-            .bind(chunk.scope.0)
-            .bind(chunk.index)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "UPDATE job_chunk SET plan_sealed = NULL, digest = ?, elements = ?, items = ?, found = ?
+             WHERE job_id = ? AND scope_id = ? AND idx = ?",
+        )
+        .bind(chunk.digest.as_slice())
+        .bind(chunk.elements)
+        .bind(to_sql(chunk.done))
+        .bind(to_sql(chunk.found))
+        .bind(chunk.job.as_bytes().as_slice())
+        .bind(chunk.scope.0)
+        .bind(chunk.index)
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await?;
         Ok(true)
     }

@@ -233,6 +233,11 @@ pub(crate) struct Tx {
 }
 
 impl Tx {
+    /// Also adds `entry` to the ledger. `nonce` seals its key.
+    pub(crate) fn record(&mut self, entry: NewEntry, nonce: Nonce) {
+        self.recorded.push((entry, nonce));
+    }
+
     /// Returns when the transaction is on disk.
     pub(crate) async fn commit(self) -> Result<()> {
         let Self {

@@ -104,6 +104,9 @@ pub enum StoreError {
         /// The scope.
         scope: ScopeId,
     },
+    /// What must be recorded could not be: nothing was changed.
+    #[error("it could not be recorded, so it was not done")]
+    NotRecorded,
     /// More in one call than the store takes.
     #[error("{given} {what} in one call, at most {max}")]
     TooMany {

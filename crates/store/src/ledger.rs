@@ -214,31 +214,13 @@ impl Store {
         Ok(erased.rows_affected())
     }
 
-    /// The ids of exchanges that have an entry of type `with` and none of type `without`, with the number of the
-    /// former, in their order, at most `limit`, from number `from` on.
+    /// How many entries of one type an exchange has.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn exchanges_without(
-        &self,
-        with: &str,
-        without: &[&str],
-        from: u64,
-        limit: u32,
-    ) -> Result<Vec<LedgerEntry>> {
-        let rows = sqlx::query(
-            "SELECT * FROM ledger_entry a WHERE a.kind = ?1 AND a.number >= ?2 AND a.exchange IS NOT NULL
-                 AND NOT EXISTS (SELECT 1 FROM ledger_entry b WHERE b.exchange = a.exchange
-                                 AND b.kind IN (SELECT value FROM json_each(?3)))
-             ORDER BY a.number LIMIT ?4",
-        )
-        .bind(with)
-        .bind(to_sql(from))
-        .bind(crate::sql::json_texts(without.iter().copied()))
-        .bind(limit)
-        .fetch_all(&self.inner.reader)
-        .await?;
-        rows.iter().map(|row| entry_of(&self.inner.sealer, row)).collect()
+    pub async fn entries_of(&self, exchange: &[u8; 16], kind: &str) -> Result<u32> {
+        let mut view = self.inner.reader.acquire().await?;
+        entries_of(&mut view, exchange, kind).await
     }
 
     /// The checkpoints kept about a partner.
@@ -342,6 +324,15 @@ impl Store {
             })
             .collect()
     }
+}
+
+pub(crate) async fn entries_of(conn: &mut SqliteConnection, exchange: &[u8; 16], kind: &str) -> Result<u32> {
+    let row = sqlx::query("SELECT count(*) AS entries FROM ledger_entry WHERE exchange = ? AND kind = ?")
+        .bind(exchange.as_slice())
+        .bind(kind)
+        .fetch_one(conn)
+        .await?;
+    row.int("entries")
 }
 
 /// Adds entries with the next numbers, the last thing in a transaction.

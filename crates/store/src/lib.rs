@@ -51,8 +51,8 @@ mod tags;
 mod types;
 
 pub use agreements::{Agreement, AgreementStatus, NewAgreement};
-pub use budget::{Budget, Charge, ChargeOutcome, MAX_CHARGES, Quota, Usage};
-pub use chunks::{ChunkItem, ChunkPlan, CompletedChunk, JobRequest, PlanCursor};
+pub use budget::{Answered, Budget, Charge, ChargeOutcome, MAX_CHARGES, Progress, Quota, Usage};
+pub use chunks::{ChunkItem, ChunkPlan, Compared, CompletedChunk, JobRequest, PlanCursor};
 pub use clients::ApiClient;
 pub use db::{Erasure, Store, StoreOptions};
 pub use error::StoreError;

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -22,6 +22,8 @@ pub struct Asked {
     pub client: String,
     /// Who carried the query out, as stated. Sealed at rest.
     pub officer: Zeroizing<String>,
+    /// Who ordered it, as stated. Sealed at rest.
+    pub ordered_by: Zeroizing<String>,
     /// As stated. Sealed at rest.
     pub case_reference: Zeroizing<String>,
 }
@@ -76,13 +78,14 @@ pub struct Incident {
 }
 
 impl Store {
-    /// Records an exchange. Returns when it is on disk. One that goes on after an interruption (same id, partner,
-    /// scope, stated reasons and number of elements) stays as first recorded.
+    /// Records an exchange, and that it is open. Returns when it is on disk. One that goes on after an interruption
+    /// (same id, partner, scope, stated reasons and number of elements) stays as first recorded, and changes nothing unless
+    /// we ask and it was closed: then it is open again.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
     pub async fn append_exchange(&self, exchange: &Exchange) -> Result<()> {
-        let [for_officer, for_case] = self.nonces();
+        let [for_officer, for_orderer, for_case] = self.nonces();
         let seal = |column, nonce, text: &Zeroizing<String>| {
             with_cell(exchange.id, column, |cell| {
                 self.inner.sealer.seal(cell, nonce, text.as_bytes())
@@ -90,13 +93,15 @@ impl Store {
         };
         let asked = exchange.asked.as_ref();
         let officer = asked.map(|asked| seal(OFFICER, &for_officer, &asked.officer));
+        let ordered_by = asked.map(|asked| seal(ORDERED_BY, &for_orderer, &asked.ordered_by));
         let case_reference = asked.map(|asked| seal(CASE, &for_case, &asked.case_reference));
-        let (officer, case_reference) = (officer.transpose()?, case_reference.transpose()?);
+        let (officer, ordered_by) = (officer.transpose()?, ordered_by.transpose()?);
+        let case_reference = case_reference.transpose()?;
         let mut tx = self.begin("exchange.append").await?;
         let inserted = sqlx::query(
             "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
-                                   query_id, client, officer_sealed, case_reference_sealed)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                                   query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
         )
         .bind(exchange.id.as_bytes().as_slice())
         .bind(exchange.at_ms)
@@ -110,6 +115,7 @@ impl Store {
         .bind(asked.map(|asked| asked.client.as_str()))
         .bind(officer)
         .bind(case_reference)
+        .bind(ordered_by)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
@@ -131,8 +137,64 @@ impl Store {
             if !same {
                 return Err(StoreError::AlreadyExists { what: "exchange" });
             }
+            // An owner goes on when a chunk is charged.
+            if exchange.asked.is_none() {
+                return Ok(());
+            }
         }
-        tx.commit().await
+        match open_exchange(&mut tx, exchange.id.as_bytes(), exchange.at_ms).await? {
+            true => Ok(()),
+            false => tx.commit().await,
+        }
+    }
+
+    /// Says that exchanges have ended; the store is [`recording`](Self::recording) how. Those that were not open are left
+    /// out; if none was, nothing is recorded. Returns how many were.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn close_exchanges(&self, ids: &[Uuid]) -> Result<u64> {
+        let mut tx = self.begin("exchange.close").await?;
+        let mut closed = 0;
+        for id in ids {
+            closed += close_exchange(&mut tx, id.as_bytes()).await?;
+        }
+        if closed > 0 {
+            tx.commit().await?;
+        }
+        Ok(closed)
+    }
+
+    /// Exchanges that are open and in which nothing was done since before `before_ms`: those in which we asked, or those in
+    /// which we were asked; at most `limit`, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sealed`] if a case reference was damaged.
+    pub async fn idle_exchanges(&self, asked: bool, before_ms: i64, limit: u32) -> Result<Vec<Exchange>> {
+        let rows = sqlx::query(
+            "SELECT e.* FROM exchange_open o JOIN exchange e ON e.id = o.id
+             WHERE (e.query_id IS NOT NULL) = ? AND o.touched_ms < ? ORDER BY o.touched_ms, o.id LIMIT ?",
+        )
+        .bind(asked)
+        .bind(before_ms)
+        .bind(limit)
+        .fetch_all(&self.inner.reader)
+        .await?;
+        rows.iter()
+            .map(|row| exchange_of(&self.inner.sealer, row))
+            .collect()
+    }
+
+    /// The exchange with this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Sealed`] if a case reference was damaged.
+    pub async fn exchange(&self, id: Uuid) -> Result<Option<Exchange>> {
+        let row = sqlx::query("SELECT * FROM exchange WHERE id = ?")
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(&self.inner.reader)
+            .await?;
+        row.map(|row| exchange_of(&self.inner.sealer, &row)).transpose()
     }
 
     /// The newest exchanges, the newest first; before the one with id `cursor`.
@@ -207,7 +269,35 @@ impl Store {
     }
 }
 
+/// Something was done in an exchange. Returns whether it was open before.
+pub(crate) async fn open_exchange(conn: &mut SqliteConnection, id: &[u8; 16], now_ms: i64) -> Result<bool> {
+    let touched = sqlx::query("UPDATE exchange_open SET touched_ms = ? WHERE id = ?")
+        .bind(now_ms)
+        .bind(id.as_slice())
+        .execute(&mut *conn)
+        .await?;
+    if touched.rows_affected() > 0 {
+        return Ok(true);
+    }
+    sqlx::query("INSERT INTO exchange_open (id, touched_ms) VALUES (?, ?)")
+        .bind(id.as_slice())
+        .bind(now_ms)
+        .execute(&mut *conn)
+        .await?;
+    Ok(false)
+}
+
+/// Returns how many were open: one or none.
+pub(crate) async fn close_exchange(conn: &mut SqliteConnection, id: &[u8; 16]) -> Result<u64> {
+    let closed = sqlx::query("DELETE FROM exchange_open WHERE id = ?")
+        .bind(id.as_slice())
+        .execute(&mut *conn)
+        .await?;
+    Ok(closed.rows_affected())
+}
+
 const OFFICER: &str = "officer_sealed";
+const ORDERED_BY: &str = "ordered_by_sealed";
 const CASE: &str = "case_reference_sealed";
 
 fn with_cell<T>(exchange: Uuid, column: &'static str, work: impl FnOnce(&Cell<'_>) -> T) -> T {
@@ -240,6 +330,11 @@ fn exchange_of(sealer: &Sealer, row: &SqliteRow) -> Result<Exchange> {
             query: Uuid::from_bytes(query),
             client: row.try_get("client")?,
             officer: open(OFFICER)?,
+            // Exchanges of an older version have none.
+            ordered_by: match row.try_get::<Option<&[u8]>, _>(ORDERED_BY)? {
+                Some(_) => open(ORDERED_BY)?,
+                None => open(OFFICER)?,
+            },
             case_reference: open(CASE)?,
         }),
     };

@@ -34,7 +34,7 @@ async fn a_chunk_is_charged_once_whatever_happens() {
     let store = home.open().await;
     let scope = owner_scope(&store).await;
     let first = charge(scope, 1, 0, 60);
-    let outcome = store.charge(&[first], 1).await.unwrap();
+    let outcome = store.charge(&[first], 1, unrecorded).await.unwrap();
     assert_eq!(
         outcome,
         [ChargeOutcome::Charged {
@@ -43,7 +43,7 @@ async fn a_chunk_is_charged_once_whatever_happens() {
         }]
     );
     assert_eq!(
-        store.charge(&[first, first], 2).await.unwrap(),
+        store.charge(&[first, first], 2, unrecorded).await.unwrap(),
         [ChargeOutcome::AlreadyCharged; 2]
     );
     let swapped = Charge {
@@ -51,7 +51,7 @@ async fn a_chunk_is_charged_once_whatever_happens() {
         ..first
     };
     assert_eq!(
-        store.charge(&[swapped], 3).await.unwrap(),
+        store.charge(&[swapped], 3, unrecorded).await.unwrap(),
         [ChargeOutcome::DigestMismatch]
     );
     assert_eq!(
@@ -62,13 +62,13 @@ async fn a_chunk_is_charged_once_whatever_happens() {
 
     let store = home.open().await;
     assert_eq!(
-        store.charge(&[first], 4).await.unwrap(),
+        store.charge(&[first], 4, unrecorded).await.unwrap(),
         [ChargeOutcome::AlreadyCharged]
     );
     // On another day the same chunk is still the same chunk.
     let later = Charge { day: 20_001, ..first };
     assert_eq!(
-        store.charge(&[later], 5).await.unwrap(),
+        store.charge(&[later], 5, unrecorded).await.unwrap(),
         [ChargeOutcome::AlreadyCharged]
     );
     assert_eq!(
@@ -91,6 +91,7 @@ async fn both_limits_hold_to_the_element() {
                 charge(scope, 1, 3, 1),
             ],
             1,
+            unrecorded,
         )
         .await
         .unwrap();
@@ -116,7 +117,10 @@ async fn both_limits_hold_to_the_element() {
     );
     // What was charged may still be sent again when nothing is left.
     assert_eq!(
-        store.charge(&[charge(scope, 1, 0, 99)], 2).await.unwrap(),
+        store
+            .charge(&[charge(scope, 1, 0, 99)], 2, unrecorded)
+            .await
+            .unwrap(),
         [ChargeOutcome::AlreadyCharged]
     );
     // A new day brings a new day's quota, and no new epoch.
@@ -125,7 +129,7 @@ async fn both_limits_hold_to_the_element() {
         ..charge(scope, 2, chunk, elements)
     };
     let outcomes = store
-        .charge(&[tomorrow(0, 51), tomorrow(1, 50)], 3)
+        .charge(&[tomorrow(0, 51), tomorrow(1, 50)], 3, unrecorded)
         .await
         .unwrap();
     let epoch_full = ChargeOutcome::QuotaExceeded {
@@ -151,7 +155,7 @@ async fn both_limits_hold_to_the_element() {
         },
         ..tomorrow(3, 1)
     };
-    let outcomes = store.charge(&[lowered], 4).await.unwrap();
+    let outcomes = store.charge(&[lowered], 4, unrecorded).await.unwrap();
     assert_eq!(
         outcomes,
         [ChargeOutcome::QuotaExceeded {
@@ -169,13 +173,13 @@ async fn both_limits_hold_to_the_element() {
         ..tomorrow(4, 1)
     };
     assert!(matches!(
-        store.charge(&[huge], 5).await.unwrap()[0],
+        store.charge(&[huge], 5, unrecorded).await.unwrap()[0],
         ChargeOutcome::Charged { .. }
     ));
 
     let many = vec![charge(scope, 1, 0, 1); MAX_CHARGES + 1];
     assert!(matches!(
-        store.charge(&many, 7).await,
+        store.charge(&many, 7, unrecorded).await,
         Err(StoreError::TooMany { .. })
     ));
 }
@@ -191,7 +195,7 @@ async fn a_dead_scope_is_refused_alone() {
     };
     let alive = store.create_scope(&new_scope(2, role), 0).await.unwrap();
     let replay = charge(dead, 1, 0, 7);
-    store.charge(&[replay], 1).await.unwrap();
+    store.charge(&[replay], 1, unrecorded).await.unwrap();
     let _ = store.destroy_key(dead, 2).await.unwrap();
     let outcomes = store
         .charge(
@@ -203,6 +207,7 @@ async fn a_dead_scope_is_refused_alone() {
                 charge(alive, 2, 1, 5),
             ],
             3,
+            unrecorded,
         )
         .await
         .unwrap();
@@ -237,6 +242,7 @@ async fn a_change_of_key_is_no_second_quota_of_the_day() {
                 charge(other, 3, 0, 100),
             ],
             1,
+            unrecorded,
         )
         .await
         .unwrap();
@@ -283,7 +289,11 @@ async fn a_request_is_never_larger_than_it_announced() {
         ..charge(scope, 1, chunk_index, elements)
     };
     let outcomes = store
-        .charge(&[announced(0, 10, 20_000), announced(1, 7, 20_000)], 1)
+        .charge(
+            &[announced(0, 10, 20_000), announced(1, 7, 20_000)],
+            1,
+            unrecorded,
+        )
         .await
         .unwrap();
     assert!(matches!(outcomes[0], ChargeOutcome::Charged { .. }));
@@ -300,6 +310,7 @@ async fn a_request_is_never_larger_than_it_announced() {
                 announced(0, 10, 20_001),
             ],
             2,
+            unrecorded,
         )
         .await
         .unwrap();
@@ -311,7 +322,7 @@ async fn a_request_is_never_larger_than_it_announced() {
         announced: 16,
         ..charge(scope, 2, 0, 16)
     };
-    let outcomes = store.charge(&[other], 3).await.unwrap();
+    let outcomes = store.charge(&[other], 3, unrecorded).await.unwrap();
     assert!(
         matches!(outcomes[0], ChargeOutcome::Charged { .. }),
         "another request has its own"
@@ -327,7 +338,12 @@ async fn many_at_once_never_exceed_the_quota() {
     for request in 0..40 {
         let store = store.clone();
         // 40 × 7 elements for a quota of 100: 14 fit.
-        tasks.spawn(async move { store.charge(&[charge(scope, request, 0, 7)], 1).await.unwrap()[0] });
+        tasks.spawn(async move {
+            store
+                .charge(&[charge(scope, request, 0, 7)], 1, unrecorded)
+                .await
+                .unwrap()[0]
+        });
     }
     let outcomes = tasks.join_all().await;
     let charged = outcomes
@@ -363,7 +379,10 @@ async fn charges_take_turns_with_an_import() {
     };
     let charging = async {
         for chunk in 0..20 {
-            let outcome = store.charge(&[charge(scope, 1, chunk, 1)], 1).await.unwrap();
+            let outcome = store
+                .charge(&[charge(scope, 1, chunk, 1)], 1, unrecorded)
+                .await
+                .unwrap();
             assert!(matches!(outcome[0], ChargeOutcome::Charged { .. }));
             charged.fetch_add(1, Ordering::SeqCst);
         }
@@ -397,7 +416,7 @@ proptest! {
                         ..charge(scope, request, chunk, elements)
                     })
                     .collect();
-                let outcomes = store.charge(&charges, 1).await.unwrap();
+                let outcomes = store.charge(&charges, 1, unrecorded).await.unwrap();
                 for (charge, outcome) in charges.iter().zip(outcomes) {
                     let elements = u64::from(charge.elements);
                     let day: &mut u64 = days.entry(charge.day).or_default();

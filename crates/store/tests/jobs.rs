@@ -200,6 +200,9 @@ async fn a_chunk_can_be_sent_again_byte_for_byte_even_when_its_records_are_gone(
         matches: vec![found(list, "r1", 10, 1)],
         unknown: vec![("canary failed".to_owned(), 2)],
         done: 4,
+        found: 0,
+        digest: [9; 32],
+        elements: 16,
     };
     assert!(store.complete_chunk(&done, 5).await.unwrap());
     assert!(!store.complete_chunk(&done, 6).await.unwrap(), "twice is once");
@@ -334,6 +337,9 @@ async fn old_jobs_go_with_all_they_found_and_no_other() {
             matches: vec![found(list, "a", 10, 1), found(list, "b", 10, 1)],
             unknown: vec![("quota".to_owned(), 2)],
             done: 1,
+            found: 0,
+            digest: [9; 32],
+            elements: 16,
         };
         store.complete_chunk(&chunk, 3).await.unwrap();
         store.set_job_state(job, state, "", ended_ms).await.unwrap();

@@ -64,7 +64,10 @@ async fn work(path: PathBuf) {
 
     let charging = async {
         for chunk in 0.. {
-            store.charge(&[a_charge(scope, chunk)], 1).await.unwrap();
+            store
+                .charge(&[a_charge(scope, chunk)], 1, unrecorded)
+                .await
+                .unwrap();
             say("charge");
         }
     };
@@ -106,6 +109,9 @@ async fn work(path: PathBuf) {
                 matches: vec![],
                 unknown: vec![],
                 done: 1,
+                found: 0,
+                digest: [9; 32],
+                elements: 16,
             };
             assert!(store.complete_chunk(&done, 1).await.unwrap());
             say("complete");
@@ -241,7 +247,10 @@ async fn what_was_acknowledged_survives_and_nothing_else_is_seen() {
             "{done:?} {used}"
         );
         for chunk in 0..(used / 3) as u32 {
-            let again = store.charge(&[a_charge(scope, chunk)], 2).await.unwrap();
+            let again = store
+                .charge(&[a_charge(scope, chunk)], 2, unrecorded)
+                .await
+                .unwrap();
             assert_eq!(again, [ChargeOutcome::AlreadyCharged]);
         }
 

@@ -78,6 +78,7 @@ async fn fill(store: &Store) -> (ListId, ScopeId, JobId) {
             query: Uuid::from_bytes([3; 16]),
             client: "gate-7".to_owned(),
             officer: Zeroizing::new(OFFICER.to_owned()),
+            ordered_by: Zeroizing::new("commander".into()),
             case_reference: Zeroizing::new(CASE.to_owned()),
         }),
     };

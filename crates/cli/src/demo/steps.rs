@@ -270,6 +270,7 @@ fn context(purpose: Purpose, case_reference: &str) -> Option<QueryContext> {
         legal_basis: LEGAL_BASIS.into(),
         case_reference: case_reference.into(),
         officer: String::new(),
+        ordered_by: String::new(),
     })
 }
 

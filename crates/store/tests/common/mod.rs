@@ -226,3 +226,21 @@ pub fn tag_of(row: &IndexedIdentifier) -> KeptTag {
 }
 
 pub type Counts = BTreeMap<u8, u64>;
+
+/// An entry of the ledger, of no particular meaning.
+pub fn an_entry(kind: &'static str, exchange: Option<[u8; 16]>) -> NewEntry {
+    NewEntry {
+        at_ms: 1_000,
+        kind,
+        exchange,
+        erase_day: Some(21_000),
+        leaf: b"{leaf}".to_vec(),
+        payload: b"sealed by the caller".to_vec(),
+        key: Zeroizing::new([0x5A; 32]),
+    }
+}
+
+/// For charges in tests that are not about the ledger.
+pub fn unrecorded(_: usize, _: Progress) -> Option<NewEntry> {
+    Some(an_entry("evaluation", None))
+}
