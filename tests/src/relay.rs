@@ -11,9 +11,10 @@ use concordat_node::tls::{self, Pins};
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::peer_service_server::{PeerService, PeerServiceServer};
 use concordat_wire::v1::{
-    CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
-    ExchangeAgreementResponse, FetchSegmentRequest, FetchSegmentResponse, GetManifestRequest,
-    GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse, evaluate_response,
+    AddCheckpointRequest, AddCheckpointResponse, CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest,
+    EvaluateResponse, ExchangeAgreementRequest, ExchangeAgreementResponse, FetchSegmentRequest,
+    FetchSegmentResponse, GetManifestRequest, GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
+    evaluate_response,
 };
 use futures_util::{Stream, StreamExt};
 use prost::Message;
@@ -214,6 +215,15 @@ impl PeerService for Door {
             }
         });
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn add_checkpoint(
+        &self,
+        request: Request<AddCheckpointRequest>,
+    ) -> Result<Response<AddCheckpointResponse>, Status> {
+        self.hear(request.get_ref());
+        self.answer_at_all().await;
+        self.node.clone().add_checkpoint(request.into_inner()).await
     }
 
     async fn get_manifest(

@@ -228,7 +228,10 @@ impl Ledger {
     }
 
     /// Publishes entries until the log has all that are in the database.
-    async fn publish(self: &Arc<Self>, store: &Store) -> Result<(), PublishError> {
+    ///
+    /// # Errors
+    /// The log's folder cannot be written, or the database cannot be read.
+    pub async fn publish(self: &Arc<Self>, store: &Store) -> Result<(), PublishError> {
         loop {
             let size = self.blocking(|log| Ok(log.size())).await?;
             let drafts = store.ledger_leaves(size, BATCH).await?;
@@ -257,12 +260,17 @@ impl Ledger {
     }
 }
 
+/// Why entries wait in the database.
 #[derive(Debug, thiserror::Error)]
-enum PublishError {
-    #[error(transparent)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The database.
+    #[error("the database: {0}")]
     Store(#[from] StoreError),
-    #[error(transparent)]
+    /// The log's folder.
+    #[error("the ledger's log: {0}")]
     Log(#[from] LogError),
+    /// The node is ending.
     #[error("the thread that writes the log has stopped")]
     Stopped,
 }

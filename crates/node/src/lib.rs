@@ -13,6 +13,7 @@ pub mod chunk;
 pub mod clock;
 pub mod compute;
 pub mod config;
+pub mod cosigning;
 pub mod entropy;
 pub mod evaluate;
 pub mod exchange;

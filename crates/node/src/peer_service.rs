@@ -7,9 +7,9 @@ use concordat_note::Note;
 use concordat_tagset::{Digest, Error as TagsetError};
 use concordat_wire::v1::peer_service_server::PeerService;
 use concordat_wire::v1::{
-    CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
-    ExchangeAgreementResponse, FetchSegmentRequest, FetchSegmentResponse, GetManifestRequest,
-    GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
+    AddCheckpointRequest, AddCheckpointResponse, CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest,
+    EvaluateResponse, ExchangeAgreementRequest, ExchangeAgreementResponse, FetchSegmentRequest,
+    FetchSegmentResponse, GetManifestRequest, GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
 };
 use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE};
 use futures_util::{Stream, StreamExt};
@@ -20,7 +20,7 @@ use crate::agreement::Agreement;
 use crate::listen::Caller;
 use crate::state::State;
 use crate::tls::SpkiPin;
-use crate::{evaluate, publish};
+use crate::{cosigning, evaluate, publish};
 
 /// The service.
 pub struct Peer(pub Arc<State>);
@@ -115,6 +115,15 @@ impl PeerService for Peer {
         // The place for an answer is free when the connection takes the answer.
         let answers = ReceiverStream::new(answers).map(|(answer, _place)| answer);
         Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn add_checkpoint(
+        &self,
+        request: Request<AddCheckpointRequest>,
+    ) -> Result<Response<AddCheckpointResponse>, Status> {
+        let partner = partner(&request)?;
+        let answer = cosigning::add_checkpoint(&self.0, &partner, request.get_ref()).await?;
+        Ok(Response::new(answer))
     }
 
     async fn get_manifest(

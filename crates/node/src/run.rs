@@ -35,7 +35,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{asked, import, jobs, ledger, maintenance};
+use crate::{asked, cosigning, import, jobs, ledger, maintenance};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -91,6 +91,9 @@ pub enum StartError {
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] crate::ledger::OpenError),
+    /// The ledger's log cannot be brought up to date.
+    #[error(transparent)]
+    Publish(#[from] crate::ledger::PublishError),
     /// What is in the database cannot be used.
     #[error("{0}")]
     Fault(#[from] Fault),
@@ -194,6 +197,8 @@ impl Node {
 
         // What the process before this one asked and did not live to record.
         asked::close_left(&state, true).await?;
+        state.ledger.publish(&state.store).await?;
+        cosigning::check_at_start(&state).await?;
 
         let mut tasks = JoinSet::new();
         let identify_peer = move |certificate| {
@@ -235,6 +240,7 @@ impl Node {
         }
         jobs::resume_all(&state).await?;
         tasks.spawn(ledger::run(Arc::clone(&state)));
+        tasks.spawn(cosigning::run(Arc::clone(&state)));
         tasks.spawn(maintenance::end_keys(Arc::clone(&state)));
         tasks.spawn(maintenance::run(Arc::clone(&state)));
         Ok(Self {
