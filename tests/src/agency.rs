@@ -131,7 +131,11 @@ impl Agency {
         self.try_start().await.expect("started");
     }
 
-    async fn try_start(&mut self) -> Result<(), String> {
+    /// The same where it may be refused.
+    ///
+    /// # Errors
+    /// Why the node does not start.
+    pub async fn try_start(&mut self) -> Result<(), String> {
         let path = self.folder.path().join("concordat.toml");
         let address = match &self.run {
             Run::Here => {

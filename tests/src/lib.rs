@@ -14,11 +14,13 @@
 )]
 
 mod agency;
+mod ledger;
 mod people;
 mod relay;
 mod terms;
 
 pub use agency::{Agency, Run, free_port, import_messages, wait_for};
+pub use ledger::opened;
 pub use people::{Record, born, document, item, name, person};
 pub use relay::{Lies, Relay};
 pub use terms::{LEGAL_BASIS, OWNER, Offer, PURPOSE, Pair, START, Terms};

@@ -12,6 +12,7 @@ mod hostile_owner;
 mod hostile_requester;
 mod imports;
 mod jobs;
+mod ledger;
 mod matching;
 mod never_false;
 mod publication;
