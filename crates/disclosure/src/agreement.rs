@@ -128,7 +128,10 @@ impl Rules {
         REQUEST_TIME.unless_at("made", request.made <= ahead(at, SignedDuration::from_mins(5)))?;
         REQUEST_TIME.unless_at("confirmed", request.confirmed.at <= request.made)?;
         let longest = ahead(request.made, days(self.max_open_days));
-        EXPIRY.unless_at("expires", request.expires > request.made && request.expires <= longest)?;
+        EXPIRY.unless_at(
+            "expires",
+            request.expires > request.made && request.expires <= longest,
+        )?;
         EXPIRY.unless_at("expires", at < request.expires)
     }
 
@@ -136,13 +139,20 @@ impl Rules {
     ///
     /// # Errors
     /// [`HANDLING`], [`RETENTION`], [`ONWARD`], [`PURPOSE`]; the officer who wrote it is to blame.
-    pub fn permits_marks(&self, marks: &Marks, request: &DetailRequest, at: Timestamp) -> Result<(), Refused> {
+    pub fn permits_marks(
+        &self,
+        marks: &Marks,
+        request: &DetailRequest,
+        at: Timestamp,
+    ) -> Result<(), Refused> {
         HANDLING.unless_at("handling", self.handling.contains(&marks.handling))?;
         let words = marks.restriction.is_some() == (marks.handling == HandlingCode::H3);
         HANDLING.unless_at("restriction", words)?;
         HANDLING.unless_at("classification", marks.classification <= self.max_classification)?;
         let today = at.to_zoned(jiff::tz::TimeZone::UTC).date();
-        let held = today.until((Unit::Day, marks.retain_until)).map(|span| span.get_days());
+        let held = today
+            .until((Unit::Day, marks.retain_until))
+            .map(|span| span.get_days());
         let allowed = |days: i32| (0..=i32::from(self.max_retention_days)).contains(&days);
         RETENTION.unless_at("retain_until", held.is_ok_and(allowed))?;
         let onward = match &marks.onward {
@@ -166,7 +176,11 @@ impl Rules {
 
     /// Whether the `recent`-th request within 24 hours is one in bulk, and the time to wait if so.
     pub(crate) fn cooling_off(&self, recent: u32) -> SignedDuration {
-        let minutes = if recent >= self.bulk.from { self.bulk.wait_minutes } else { 0 };
+        let minutes = if recent >= self.bulk.from {
+            self.bulk.wait_minutes
+        } else {
+            0
+        };
         SignedDuration::from_mins(i64::from(minutes))
     }
 }

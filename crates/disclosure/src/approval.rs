@@ -83,7 +83,12 @@ impl Approval {
     ///
     /// # Errors
     /// [`SIGNATURE`], [`KEY_SHAPE`], and those of [`Assertion::verify`].
-    pub fn verify(&self, document: &Digest, console: &RelyingParty, last_counter: u32) -> Result<u32, Refused> {
+    pub fn verify(
+        &self,
+        document: &Digest,
+        console: &RelyingParty,
+        last_counter: u32,
+    ) -> Result<u32, Refused> {
         SIGNATURE.unless(self.document == *document)?;
         self.key.check()?;
         match (&self.key, &self.signature) {

@@ -110,7 +110,9 @@ impl Manifest {
     /// # Errors
     /// [`ATTACHMENT_CHUNK`]: ask for it again.
     pub fn check_part(&self, part: u32, sealed: &[u8]) -> Result<(), Refused> {
-        let fits = self.length(part).is_some_and(|length| sealed.len() == length + TAG_BYTES);
+        let fits = self
+            .length(part)
+            .is_some_and(|length| sealed.len() == length + TAG_BYTES);
         let named = usize::try_from(part).ok().and_then(|part| self.parts.get(part));
         ATTACHMENT_CHUNK.unless(fits && named == Some(&sha256(sealed)))
     }
@@ -124,7 +126,10 @@ impl Manifest {
         self.check_part(part, sealed)?;
         let last = self.parts.len() as u64 == u64::from(part) + 1;
         let (nonce, aad) = place(&self.id, part, last);
-        let payload = Payload { msg: sealed, aad: &aad };
+        let payload = Payload {
+            msg: sealed,
+            aad: &aad,
+        };
         let opened = self.key.aead().decrypt(&nonce.into(), payload);
         opened.map_err(|_| ATTACHMENT_CHUNK.refused())
     }
@@ -134,7 +139,13 @@ impl Manifest {
 ///
 /// # Errors
 /// [`ATTACHMENT_SIZE`], [`ATTACHMENT_CHUNK`]; the caller is to blame.
-pub fn seal_part(id: &Hex<16>, key: &AttachmentKey, bytes: u64, part: u32, text: &[u8]) -> Result<Vec<u8>, Refused> {
+pub fn seal_part(
+    id: &Hex<16>,
+    key: &AttachmentKey,
+    bytes: u64,
+    part: u32,
+    text: &[u8],
+) -> Result<Vec<u8>, Refused> {
     let count = Manifest::count(bytes)?;
     let start = u64::from(part) * PART_BYTES as u64;
     let left = bytes.saturating_sub(start).min(PART_BYTES as u64);

@@ -183,7 +183,11 @@ impl Clock {
         let due = self.more_until.map_or(due, |until| due.max(until));
         let left = due.duration_since(now);
         let used = now.duration_since(self.started).saturating_sub(stood).as_secs();
-        let whole = due.duration_since(self.started).saturating_sub(stood).as_secs().max(1);
+        let whole = due
+            .duration_since(self.started)
+            .saturating_sub(stood)
+            .as_secs()
+            .max(1);
         let percent = u32::try_from(used.max(0).saturating_mul(100) / whole).unwrap_or(u32::MAX);
         let overdue = left.is_negative();
         let reminder = match percent {

@@ -137,8 +137,16 @@ impl Decision {
         let released: BTreeSet<_> = self.released.iter().map(|released| &released.field).collect();
         let withheld: BTreeSet<_> = self.withheld.iter().map(|withheld| &withheld.field).collect();
         // In order and without doubles: the same decision has the same bytes.
-        let ordered = self.released.iter().map(|r| &r.field).eq(released.iter().copied())
-            && self.withheld.iter().map(|w| &w.field).eq(withheld.iter().copied());
+        let ordered = self
+            .released
+            .iter()
+            .map(|r| &r.field)
+            .eq(released.iter().copied())
+            && self
+                .withheld
+                .iter()
+                .map(|w| &w.field)
+                .eq(withheld.iter().copied());
         let all: BTreeSet<_> = released.union(&withheld).copied().collect();
         let whole = ordered && released.is_disjoint(&withheld) && all == request.fields.iter().collect();
         DECISION_FIELDS.unless(whole)?;

@@ -246,7 +246,11 @@ impl What {
     pub(crate) fn decides(&self) -> bool {
         matches!(
             self,
-            Self::Proposed(_) | Self::Approved(_) | Self::Reconsidered(_) | Self::Released(_) | Self::Recalled(_)
+            Self::Proposed(_)
+                | Self::Approved(_)
+                | Self::Reconsidered(_)
+                | Self::Released(_)
+                | Self::Recalled(_)
         )
     }
 }

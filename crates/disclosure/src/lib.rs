@@ -50,9 +50,10 @@ pub use agreement::{Bulk, Quorum, Rules};
 pub use approval::{Approval, FileKey, KeyId, OfficerKey, Signature};
 pub use attachment::{AttachmentKey, MAX_ATTACHMENT_BYTES, Manifest, PART_BYTES, seal_part};
 pub use case::{
-    AnyCase, Approving, ApprovedAll, ApprovedPart, AskedFor, Case, Cleared, ClosedCase, Comparing, Different, Documents, ExpiredCase,
-    HitFound, NeedsInfo, NeedsJudicial, NotPursuedFor, OutcomeKnown, RecalledCase, ReceivedBy, RefusedAll, ReleasedTo, Ruled, Same,
-    Signed, State, Step, Triage, Unsure, WithdrawnCase, World,
+    AnyCase, ApprovedAll, ApprovedPart, Approving, AskedFor, Case, Cleared, ClosedCase, Comparing, Different,
+    Documents, ExpiredCase, HitFound, NeedsInfo, NeedsJudicial, NotPursuedFor, OutcomeKnown, RecalledCase,
+    ReceivedBy, RefusedAll, ReleasedTo, Ruled, Same, Signed, State, Step, Triage, Unsure, WithdrawnCase,
+    World,
 };
 pub use decision::{Decided, Decision, Refusal, Released, Verdict, Withheld};
 pub use document::{Bytes, Document};

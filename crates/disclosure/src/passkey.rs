@@ -13,9 +13,10 @@ use url::Url;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::error::WebauthnError;
 use webauthn_rs_core::proto::{
-    AttestationFormat, AttestationMetadata, AuthenticationState, AuthenticatorAssertionResponseRaw, COSEAlgorithm, COSEEC2Key, COSEKey,
-    COSEKeyType, CollectedClientData, Credential, ECDSACurve, ParsedAttestation, ParsedAttestationData,
-    PublicKeyCredential, RegisteredExtensions, UserVerificationPolicy,
+    AttestationFormat, AttestationMetadata, AuthenticationState, AuthenticatorAssertionResponseRaw,
+    COSEAlgorithm, COSEEC2Key, COSEKey, COSEKeyType, CollectedClientData, Credential, ECDSACurve,
+    ParsedAttestation, ParsedAttestationData, PublicKeyCredential, RegisteredExtensions,
+    UserVerificationPolicy,
 };
 
 use crate::document::Bytes;
@@ -39,7 +40,9 @@ impl RelyingParty {
                 return false;
             };
             let host = url.domain().unwrap_or_default();
-            let below = host.strip_suffix(id).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            let below = host
+                .strip_suffix(id)
+                .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
             let secure = url.scheme() == "https" || (url.scheme() == "http" && host == "localhost");
             below && secure && url.origin().ascii_serialization() == origin.as_str()
         };
@@ -47,7 +50,10 @@ impl RelyingParty {
     }
 
     fn core(&self) -> WebauthnCore {
-        let origins = self.origins.iter().filter_map(|origin| Url::parse(origin.as_str()).ok());
+        let origins = self
+            .origins
+            .iter()
+            .filter_map(|origin| Url::parse(origin.as_str()).ok());
         // No subdomains, no other ports. The timeout is for a browser's dialogue, of which there is none here.
         WebauthnCore::new_unsafe_experts_only(
             self.id.as_str(),
@@ -96,7 +102,8 @@ impl Passkey {
     pub(crate) fn holds(&self) -> bool {
         // The library looks at the point first and then at the signature, of which there is none.
         let point = self.cose().verify_signature(&[], &[]);
-        (1..=1023).contains(&self.credential.0.len()) && !matches!(point, Err(WebauthnError::EcdsaPointInvalid))
+        (1..=1023).contains(&self.credential.0.len())
+            && !matches!(point, Err(WebauthnError::EcdsaPointInvalid))
     }
 
     fn cose(&self) -> COSEKey {
@@ -169,7 +176,10 @@ impl Assertion {
             client_data: Bytes(given.response.client_data_json),
             signature: Bytes(given.response.signature),
         };
-        assertion.bounded().then_some(assertion).ok_or(TOO_LARGE.at("assertion"))
+        assertion
+            .bounded()
+            .then_some(assertion)
+            .ok_or(TOO_LARGE.at("assertion"))
     }
 
     fn bounded(&self) -> bool {

@@ -219,7 +219,10 @@ impl Registry {
             ChangeWhat::RevokeKey { officer, key, .. } => {
                 let own = signed.contains(officer);
                 SECOND_ADMINISTRATOR.unless(own || administrators(None) >= 1)?;
-                let registered = next.officers.get_mut(officer).and_then(|officer| officer.keys.get_mut(key));
+                let registered = next
+                    .officers
+                    .get_mut(officer)
+                    .and_then(|officer| officer.keys.get_mut(key));
                 let registered = registered.ok_or(NO_SUCH_OFFICER.refused())?;
                 registered.revoked = registered.revoked.or(Some(change.at));
             }
@@ -253,7 +256,10 @@ impl Registry {
     /// How many officers could approve at this time: the n of "k of n".
     pub fn deciders(&self, at: Timestamp) -> usize {
         let able = |(id, officer): &(&Text, &Officer)| {
-            let key = officer.keys.values().any(|key| key.revoked.is_none_or(|revoked| at < revoked));
+            let key = officer
+                .keys
+                .values()
+                .any(|key| key.revoked.is_none_or(|revoked| at < revoked));
             key && self.may(id, Role::DECIDES, at)
         };
         self.officers.iter().filter(able).count()
@@ -282,7 +288,9 @@ impl Registry {
             agency: agency.clone(),
             id: other.clone(),
         };
-        self.officers.get(officer).is_some_and(|officer| officer.new.accounts.contains(&account))
+        self.officers
+            .get(officer)
+            .is_some_and(|officer| officer.new.accounts.contains(&account))
     }
 
     fn follows(&self, change: &Change) -> Result<(), Refused> {
@@ -314,7 +322,8 @@ impl Registry {
         for key in &new.keys {
             self.check_new_key(key)?;
         }
-        self.officers.insert(new.person.id.clone(), Officer::new(new.clone(), at));
+        self.officers
+            .insert(new.person.id.clone(), Officer::new(new.clone(), at));
         Ok(())
     }
 
@@ -333,7 +342,10 @@ impl Registry {
     /// A key belongs to one officer for ever: two people with one key would count as two.
     fn check_new_key(&self, key: &OfficerKey) -> Result<(), Refused> {
         key.check()?;
-        let known = self.officers.values().any(|officer| officer.keys.contains_key(&key.id()));
+        let known = self
+            .officers
+            .values()
+            .any(|officer| officer.keys.contains_key(&key.id()));
         OFFICER_EXISTS.unless_at("key", !known)
     }
 

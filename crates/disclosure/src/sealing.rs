@@ -119,8 +119,14 @@ pub(crate) fn seal(
 }
 
 /// Opens what [`seal`] made.
-pub(crate) fn open(key: &DisclosureKey, info: &str, about: &[u8], sealed: &Sealed) -> Result<Zeroizing<String>, Refused> {
-    let encapsulated = <XWing as Kem>::EncappedKey::from_bytes(&sealed.key.0).map_err(|_| UNSEALABLE.refused())?;
+pub(crate) fn open(
+    key: &DisclosureKey,
+    info: &str,
+    about: &[u8],
+    sealed: &Sealed,
+) -> Result<Zeroizing<String>, Refused> {
+    let encapsulated =
+        <XWing as Kem>::EncappedKey::from_bytes(&sealed.key.0).map_err(|_| UNSEALABLE.refused())?;
     let text = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, XWing>(
         &OpModeR::Base,
         &key.private()?,

@@ -29,6 +29,14 @@ pub struct Flags {
     pub verified: bool,
 }
 
+impl Flags {
+    /// Present and verified.
+    pub const BOTH: Self = Self {
+        present: true,
+        verified: true,
+    };
+}
+
 impl SoftwarePasskey {
     /// The passkey with this private key, 32 random bytes.
     ///
@@ -64,16 +72,17 @@ impl SoftwarePasskey {
     ///
     /// # Errors
     /// [`ORIGIN`] if `console` has no page.
-    pub fn approve(&mut self, officer: &Text, document: &Digest, console: &RelyingParty) -> Result<Approval, Refused> {
-        let flags = Flags {
-            present: true,
-            verified: true,
-        };
+    pub fn approve(
+        &mut self,
+        officer: &Text,
+        document: &Digest,
+        console: &RelyingParty,
+    ) -> Result<Approval, Refused> {
         Ok(Approval {
             officer: officer.clone(),
             key: OfficerKey::Passkey(self.public()),
             document: *document,
-            signature: OfficerSignature::Passkey(self.assert(document, console, flags)?),
+            signature: OfficerSignature::Passkey(self.assert(document, console, Flags::BOTH)?),
         })
     }
 
@@ -81,26 +90,53 @@ impl SoftwarePasskey {
     ///
     /// # Errors
     /// [`ORIGIN`] if `console` has no page.
-    pub fn assert(&mut self, challenge: &Digest, console: &RelyingParty, flags: Flags) -> Result<Assertion, Refused> {
+    pub fn assert(
+        &mut self,
+        challenge: &Digest,
+        console: &RelyingParty,
+        flags: Flags,
+    ) -> Result<Assertion, Refused> {
+        let client_data = client_data(challenge, console)?;
+        Ok(self.sign(client_data, console, flags))
+    }
+
+    /// Makes an assertion over client data that a hostile browser changed.
+    ///
+    /// # Errors
+    /// [`ORIGIN`] if `console` has no page.
+    pub fn assert_edited(
+        &mut self,
+        challenge: &Digest,
+        console: &RelyingParty,
+        edit: impl FnOnce(String) -> String,
+    ) -> Result<Assertion, Refused> {
+        let client_data = edit(client_data(challenge, console)?);
+        Ok(self.sign(client_data, console, Flags::BOTH))
+    }
+
+    fn sign(&mut self, client_data: String, console: &RelyingParty, flags: Flags) -> Assertion {
         self.counter += 1;
-        let origin = console.origins.first().ok_or(ORIGIN.refused())?;
-        let client_data = serde_json::json!({
-            "type": "webauthn.get",
-            "challenge": Base64UrlUnpadded::encode_string(&challenge.0),
-            "origin": origin.as_str(),
-            "crossOrigin": false,
-        })
-        .to_string();
         let mut authenticator_data = Sha256::digest(console.id.as_str()).to_vec();
         authenticator_data.push(u8::from(flags.present) | u8::from(flags.verified) << 2);
         authenticator_data.extend(self.counter.to_be_bytes());
         let signed = [authenticator_data.as_slice(), &Sha256::digest(&client_data)].concat();
         let signature: Signature = self.secret.sign(&signed);
-        Ok(Assertion {
+        Assertion {
             credential: self.passkey.credential.clone(),
             authenticator_data: Bytes(authenticator_data),
             client_data: Bytes(client_data.into_bytes()),
             signature: Bytes(signature.to_der().as_bytes().to_vec()),
-        })
+        }
     }
+}
+
+fn client_data(challenge: &Digest, console: &RelyingParty) -> Result<String, Refused> {
+    let origin = console.origins.first().ok_or(ORIGIN.refused())?;
+    let client_data = serde_json::json!({
+        "type": "webauthn.get",
+        "challenge": Base64UrlUnpadded::encode_string(&challenge.0),
+        "origin": origin.as_str(),
+        "crossOrigin": false,
+    });
+    Ok(client_data.to_string())
 }

@@ -88,7 +88,9 @@ impl Statement {
             max_signatures: 16,
         };
         let note = Note::parse(note.as_bytes(), limits).map_err(|_| MALFORMED.refused())?;
-        let opened = note.open(std::slice::from_ref(key), Policy::All).map_err(|_| NOT_SIGNED.refused())?;
+        let opened = note
+            .open(std::slice::from_ref(key), Policy::All)
+            .map_err(|_| NOT_SIGNED.refused())?;
         Self::parse(opened.text).ok_or(MALFORMED.refused())
     }
 

@@ -34,7 +34,12 @@ impl SuppressionKey {
     pub fn tag(&self, agreement: &Text, ours: &[u8], theirs: &[u8]) -> SuppressionTag {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
-        for part in [b"concordat/v1/suppression".as_slice(), agreement.as_str().as_bytes(), ours, theirs] {
+        for part in [
+            b"concordat/v1/suppression".as_slice(),
+            agreement.as_str().as_bytes(),
+            ours,
+            theirs,
+        ] {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }

@@ -112,7 +112,10 @@ impl<'de> Deserialize<'de> for Words {
 /// a neighbouring cell.
 pub fn csv_cell(text: &str) -> String {
     let first = text.trim_start().chars().next();
-    let formula = matches!(first, Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '|' | '%'));
+    let formula = matches!(
+        first,
+        Some('=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠' | '|' | '%')
+    );
     let breaks_out = text.starts_with(['\t', '\r', '\n']);
     let guard = if formula || breaks_out { "'" } else { "" };
     format!("\"{guard}{}\"", text.replace('"', "\"\""))

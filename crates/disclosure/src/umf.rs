@@ -11,7 +11,8 @@ use crate::text::markup;
 
 /// Writes the released fields of a decision.
 pub fn write(decision: &Decision) -> String {
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Release xmlns=\"urn:concordat:umf:1\">\n");
+    let mut xml =
+        String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Release xmlns=\"urn:concordat:umf:1\">\n");
     header(&mut xml, decision);
     for (class, element) in [
         (FieldClass::Identity, "Person"),
@@ -52,7 +53,11 @@ fn header(xml: &mut String, decision: &Decision) {
 }
 
 fn fields(xml: &mut String, decision: &Decision, class: FieldClass, element: &str) {
-    let mut of_class = decision.released.iter().filter(|released| released.field.class() == class).peekable();
+    let mut of_class = decision
+        .released
+        .iter()
+        .filter(|released| released.field.class() == class)
+        .peekable();
     if of_class.peek().is_none() {
         return;
     }
@@ -63,7 +68,11 @@ fn fields(xml: &mut String, decision: &Decision, class: FieldClass, element: &st
             match &released.field {
                 Field::Listed(_) => {
                     let name = markup(released.field.name());
-                    let _ = writeln!(xml, "    <Field name=\"{name}\">{}</Field>", markup(value.as_str()));
+                    let _ = writeln!(
+                        xml,
+                        "    <Field name=\"{name}\">{}</Field>",
+                        markup(value.as_str())
+                    );
                 }
                 core => line(xml, core.name(), value.as_str()),
             }

@@ -107,7 +107,10 @@ impl AnyCase {
     ///
     /// # Errors
     /// The rule that the first bad step breaks: the store was changed from outside.
-    pub fn replay<'e>(world: &World<'_>, events: impl IntoIterator<Item = &'e Event>) -> Result<Self, Refused> {
+    pub fn replay<'e>(
+        world: &World<'_>,
+        events: impl IntoIterator<Item = &'e Event>,
+    ) -> Result<Self, Refused> {
         let mut events = events.into_iter();
         let first = events.next().ok_or(WRONG_STATE.refused())?;
         let mut case = match (&first.what, world.side) {
@@ -152,9 +155,9 @@ impl AnyCase {
             (C::Same(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
             (C::Unsure(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
             (C::Different(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
-            (C::Same(case), What::Requested(asked)) => {
-                case.ask_for_details(world, step, asked.request, asked.proof)?.into()
-            }
+            (C::Same(case), What::Requested(asked)) => case
+                .ask_for_details(world, step, asked.request, asked.proof)?
+                .into(),
             (C::Requested(case), What::Triaged(recent)) => case.triage(world, step, recent)?.into(),
             (C::Triage(case), What::InfoAsked(message)) => case.ask(world, step, message)?.into(),
             (C::NeedsInfo(case), What::InfoGiven(message)) => case.answer(world, step, message)?.into(),
@@ -166,7 +169,9 @@ impl AnyCase {
             (C::Approving(case), What::Decided(stated)) => case.decide(world, step, stated)?.into(),
             (C::Approved(case), What::Released(released)) => case.release(world, step, released)?.into(),
             (C::Partial(case), What::Released(released)) => case.release(world, step, released)?.into(),
-            (C::Released(case), What::Received(package)) => case.receive_package(world, step, package)?.into(),
+            (C::Released(case), What::Received(package)) => {
+                case.receive_package(world, step, package)?.into()
+            }
             (C::Received(case), What::Outcome(stated)) => case.outcome(world, step, stated)?.into(),
             (C::Recalled(case), What::RecallConfirmed) => case.confirm_recall(world, step)?.into(),
             (case, What::MoreTime(more)) => case.more_time(world, step, more)?,
@@ -178,7 +183,12 @@ impl AnyCase {
         })
     }
 
-    fn more_time(self, world: &World<'_>, step: &Step, more: crate::event::MoreTime) -> Result<Self, Refused> {
+    fn more_time(
+        self,
+        world: &World<'_>,
+        step: &Step,
+        more: crate::event::MoreTime,
+    ) -> Result<Self, Refused> {
         Ok(match self {
             Self::Requested(case) => case.more_time(world, step, more)?.into(),
             Self::Triage(case) => case.more_time(world, step, more)?.into(),

@@ -287,7 +287,11 @@ impl File {
         }
         // Each side answers for its own people: it knows them, the other does not.
         if let (Some(person), true) = (&step.by, step.side == world.side) {
-            let roles = if what.decides() { Role::DECIDES } else { Role::ANY_DESK };
+            let roles = if what.decides() {
+                Role::DECIDES
+            } else {
+                Role::ANY_DESK
+            };
             ROLE.unless(world.registry.may(&person.id, roles, step.at))?;
         }
         let event = Event {
@@ -342,7 +346,10 @@ impl Signed {
         let mut officers = BTreeSet::new();
         let mut keys = BTreeSet::new();
         for digest in &self.approvals {
-            let approval = world.documents.approval(digest).ok_or(DOCUMENT_MISSING.at("approval"))?;
+            let approval = world
+                .documents
+                .approval(digest)
+                .ok_or(DOCUMENT_MISSING.at("approval"))?;
             DOCUMENT_MISSING.unless_at("approval", approval.digest()? == *digest)?;
             if check_approval(approval, &self.decision, world, request, at).is_ok() {
                 officers.insert(&approval.officer);
@@ -367,8 +374,14 @@ fn check_approval(
     world.registry.check(officer, &approval.key, at)?;
     let file_key = matches!(approval.key, crate::approval::OfficerKey::FileKey(_));
     FILE_KEY.unless(!file_key || world.rules.file_keys)?;
-    let theirs = [&request.by.id, &request.ordered_by.id, &request.confirmed.person.id];
-    let part = theirs.iter().any(|id| world.registry.is_same_human(officer, &request.requester, id))
+    let theirs = [
+        &request.by.id,
+        &request.ordered_by.id,
+        &request.confirmed.person.id,
+    ];
+    let part = theirs
+        .iter()
+        .any(|id| world.registry.is_same_human(officer, &request.requester, id))
         || world.author == Some(officer);
     CONFLICT.unless(!part)?;
     approval.verify(decision, &world.rules.console, 0).map(|_| ())

@@ -174,7 +174,10 @@ fn requested(mut file: File, world: &World<'_>, step: &Step, asked: Requested) -
     NEEDS_PERSON.unless_at("by", step.by.as_ref() == Some(&request.by))?;
     REQUEST_TIME.unless_at("made", step.at == request.made)?;
     file.request = Some(Box::new(request.clone()));
-    file.clock = Some(Clock::start(step.at, world.rules.deadlines.limit(&request.urgency)));
+    file.clock = Some(Clock::start(
+        step.at,
+        world.rules.deadlines.limit(&request.urgency),
+    ));
     Case { file, state: () }.record_first(world, step, What::Requested(Box::new(asked)), AskedFor {})
 }
 
@@ -190,7 +193,8 @@ impl Case<Triage> {
     /// Those of a step.
     pub fn ask(mut self, world: &World<'_>, step: &Step, message: Digest) -> Next<NeedsInfo> {
         open_at(&self, step)?;
-        self.file.stop_clock(step.at, world.rules.deadlines.terms().stops_for_information);
+        self.file
+            .stop_clock(step.at, world.rules.deadlines.terms().stops_for_information);
         self.record(world, step, What::InfoAsked(message), NeedsInfo {})
     }
 
@@ -200,7 +204,8 @@ impl Case<Triage> {
     /// Those of a step.
     pub fn await_judicial(mut self, world: &World<'_>, step: &Step, authority: Words) -> Next<NeedsJudicial> {
         open_at(&self, step)?;
-        self.file.stop_clock(step.at, world.rules.deadlines.terms().stops_for_judicial);
+        self.file
+            .stop_clock(step.at, world.rules.deadlines.terms().stops_for_judicial);
         self.record(world, step, What::JudicialAwaited(authority), NeedsJudicial {})
     }
 
@@ -215,7 +220,10 @@ impl Case<Triage> {
         let again = |event: &Event| event.what == What::Proposed(decision);
         SUPERSEDED.unless_at("decision", !self.events().iter().any(again))?;
         if world.side == Side::Owner {
-            let drawn = world.documents.decision(&decision).ok_or(DOCUMENT_MISSING.at("decision"))?;
+            let drawn = world
+                .documents
+                .decision(&decision)
+                .ok_or(DOCUMENT_MISSING.at("decision"))?;
             drawn.check(self.asked()?, world.rules)?;
             DECISION_MISMATCH.unless_at("by", step.by.as_ref() == Some(&drawn.by) && step.at >= drawn.at)?;
             let enough = world.registry.deciders(step.at) >= usize::from(drawn.approvers(world.rules));
@@ -273,12 +281,22 @@ impl Case<Approving> {
 
     fn check_new(&self, world: &World<'_>, step: &Step, digest: &Digest) -> Result<(), Refused> {
         let signed = &self.state.signed;
-        let approval = world.documents.approval(digest).ok_or(DOCUMENT_MISSING.at("approval"))?;
+        let approval = world
+            .documents
+            .approval(digest)
+            .ok_or(DOCUMENT_MISSING.at("approval"))?;
         DOCUMENT_MISSING.unless_at("approval", approval.digest()? == *digest)?;
-        let own = step.by.as_ref().is_some_and(|person| person.id == approval.officer);
+        let own = step
+            .by
+            .as_ref()
+            .is_some_and(|person| person.id == approval.officer);
         NEEDS_PERSON.unless_at("by", own)?;
-        let before = signed.approvals.iter().filter_map(|before| world.documents.approval(before));
-        let again = |before: &Approval| before.officer == approval.officer || before.key.id() == approval.key.id();
+        let before = signed
+            .approvals
+            .iter()
+            .filter_map(|before| world.documents.approval(before));
+        let again =
+            |before: &Approval| before.officer == approval.officer || before.key.id() == approval.key.id();
         SAME_OFFICER.unless(!before.into_iter().any(again))?;
         check_approval(approval, &signed.decision, world, self.asked()?, step.at)
     }
@@ -465,7 +483,15 @@ macro_rules! undecided {
     )*};
 }
 
-undecided!(AskedFor, Triage, NeedsInfo, NeedsJudicial, Approving, ApprovedAll, ApprovedPart);
+undecided!(
+    AskedFor,
+    Triage,
+    NeedsInfo,
+    NeedsJudicial,
+    Approving,
+    ApprovedAll,
+    ApprovedPart
+);
 
 macro_rules! delayable {
     ($($state:ty),*) => {$(
