@@ -186,7 +186,22 @@ fn an_approval_of_another_case_does_not_count_here() {
     moved.document = digest;
     let moved = fixture.documents.add_approval(moved).unwrap();
     assert_eq!(
-        refused(case.step(&fixture.owner(), &owner(30, "ben"), What::Approved(moved))),
+        refused(
+            case.clone()
+                .step(&fixture.owner(), &owner(30, "ben"), What::Approved(moved))
+        ),
+        SIGNATURE
+    );
+    // Or the right signature under a wrong label.
+    let mut labelled = fixture
+        .ben
+        .approve(&text("ben"), &digest, &console("owner"))
+        .unwrap();
+    labelled.document = elsewhere;
+    let labelled = fixture.documents.add_approval(labelled).unwrap();
+    let what = What::Approved(labelled);
+    assert_eq!(
+        refused(case.step(&fixture.owner(), &owner(30, "ben"), what)),
         SIGNATURE
     );
     // And a decision on another case is no decision on this one.

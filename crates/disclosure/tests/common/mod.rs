@@ -72,6 +72,8 @@ pub struct Fixture {
     pub ours: Registry,
     pub theirs: Registry,
     pub documents: Documents,
+    /// What the requester has of the owner's documents.
+    pub no_documents: Documents,
     pub author: Option<Text>,
     pub anna: SoftwarePasskey,
     pub ben: SoftwarePasskey,
@@ -173,6 +175,7 @@ impl Fixture {
             ours,
             theirs,
             documents: Documents::default(),
+            no_documents: Documents::default(),
             author: Some(text("harry")),
             anna,
             ben,
@@ -200,6 +203,7 @@ impl Fixture {
         World {
             side: Side::Requester,
             registry: &self.theirs,
+            documents: &self.no_documents,
             author: None,
             ..self.owner()
         }
