@@ -52,12 +52,17 @@ pub enum What {
     NotPursued(NotPursued),
     /// Details are asked for.
     Requested(Box<Requested>),
-    /// A person at the owner took it up. The number is how many requests this requester made within 24 hours, this one included.
-    Triaged(u32),
+    /// The owner's node received it, verified the proof of hit and the agreement; the clock starts. The number is how many requests this
+    /// requester made within 24 hours, this one included.
+    Acknowledged(u32),
+    /// A person at the owner took it up.
+    Triaged,
     /// The owner asks something; the digest is that of the sealed message.
     InfoAsked(Digest),
     /// The requester answers; the digest is that of the sealed message.
     InfoGiven(Digest),
+    /// Either side says something else; the digest is that of the sealed message. The state stays as it is.
+    Said(Digest),
     /// A judicial authority must authorise it; which.
     JudicialAwaited(Words),
     /// It did; its reference.
@@ -191,7 +196,9 @@ impl What {
             Self::Confirmed(_) => "confirmed",
             Self::NotPursued(_) => "not-pursued",
             Self::Requested(_) => "requested",
-            Self::Triaged(_) => "triaged",
+            Self::Acknowledged(_) => "acknowledged",
+            Self::Triaged => "triaged",
+            Self::Said(_) => "said",
             Self::InfoAsked(_) => "info-asked",
             Self::InfoGiven(_) => "info-given",
             Self::JudicialAwaited(_) => "judicial-awaited",
@@ -229,14 +236,14 @@ impl What {
             | Self::Outcome(_)
             | Self::Withdrawn(_)
             | Self::RecallConfirmed => Side::Requester,
-            Self::Closed => return None,
+            Self::Closed | Self::Said(_) => return None,
             _ => Side::Owner,
         })
     }
 
     pub(crate) fn by(&self) -> By {
         match self {
-            Self::Hit(_) | Self::Expired => By::Node,
+            Self::Hit(_) | Self::Acknowledged(_) | Self::Expired => By::Node,
             Self::Decided(_) | Self::Closed => By::Either,
             _ => By::Person,
         }

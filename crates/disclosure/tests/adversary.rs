@@ -24,9 +24,21 @@ fn a_tag_from_the_snapshot_without_its_escalation_key_asks_for_nothing() {
     let key = EscalationKey::new(&ESCALATION);
     let forged = requested(fixture.request(), &[0; 32]);
     assert_eq!(
-        refused(Case::<AskedFor>::receive(&fixture.owner(), &forged, &key)),
+        refused(Case::<AskedFor>::receive(
+            &fixture.owner(),
+            &forged,
+            &key,
+            at(1),
+            1
+        )),
         PROOF_OF_HIT
     );
+    // A genuine request, kept back until it is void, or sent by a clock that runs ahead.
+    let genuine = requested(fixture.request(), &ESCALATION);
+    let receive = |now| Case::<AskedFor>::receive(&fixture.owner(), &genuine, &key, now, 1);
+    assert_eq!(refused(receive(at(60 * 24 * 14))), EXPIRY);
+    assert_eq!(refused(receive(at(-6))), REQUEST_TIME);
+    assert_eq!(receive(at(-5)).unwrap().clock(at(0)).unwrap().due, at(2880));
     // A genuine proof, moved to a request for more.
     let mut moved = requested(fixture.request(), &ESCALATION);
     let What::Requested(asked) = &mut moved.what else {
@@ -34,7 +46,13 @@ fn a_tag_from_the_snapshot_without_its_escalation_key_asks_for_nothing() {
     };
     asked.request.fields.insert(Field::Gender);
     assert_eq!(
-        refused(Case::<AskedFor>::receive(&fixture.owner(), &moved, &key)),
+        refused(Case::<AskedFor>::receive(
+            &fixture.owner(),
+            &moved,
+            &key,
+            at(1),
+            1
+        )),
         PROOF_OF_HIT
     );
 }
@@ -67,7 +85,13 @@ fn a_request_outside_the_agreement_is_refused_with_the_rule() {
         let event = requested(request, &ESCALATION);
         let key = EscalationKey::new(&ESCALATION);
         assert_eq!(
-            refused(Case::<AskedFor>::receive(&fixture.owner(), &event, &key)),
+            refused(Case::<AskedFor>::receive(
+                &fixture.owner(),
+                &event,
+                &key,
+                at(1),
+                1
+            )),
             rule
         );
     }
@@ -140,6 +164,42 @@ fn a_step_taken_out_or_changed_does_not_replay() {
     };
     asked.request.expires = at(60 * 24 * 20);
     assert_eq!(refused(AnyCase::replay(&fixture.owner(), &moved)), STALE);
+}
+
+#[test]
+fn a_partner_takes_no_step_in_our_name() {
+    let mut fixture = Fixture::new();
+    let (case, digest) = fixture.approving();
+    let forged = |side, by: &str, what| {
+        let last = case.events().last().unwrap();
+        Event {
+            step: last.step + 1,
+            previous: case.head(),
+            side,
+            at: at(40),
+            by: Some(person(by)),
+            what,
+            ..last.clone()
+        }
+    };
+    // Named as ours, though it came from there; and as theirs, though it is ours.
+    let back = What::Reconsidered(words("Please."));
+    let event = forged(Side::Owner, "anna", back.clone());
+    assert_eq!(refused(case.clone().accept(&fixture.owner(), &event)), WRONG_SIDE);
+    let event = forged(Side::Requester, "rita", back);
+    assert_eq!(refused(case.clone().accept(&fixture.owner(), &event)), WRONG_SIDE);
+    // Another agency's case.
+    let mut event = forged(Side::Requester, "rita", What::Withdrawn(words("x")));
+    event.case = ANOTHER_CASE;
+    assert_eq!(
+        refused(case.clone().accept(&fixture.owner(), &event)),
+        rule::OTHER_CASE
+    );
+    // In time, but on top of something older: the case has moved on.
+    let event = forged(Side::Requester, "rita", What::Withdrawn(words("x")));
+    let moved = fixture.approve(case.clone(), 30, "ben", &digest).unwrap();
+    assert_eq!(refused(moved.accept(&fixture.owner(), &event)), STALE);
+    assert_eq!(case.accept(&fixture.owner(), &event).unwrap().name(), "WITHDRAWN");
 }
 
 #[test]

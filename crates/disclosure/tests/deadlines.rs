@@ -61,9 +61,13 @@ fn judicial_authorisation_stops_the_clock_and_a_question_does_not() {
         .step(&world, &owner(100, "finn"), What::InfoAsked(Hex([1; 32])))
         .unwrap();
     assert!(!due(&asked, 200).stopped);
-    let case = asked
-        .step(&world, &requester(200, "rita"), What::InfoGiven(Hex([2; 32])))
-        .unwrap();
+    let case = take(
+        asked,
+        &world,
+        &requester(200, "rita"),
+        What::InfoGiven(Hex([2; 32])),
+    )
+    .unwrap();
     assert_eq!(due(&case, 200).due, at(2880));
 
     let case = case

@@ -45,10 +45,20 @@ fn ours(fixture: &Fixture, case: AnyCase, step: &Step, what: What) -> (AnyCase, 
 fn a_case_from_hit_to_closed_on_both_sides() {
     let mut fixture = Fixture::new();
     let (mut theirs, first) = ask(&fixture);
-    let received =
-        Case::<AskedFor>::receive(&fixture.owner(), &first, &EscalationKey::new(&ESCALATION)).unwrap();
+    let received = Case::<AskedFor>::receive(
+        &fixture.owner(),
+        &first,
+        &EscalationKey::new(&ESCALATION),
+        at(1),
+        1,
+    )
+    .unwrap();
     let mut case = AnyCase::from(received);
+    theirs = theirs
+        .accept(&fixture.requester(), case.events().last().unwrap())
+        .unwrap();
     assert_eq!(case.head(), theirs.head());
+    assert_eq!(case.clock(at(1)), theirs.clock(at(1)));
 
     let decision = fixture.decision(&fixture.request());
     let digest = fixture.documents.add_decision(decision.clone()).unwrap();
@@ -58,7 +68,8 @@ fn a_case_from_hit_to_closed_on_both_sides() {
         result: Decided::Partial,
     };
     let before_release = [
-        (owner(10, "finn"), What::Triaged(1)),
+        (owner(10, "finn"), What::Triaged),
+        (requester(11, "rita"), What::Said(Hex([7; 32]))),
         (owner(12, "finn"), What::InfoAsked(Hex([8; 32]))),
         (requester(13, "rita"), What::InfoGiven(Hex([9; 32]))),
         (owner(14, "finn"), What::JudicialAwaited(words("District court"))),
@@ -69,9 +80,17 @@ fn a_case_from_hit_to_closed_on_both_sides() {
         (owner(32, ""), What::Decided(decided)),
     ];
     for (step, what) in before_release {
-        let event;
-        (case, event) = ours(&fixture, case, &step, what);
-        theirs = theirs.apply(&fixture.requester(), &event).unwrap();
+        if step.side == Side::Requester {
+            theirs = theirs.step(&fixture.requester(), &step, what).unwrap();
+            case = case
+                .accept(&fixture.owner(), theirs.events().last().unwrap())
+                .unwrap();
+        } else {
+            case = case.step(&fixture.owner(), &step, what).unwrap();
+            theirs = theirs
+                .accept(&fixture.requester(), case.events().last().unwrap())
+                .unwrap();
+        }
         assert_eq!((case.name(), case.head()), (theirs.name(), theirs.head()));
     }
     assert_eq!(case.name(), "PARTIAL");
@@ -93,7 +112,7 @@ fn a_case_from_hit_to_closed_on_both_sides() {
         .release(&fixture.owner(), &owner(34, "ben"), released)
         .unwrap();
     theirs = theirs
-        .apply(&fixture.requester(), case.events().last().unwrap())
+        .accept(&fixture.requester(), case.events().last().unwrap())
         .unwrap();
 
     // The requester reads what travelled, opens it, and acknowledges.
@@ -137,10 +156,12 @@ fn a_case_from_hit_to_closed_on_both_sides() {
         .unwrap();
     let mut case = AnyCase::from(case);
     for event in theirs.events().iter().rev().take(2).rev() {
-        case = case.apply(&fixture.owner(), event).unwrap();
+        case = case.accept(&fixture.owner(), event).unwrap();
     }
     let (case, event) = ours(&fixture, case, &owner(60, ""), What::Closed);
-    let theirs = AnyCase::from(theirs).apply(&fixture.requester(), &event).unwrap();
+    let theirs = AnyCase::from(theirs)
+        .accept(&fixture.requester(), &event)
+        .unwrap();
     assert_eq!((case.name(), case.head()), ("CLOSED", theirs.head()));
     assert_eq!(case.waits_for(), None);
 
@@ -165,7 +186,7 @@ fn a_case_from_hit_to_closed_on_both_sides() {
     let (case, event) = ours(&fixture, case, &owner(100, "anna"), What::Recalled(recall));
     let notice = release.recall(at(100), &fixture.owner_key).unwrap();
     release.check_recall(&notice, &owner_key).unwrap();
-    let theirs = theirs.apply(&fixture.requester(), &event).unwrap();
+    let theirs = theirs.accept(&fixture.requester(), &event).unwrap();
     let AnyCase::Recalled(theirs) = theirs else {
         panic!("RECALLED")
     };
@@ -184,7 +205,7 @@ fn a_case_from_hit_to_closed_on_both_sides() {
         .check_answer(&done, Stating::RecallDone, &owner_key, &requester_key)
         .unwrap();
     let case = case
-        .apply(&fixture.owner(), theirs.events().last().unwrap())
+        .accept(&fixture.owner(), theirs.events().last().unwrap())
         .unwrap();
     let (case, _) = ours(&fixture, case, &owner(120, "anna"), What::Closed);
     assert_eq!(case.name(), "CLOSED");

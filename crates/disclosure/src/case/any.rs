@@ -51,6 +51,10 @@ macro_rules! any_case {
                 match self { $(Self::$variant(case) => case.clock(now),)* }
             }
 
+            fn say(self, world: &World<'_>, step: &Step, message: Digest) -> Result<Self, Refused> {
+                Ok(match self { $(Self::$variant(case) => case.say(world, step, message)?.into(),)* })
+            }
+
             fn next(&self) -> (u32, Digest) {
                 match self { $(Self::$variant(case) => (case.file.step + 1, case.file.head),)* }
             }
@@ -119,7 +123,7 @@ impl AnyCase {
                 STALE.unless(case.events().last() == Some(first))?;
                 Self::from(case)
             }
-            (What::Requested(_), Side::Owner) => Self::from(Case::recall_received(world, first)?),
+            (What::Requested(_), Side::Owner) => Self::from(Case::received_before(world, first)?),
             _ => return Err(WRONG_STATE.refused()),
         };
         for event in events {
@@ -128,26 +132,39 @@ impl AnyCase {
         Ok(case)
     }
 
-    /// Takes a step that came from the other side or from the store.
+    /// Takes a step of the other side. That it came from there, the connection must have shown.
     ///
     /// # Errors
-    /// [`OTHER_CASE`], [`STALE`] if it does not follow the last one; else as [`step`](Self::step).
-    pub fn apply(self, world: &World<'_>, event: &Event) -> Result<Self, Refused> {
+    /// [`WRONG_SIDE`] if it is a step of our side: nobody else takes those; [`OTHER_CASE`]; [`STALE`] if it does not follow the last
+    /// one: the sender looks again; else those of the step.
+    pub fn accept(self, world: &World<'_>, event: &Event) -> Result<Self, Refused> {
+        WRONG_SIDE.unless(event.side != world.side)?;
+        self.apply(world, event)
+    }
+
+    /// Takes a step of our side; its event is then the last of [`events`](Self::events), to be kept, logged, and sent unless it
+    /// [is private](What::is_private).
+    ///
+    /// # Errors
+    /// [`WRONG_STATE`] if the state does not allow it; [`WRONG_SIDE`]; else those of the step. The case is used up: clone it to go on
+    /// from before.
+    pub fn step(self, world: &World<'_>, step: &Step, what: What) -> Result<Self, Refused> {
+        WRONG_SIDE.unless(step.side == world.side)?;
+        self.take(world, step, what)
+    }
+
+    fn apply(self, world: &World<'_>, event: &Event) -> Result<Self, Refused> {
         OTHER_CASE.unless(event.case == self.id())?;
         // The request begins the shared chain.
         if !matches!(event.what, What::Requested(_)) {
             STALE.unless(self.next() == (event.step, event.previous))?;
         }
-        let next = self.step(world, &Step::of(event), event.what.clone())?;
+        let next = self.take(world, &Step::of(event), event.what.clone())?;
         STALE.unless(next.events().last() == Some(event))?;
         Ok(next)
     }
 
-    /// Takes a step of our own; its event is then the last of [`events`](Self::events).
-    ///
-    /// # Errors
-    /// [`WRONG_STATE`] if the state does not allow it; else those of the step. The case is used up: clone it to go on from before.
-    pub fn step(self, world: &World<'_>, step: &Step, what: What) -> Result<Self, Refused> {
+    fn take(self, world: &World<'_>, step: &Step, what: What) -> Result<Self, Refused> {
         use AnyCase as C;
         Ok(match (self, what) {
             (C::Hit(case), What::Confirmed(said)) => case.confirm(world, step, said)?.into(),
@@ -158,7 +175,9 @@ impl AnyCase {
             (C::Same(case), What::Requested(asked)) => case
                 .ask_for_details(world, step, asked.request, asked.proof)?
                 .into(),
-            (C::Requested(case), What::Triaged(recent)) => case.triage(world, step, recent)?.into(),
+            (C::Requested(case), What::Acknowledged(recent)) => case.acknowledge(world, step, recent)?.into(),
+            (C::Requested(case), What::Triaged) => case.triage(world, step)?.into(),
+            (case, What::Said(message)) => case.say(world, step, message)?,
             (C::Triage(case), What::InfoAsked(message)) => case.ask(world, step, message)?.into(),
             (C::NeedsInfo(case), What::InfoGiven(message)) => case.answer(world, step, message)?.into(),
             (C::Triage(case), What::JudicialAwaited(who)) => case.await_judicial(world, step, who)?.into(),

@@ -130,21 +130,36 @@ impl Case<Same> {
 }
 
 impl Case<AskedFor> {
-    /// The owner receives a request, verifies its proof and the agreement, and opens its side of the case. `key` is the escalation key
-    /// of the record with the request's tag; see [`ProofOfHit::verify`].
+    /// The owner's node receives a request at `now`, verifies its proof and the agreement, and opens its side of the case: the steps
+    /// [`What::Requested`] and [`What::Acknowledged`], with which the clock starts. `key` is the escalation key of the record with the
+    /// request's tag, see [`ProofOfHit::verify`]; `recent` how many requests this requester made within 24 hours, this one included.
     ///
     /// # Errors
     /// [`PROOF_OF_HIT`]: alarm; the rule of the agreement that fails; [`STALE`] if the step is not a first one. Nobody is to see it.
-    pub fn receive(world: &World<'_>, event: &Event, key: &EscalationKey) -> Next<AskedFor> {
+    pub fn receive(
+        world: &World<'_>,
+        event: &Event,
+        key: &EscalationKey,
+        now: Timestamp,
+        recent: u32,
+    ) -> Next<AskedFor> {
         let What::Requested(requested) = &event.what else {
             return Err(WRONG_STATE.refused());
         };
         requested.proof.verify(key, &requested.request)?;
-        Self::recall_received(world, event)
+        let case = Self::received_before(world, event)?;
+        let node = Step {
+            side: Side::Owner,
+            // The other clock may be a little ahead.
+            at: now.max(event.at),
+            by: None,
+        };
+        world.rules.permits(&requested.request, now)?;
+        case.acknowledge(world, &node, recent)
     }
 
-    /// As [`receive`](Self::receive) for a request that was received before: the key that its proof was verified with may be gone.
-    pub(super) fn recall_received(world: &World<'_>, event: &Event) -> Next<AskedFor> {
+    /// The request alone, as it is kept: the key that its proof was verified with may be gone.
+    pub(super) fn received_before(world: &World<'_>, event: &Event) -> Next<AskedFor> {
         let What::Requested(asked) = &event.what else {
             return Err(WRONG_STATE.refused());
         };
@@ -155,14 +170,24 @@ impl Case<AskedFor> {
         Ok(case)
     }
 
-    /// A person of the owner takes it up. `recent`: how many requests this requester made within 24 hours, this one included.
+    pub(super) fn acknowledge(mut self, world: &World<'_>, step: &Step, recent: u32) -> Next<AskedFor> {
+        WRONG_STATE.unless(self.file.clock.is_none())?;
+        let request = self.asked()?;
+        world.rules.permits(request, step.at)?;
+        let limit = world.rules.deadlines.limit(&request.urgency);
+        self.file.clock = Some(Clock::start(step.at, limit));
+        self.file.recent = recent;
+        self.record(world, step, What::Acknowledged(recent), AskedFor {})
+    }
+
+    /// A person of the owner takes it up.
     ///
     /// # Errors
-    /// [`EXPIRY`], and those of a step.
-    pub fn triage(mut self, world: &World<'_>, step: &Step, recent: u32) -> Next<Triage> {
+    /// [`EXPIRY`], [`WRONG_STATE`] if it was not acknowledged, and those of a step.
+    pub fn triage(self, world: &World<'_>, step: &Step) -> Next<Triage> {
         open_at(&self, step)?;
-        self.file.recent = recent;
-        self.record(world, step, What::Triaged(recent), Triage {})
+        WRONG_STATE.unless(self.file.clock.is_some())?;
+        self.record(world, step, What::Triaged, Triage {})
     }
 }
 
@@ -174,10 +199,6 @@ fn requested(mut file: File, world: &World<'_>, step: &Step, asked: Requested) -
     NEEDS_PERSON.unless_at("by", step.by.as_ref() == Some(&request.by))?;
     REQUEST_TIME.unless_at("made", step.at == request.made)?;
     file.request = Some(Box::new(request.clone()));
-    file.clock = Some(Clock::start(
-        step.at,
-        world.rules.deadlines.limit(&request.urgency),
-    ));
     Case { file, state: () }.record_first(world, step, What::Requested(Box::new(asked)), AskedFor {})
 }
 
@@ -560,6 +581,19 @@ impl Case<RecalledCase> {
     /// When it had to be confirmed, at the latest.
     pub fn due(&self) -> Timestamp {
         crate::deadline::correction_due(self.state.since)
+    }
+}
+
+impl<S: State + Clone> Case<S> {
+    /// A person of either side says something that changes no state; `message` is the digest of the
+    /// [`SealedMessage`](crate::SealedMessage).
+    ///
+    /// # Errors
+    /// [`WRONG_STATE`] before the request; those of a step.
+    pub fn say(self, world: &World<'_>, step: &Step, message: Digest) -> Next<S> {
+        self.asked()?;
+        let next = self.state.clone();
+        self.record(world, step, What::Said(message), next)
     }
 }
 

@@ -293,9 +293,15 @@ impl Fixture {
 
     pub fn triage_of(&self, request: DetailRequest, recent: u32) -> AnyCase {
         let event = requested(request, &ESCALATION);
-        let case =
-            Case::<AskedFor>::receive(&self.owner(), &event, &EscalationKey::new(&ESCALATION)).unwrap();
-        AnyCase::from(case.triage(&self.owner(), &owner(10, "finn"), recent).unwrap())
+        let case = Case::<AskedFor>::receive(
+            &self.owner(),
+            &event,
+            &EscalationKey::new(&ESCALATION),
+            at(0),
+            recent,
+        )
+        .unwrap();
+        AnyCase::from(case.triage(&self.owner(), &owner(10, "finn")).unwrap())
     }
 
     /// The owner's case with the decision drawn up; gives its digest.
@@ -402,4 +408,22 @@ pub fn rules() -> Rules {
         onward: BTreeSet::new(),
         console: console("owner"),
     }
+}
+
+/// A step of either side, as `world`'s side takes it: its own, or the other's as it arrives.
+pub fn take(case: AnyCase, world: &World<'_>, step: &Step, what: What) -> Result<AnyCase, Refused> {
+    if step.side == world.side {
+        return case.step(world, step, what);
+    }
+    let last = case.events().last().unwrap();
+    let event = Event {
+        case: case.id(),
+        step: last.step + 1,
+        previous: case.head(),
+        side: step.side,
+        at: step.at,
+        by: step.by.clone(),
+        what,
+    };
+    case.accept(world, &event)
 }
