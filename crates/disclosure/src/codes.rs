@@ -53,7 +53,9 @@ impl Listed {
         let holds = (1..=32).contains(&name.len())
             && name.bytes().all(allowed)
             && name.starts_with(|c: char| c.is_ascii_lowercase());
-        holds.then(|| Self(name.to_owned())).ok_or(MALFORMED.at("field"))
+        holds
+            .then(|| Self(name.to_owned()))
+            .ok_or_else(|| MALFORMED.at("field"))
     }
 }
 
@@ -143,7 +145,7 @@ impl FromStr for Field {
             return Listed::new(name).map(Self::Listed);
         }
         let found = Self::CORE.iter().find(|field| field.to_string() == text);
-        found.cloned().ok_or(MALFORMED.at("field"))
+        found.cloned().ok_or_else(|| MALFORMED.at("field"))
     }
 }
 

@@ -23,7 +23,7 @@ pub trait Document: Serialize + DeserializeOwned {
             kind: Self::KIND.into(),
             body: self,
         };
-        let text = canonical::to_string(&envelope).ok_or(MALFORMED.refused())?;
+        let text = canonical::to_string(&envelope).ok_or_else(|| MALFORMED.refused())?;
         TOO_LARGE.unless(text.len() <= Self::MAX_BYTES)?;
         Ok(text)
     }
@@ -34,7 +34,7 @@ pub trait Document: Serialize + DeserializeOwned {
     /// [`MALFORMED`] unless it is this kind and written in the one way; [`TOO_LARGE`].
     fn decode(text: &str) -> Result<Self, Refused> {
         TOO_LARGE.unless(text.len() <= Self::MAX_BYTES)?;
-        let envelope: Envelope<Self> = canonical::parse(text).ok_or(MALFORMED.refused())?;
+        let envelope: Envelope<Self> = canonical::parse(text).ok_or_else(|| MALFORMED.refused())?;
         MALFORMED.unless_at("kind", envelope.kind == Self::KIND)?;
         Ok(envelope.body)
     }

@@ -96,7 +96,10 @@ impl Passkey {
             y: coordinate(&key.y)?,
             backup_eligible: credential.backup_eligible,
         };
-        passkey.holds().then_some(passkey).ok_or(KEY_SHAPE.refused())
+        passkey
+            .holds()
+            .then_some(passkey)
+            .ok_or_else(|| KEY_SHAPE.refused())
     }
 
     pub(crate) fn holds(&self) -> bool {
@@ -179,7 +182,7 @@ impl Assertion {
         assertion
             .bounded()
             .then_some(assertion)
-            .ok_or(TOO_LARGE.at("assertion"))
+            .ok_or_else(|| TOO_LARGE.at("assertion"))
     }
 
     fn bounded(&self) -> bool {

@@ -223,12 +223,15 @@ impl Registry {
                     .officers
                     .get_mut(officer)
                     .and_then(|officer| officer.keys.get_mut(key));
-                let registered = registered.ok_or(NO_SUCH_OFFICER.refused())?;
+                let registered = registered.ok_or_else(|| NO_SUCH_OFFICER.refused())?;
                 registered.revoked = registered.revoked.or(Some(change.at));
             }
             ChangeWhat::Retire { officer, .. } => {
                 SECOND_ADMINISTRATOR.unless(administrators(None) >= 1)?;
-                let officer = next.officers.get_mut(officer).ok_or(NO_SUCH_OFFICER.refused())?;
+                let officer = next
+                    .officers
+                    .get_mut(officer)
+                    .ok_or_else(|| NO_SUCH_OFFICER.refused())?;
                 officer.retired = officer.retired.or(Some(change.at));
             }
         }
@@ -270,10 +273,10 @@ impl Registry {
     /// # Errors
     /// [`UNKNOWN_KEY`], [`REVOKED_KEY`].
     pub fn check(&self, officer: &Text, key: &OfficerKey, at: Timestamp) -> Result<(), Refused> {
-        let officer = self.officers.get(officer).ok_or(UNKNOWN_KEY.refused())?;
+        let officer = self.officers.get(officer).ok_or_else(|| UNKNOWN_KEY.refused())?;
         // The whole stored key, not its id alone: credential id and backup flag are part of what was registered.
         UNKNOWN_KEY.unless(officer.new.keys.contains(key))?;
-        let registered = officer.keys.get(&key.id()).ok_or(UNKNOWN_KEY.refused())?;
+        let registered = officer.keys.get(&key.id()).ok_or_else(|| UNKNOWN_KEY.refused())?;
         UNKNOWN_KEY.unless(registered.since <= at)?;
         let good = officer.active(at) && registered.revoked.is_none_or(|revoked| at < revoked);
         REVOKED_KEY.unless(good)
@@ -329,7 +332,10 @@ impl Registry {
 
     fn add_key(&mut self, officer: &Text, key: &OfficerKey, at: Timestamp) -> Result<(), Refused> {
         self.check_new_key(key)?;
-        let officer = self.officers.get_mut(officer).ok_or(NO_SUCH_OFFICER.refused())?;
+        let officer = self
+            .officers
+            .get_mut(officer)
+            .ok_or_else(|| NO_SUCH_OFFICER.refused())?;
         let registered = Registered {
             since: at,
             revoked: None,

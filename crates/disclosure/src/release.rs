@@ -70,18 +70,18 @@ pub fn seal(
     case.check(world, at)?;
     let signed = case.signed();
     let decision = world.documents.decision(&signed.decision);
-    let decision = decision.ok_or(DOCUMENT_MISSING.at("decision"))?.clone();
+    let decision = decision.ok_or_else(|| DOCUMENT_MISSING.at("decision"))?.clone();
     DISCLOSURE_KEY.unless(decision.recipient_key == to.digest())?;
     let approvals = signed.approvals.iter().map(|digest| {
         let approval = world.documents.approval(digest).cloned();
-        approval.ok_or(DOCUMENT_MISSING.at("approval"))
+        approval.ok_or_else(|| DOCUMENT_MISSING.at("approval"))
     });
     let package = Package {
         approvals: approvals.collect::<Result<_, _>>()?,
         umf: umf::write(&decision),
         decision,
     };
-    let request = case.asked_for().ok_or(WRONG_STATE.refused())?;
+    let request = case.asked_for().ok_or_else(|| WRONG_STATE.refused())?;
     let about = about(request, &signed.decision)?;
     let text = Zeroizing::new(package.encode()?);
     let sealed = sealing::seal(to, INFO, &about, text.as_bytes(), rng)?;
@@ -137,7 +137,7 @@ pub fn open(
     reader: &Person,
 ) -> Result<Opened, Refused> {
     WRONG_SIDE.unless(world.side == Side::Requester)?;
-    let request = case.request().ok_or(WRONG_STATE.refused())?;
+    let request = case.request().ok_or_else(|| WRONG_STATE.refused())?;
     let named = [&request.by, &request.ordered_by, &request.confirmed.person];
     READER.unless(named.iter().any(|person| person.id == reader.id))?;
     let state = case.state();

@@ -46,7 +46,7 @@ impl SoftwarePasskey {
         let secret = SigningKey::from_slice(secret).map_err(|_| KEY_SHAPE.refused())?;
         let point = secret.verifying_key().to_sec1_point(false);
         let coordinate = |bytes: Option<&_>| {
-            let bytes: &p256::FieldBytes = bytes.ok_or(KEY_SHAPE.refused())?;
+            let bytes: &p256::FieldBytes = bytes.ok_or_else(|| KEY_SHAPE.refused())?;
             Ok(Hex((*bytes).into()))
         };
         let credential = Sha256::digest(point.as_bytes())[..16].to_vec();
@@ -131,7 +131,7 @@ impl SoftwarePasskey {
 }
 
 fn client_data(challenge: &Digest, console: &RelyingParty) -> Result<String, Refused> {
-    let origin = console.origins.first().ok_or(ORIGIN.refused())?;
+    let origin = console.origins.first().ok_or_else(|| ORIGIN.refused())?;
     let client_data = serde_json::json!({
         "type": "webauthn.get",
         "challenge": Base64UrlUnpadded::encode_string(&challenge.0),

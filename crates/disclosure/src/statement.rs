@@ -91,7 +91,7 @@ impl Statement {
         let opened = note
             .open(std::slice::from_ref(key), Policy::All)
             .map_err(|_| NOT_SIGNED.refused())?;
-        Self::parse(opened.text).ok_or(MALFORMED.refused())
+        Self::parse(opened.text).ok_or_else(|| MALFORMED.refused())
     }
 
     fn parse(text: &str) -> Option<Self> {

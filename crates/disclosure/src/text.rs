@@ -39,7 +39,7 @@ impl Words {
         let fits = (1..=Self::MAX_BYTES).contains(&text.len());
         let says_something = text.chars().any(|c| !c.is_whitespace() && !is_joiner(c));
         let holds = fits && says_something && is_nfc(&text) && !text.chars().any(cannot_be_seen);
-        holds.then_some(Self(text)).ok_or(BAD_TEXT.refused())
+        holds.then_some(Self(text)).ok_or_else(|| BAD_TEXT.refused())
     }
 
     /// The text.

@@ -116,7 +116,7 @@ impl AnyCase {
         events: impl IntoIterator<Item = &'e Event>,
     ) -> Result<Self, Refused> {
         let mut events = events.into_iter();
-        let first = events.next().ok_or(WRONG_STATE.refused())?;
+        let first = events.next().ok_or_else(|| WRONG_STATE.refused())?;
         let mut case = match (&first.what, world.side) {
             (What::Hit(hit), Side::Requester) => {
                 let case = Case::open(first.case, world, &Step::of(first), hit.clone())?;
@@ -165,34 +165,37 @@ impl AnyCase {
     }
 
     fn take(self, world: &World<'_>, step: &Step, what: What) -> Result<Self, Refused> {
-        use AnyCase as C;
         Ok(match (self, what) {
-            (C::Hit(case), What::Confirmed(said)) => case.confirm(world, step, said)?.into(),
-            (C::Unsure(case), What::Confirmed(said)) => case.confirm(world, step, said)?.into(),
-            (C::Same(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
-            (C::Unsure(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
-            (C::Different(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
-            (C::Same(case), What::Requested(asked)) => case
+            (Self::Hit(case), What::Confirmed(said)) => case.confirm(world, step, said)?.into(),
+            (Self::Unsure(case), What::Confirmed(said)) => case.confirm(world, step, said)?.into(),
+            (Self::Same(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
+            (Self::Unsure(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
+            (Self::Different(case), What::NotPursued(why)) => case.not_pursued(world, step, why)?.into(),
+            (Self::Same(case), What::Requested(asked)) => case
                 .ask_for_details(world, step, asked.request, asked.proof)?
                 .into(),
-            (C::Requested(case), What::Acknowledged(recent)) => case.acknowledge(world, step, recent)?.into(),
-            (C::Requested(case), What::Triaged) => case.triage(world, step)?.into(),
+            (Self::Requested(case), What::Acknowledged(recent)) => {
+                case.acknowledge(world, step, recent)?.into()
+            }
+            (Self::Requested(case), What::Triaged) => case.triage(world, step)?.into(),
             (case, What::Said(message)) => case.say(world, step, message)?,
-            (C::Triage(case), What::InfoAsked(message)) => case.ask(world, step, message)?.into(),
-            (C::NeedsInfo(case), What::InfoGiven(message)) => case.answer(world, step, message)?.into(),
-            (C::Triage(case), What::JudicialAwaited(who)) => case.await_judicial(world, step, who)?.into(),
-            (C::NeedsJudicial(case), What::JudicialGiven(text)) => case.judicial(world, step, text)?.into(),
-            (C::Triage(case), What::Proposed(decision)) => case.propose(world, step, decision)?.into(),
-            (C::Approving(case), What::Approved(approval)) => case.approve(world, step, approval)?.into(),
-            (C::Approving(case), What::Reconsidered(why)) => case.reconsider(world, step, why)?.into(),
-            (C::Approving(case), What::Decided(stated)) => case.decide(world, step, stated)?.into(),
-            (C::Approved(case), What::Released(released)) => case.release(world, step, released)?.into(),
-            (C::Partial(case), What::Released(released)) => case.release(world, step, released)?.into(),
-            (C::Released(case), What::Received(package)) => {
+            (Self::Triage(case), What::InfoAsked(message)) => case.ask(world, step, message)?.into(),
+            (Self::NeedsInfo(case), What::InfoGiven(message)) => case.answer(world, step, message)?.into(),
+            (Self::Triage(case), What::JudicialAwaited(who)) => case.await_judicial(world, step, who)?.into(),
+            (Self::NeedsJudicial(case), What::JudicialGiven(text)) => {
+                case.judicial(world, step, text)?.into()
+            }
+            (Self::Triage(case), What::Proposed(decision)) => case.propose(world, step, decision)?.into(),
+            (Self::Approving(case), What::Approved(approval)) => case.approve(world, step, approval)?.into(),
+            (Self::Approving(case), What::Reconsidered(why)) => case.reconsider(world, step, why)?.into(),
+            (Self::Approving(case), What::Decided(stated)) => case.decide(world, step, stated)?.into(),
+            (Self::Approved(case), What::Released(released)) => case.release(world, step, released)?.into(),
+            (Self::Partial(case), What::Released(released)) => case.release(world, step, released)?.into(),
+            (Self::Released(case), What::Received(package)) => {
                 case.receive_package(world, step, package)?.into()
             }
-            (C::Received(case), What::Outcome(stated)) => case.outcome(world, step, stated)?.into(),
-            (C::Recalled(case), What::RecallConfirmed) => case.confirm_recall(world, step)?.into(),
+            (Self::Received(case), What::Outcome(stated)) => case.outcome(world, step, stated)?.into(),
+            (Self::Recalled(case), What::RecallConfirmed) => case.confirm_recall(world, step)?.into(),
             (case, What::MoreTime(more)) => case.more_time(world, step, more)?,
             (case, What::Withdrawn(why)) => case.withdraw(world, step, why)?,
             (case, What::Expired) => case.expire(world, step)?,

@@ -250,7 +250,7 @@ impl<S: State> Case<S> {
     }
 
     fn asked(&self) -> Result<&DetailRequest, Refused> {
-        self.file.request.as_deref().ok_or(WRONG_STATE.refused())
+        self.file.request.as_deref().ok_or_else(|| WRONG_STATE.refused())
     }
 
     /// Records a step that its state allows, and goes on to the next state.
@@ -340,7 +340,7 @@ impl Signed {
     /// officers with distinct keys, none of them revoked by then, none with a part in the matter.
     fn check_quorum(&self, world: &World<'_>, request: &DetailRequest, at: Timestamp) -> Result<(), Refused> {
         let decision = world.documents.decision(&self.decision);
-        let decision = decision.ok_or(DOCUMENT_MISSING.at("decision"))?;
+        let decision = decision.ok_or_else(|| DOCUMENT_MISSING.at("decision"))?;
         DOCUMENT_MISSING.unless_at("decision", decision.digest()? == self.decision)?;
         decision.check(request, world.rules)?;
         let mut officers = BTreeSet::new();
@@ -349,7 +349,7 @@ impl Signed {
             let approval = world
                 .documents
                 .approval(digest)
-                .ok_or(DOCUMENT_MISSING.at("approval"))?;
+                .ok_or_else(|| DOCUMENT_MISSING.at("approval"))?;
             DOCUMENT_MISSING.unless_at("approval", approval.digest()? == *digest)?;
             if check_approval(approval, &self.decision, world, request, at).is_ok() {
                 officers.insert(&approval.officer);

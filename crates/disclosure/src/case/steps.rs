@@ -73,7 +73,7 @@ macro_rules! comparable {
             /// # Errors
             /// [`NEEDS_PERSON`], [`ROLE`], [`TIME_RUNS_BACK`], [`WRONG_SIDE`].
             pub fn confirm(self, world: &World<'_>, step: &Step, confirmed: Confirmed) -> Result<Comparing, Refused> {
-                let person = step.by.clone().ok_or(NEEDS_PERSON.refused())?;
+                let person = step.by.clone().ok_or_else(|| NEEDS_PERSON.refused())?;
                 let by = ConfirmedBy { person, at: step.at, method: confirmed.method.clone() };
                 let next = comparison(confirmed.comparison, self.state.hit.clone(), by);
                 let what = What::Confirmed(confirmed);
@@ -244,7 +244,7 @@ impl Case<Triage> {
             let drawn = world
                 .documents
                 .decision(&decision)
-                .ok_or(DOCUMENT_MISSING.at("decision"))?;
+                .ok_or_else(|| DOCUMENT_MISSING.at("decision"))?;
             drawn.check(self.asked()?, world.rules)?;
             DECISION_MISMATCH.unless_at("by", step.by.as_ref() == Some(&drawn.by) && step.at >= drawn.at)?;
             let enough = world.registry.deciders(step.at) >= usize::from(drawn.approvers(world.rules));
@@ -305,7 +305,7 @@ impl Case<Approving> {
         let approval = world
             .documents
             .approval(digest)
-            .ok_or(DOCUMENT_MISSING.at("approval"))?;
+            .ok_or_else(|| DOCUMENT_MISSING.at("approval"))?;
         DOCUMENT_MISSING.unless_at("approval", approval.digest()? == *digest)?;
         let own = step
             .by
@@ -341,7 +341,7 @@ impl Case<Approving> {
         let signed = self.state.signed.clone();
         SUPERSEDED.unless_at("decision", stated.decision == signed.decision)?;
         // One officer at the least, whoever's side looks.
-        let last = signed.last.ok_or(QUORUM.refused())?;
+        let last = signed.last.ok_or_else(|| QUORUM.refused())?;
         let wait = world.rules.cooling_off(self.file.recent);
         COOLING_OFF.unless(step.at >= crate::agreement::ahead(last, wait))?;
         if world.side == Side::Owner {
@@ -524,7 +524,7 @@ macro_rules! delayable {
             pub fn more_time(mut self, world: &World<'_>, step: &Step, more: MoreTime) -> Next<$state> {
                 open_at(&self, step)?;
                 let expires = self.asked()?.expires;
-                let clock = self.file.clock.as_mut().ok_or(WRONG_STATE.refused())?;
+                let clock = self.file.clock.as_mut().ok_or_else(|| WRONG_STATE.refused())?;
                 let reading = clock.read(step.at);
                 let allowed = world.rules.deadlines.terms().more_time && !reading.overdue;
                 NO_MORE_TIME.unless(allowed)?;
