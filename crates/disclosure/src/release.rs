@@ -43,7 +43,7 @@ pub struct Package {
     pub decision: Decision,
     /// Every approval of the case's history for this decision.
     pub approvals: Vec<Approval>,
-    /// The same fields as [`umf`](crate::umf) writes them.
+    /// The same fields as [`umf`] writes them.
     pub umf: String,
 }
 

@@ -42,14 +42,15 @@ fn pool() -> Pool {
         }
     }
     let console = fixture.rules.console.clone();
-    let mut odd = Vec::new();
-    odd.push(fixture.ben_too.approve(&text("anna"), &first, &console).unwrap());
-    odd.push(passkey(90).approve(&text("cleo"), &first, &console).unwrap());
-    odd.push(fixture.dora.approve(&text("dora"), &first));
-    odd.push(fixture.admins[0].approve(&text("admin-1"), &first));
     let mut moved = fixture.documents.approval(&approvals[4]).unwrap().clone();
     moved.document = first;
-    odd.push(moved);
+    let odd = [
+        fixture.ben_too.approve(&text("anna"), &first, &console).unwrap(),
+        passkey(90).approve(&text("cleo"), &first, &console).unwrap(),
+        fixture.dora.approve(&text("dora"), &first),
+        fixture.admins[0].approve(&text("admin-1"), &first),
+        moved,
+    ];
     approvals.extend(
         odd.into_iter()
             .map(|odd| fixture.documents.add_approval(odd).unwrap()),

@@ -98,6 +98,21 @@ pub struct Step {
 }
 
 /// A case in state `S`.
+///
+/// A decision that is still being approved cannot be released:
+/// ```compile_fail,E0599
+/// # use concordat_disclosure::{Approving, Case, Step, World, event::ReleasedAs};
+/// fn jump(case: Case<Approving>, world: &World<'_>, step: &Step, released: ReleasedAs) {
+///     let _ = case.release(world, step, released);
+/// }
+/// ```
+/// one that is approved can be:
+/// ```
+/// # use concordat_disclosure::{ApprovedAll, Case, Step, World, event::ReleasedAs};
+/// fn release(case: Case<ApprovedAll>, world: &World<'_>, step: &Step, released: ReleasedAs) {
+///     let _ = case.release(world, step, released);
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case<S> {
     file: File,
