@@ -1,4 +1,6 @@
 //! Canonical JSON: RFC 8785 for texts, integers, booleans, arrays and objects. No fractions, so no questions about them.
+//!
+//! What is committed to, signed or compared byte for byte is written by [`to_string`] and read by [`parse`]. Names of fields are ASCII.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -8,7 +10,7 @@ use serde_json::Value;
 const MAX_INTEGER: u64 = (1 << 53) - 1;
 
 /// Writes `value` in the one way. `None` if it holds a fraction or an integer above 2^53 - 1.
-pub(crate) fn to_string(value: &impl Serialize) -> Option<String> {
+pub fn to_string(value: &impl Serialize) -> Option<String> {
     let value = serde_json::to_value(value).ok()?;
     let mut text = String::new();
     write(&mut text, &value)?;
@@ -16,7 +18,7 @@ pub(crate) fn to_string(value: &impl Serialize) -> Option<String> {
 }
 
 /// Reads what [`to_string`] wrote. `None` unless it is written in the one way, with no unknown and no doubled field.
-pub(crate) fn parse<T: Serialize + DeserializeOwned>(text: &str) -> Option<T> {
+pub fn parse<T: Serialize + DeserializeOwned>(text: &str) -> Option<T> {
     let value: T = serde_json::from_str(text).ok()?;
     (to_string(&value)? == text).then_some(value)
 }

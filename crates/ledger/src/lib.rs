@@ -59,7 +59,7 @@
 mod audit;
 mod bundle;
 mod bytes;
-mod canonical;
+pub mod canonical;
 mod checkpoint;
 #[cfg(test)]
 mod crash_tests;
