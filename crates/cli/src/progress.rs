@@ -40,7 +40,7 @@ impl Progress {
         Self { what, unit, shape }
     }
 
-    /// `done` of `total`, or of nobody knows how much where that is 0.
+    /// `done` of `total`; 0 stands for a total that nobody knows.
     pub fn at(&mut self, done: u64, total: u64) {
         match &mut self.shape {
             Shape::Bar(bar) => {
