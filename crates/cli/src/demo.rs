@@ -28,7 +28,7 @@ use lists::Given;
 #[derive(clap::Args)]
 pub struct Args {
     /// Records on each list
-    #[arg(long, value_name = "N", default_value_t = 10_000, conflicts_with_all = ["left", "right"])]
+    #[arg(long, value_name = "N", default_value_t = 50_000, conflicts_with_all = ["left", "right"])]
     records: u64,
     /// People on both lists [default: a tenth]
     #[arg(long, value_name = "N", conflicts_with_all = ["left", "right"])]

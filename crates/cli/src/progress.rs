@@ -40,10 +40,11 @@ impl Progress {
         Self { what, unit, shape }
     }
 
-    /// `done` of `total`.
+    /// `done` of `total`; 0 stands for a total that nobody knows.
     pub fn at(&mut self, done: u64, total: u64) {
         match &mut self.shape {
             Shape::Bar(bar) => {
+                let total = if total == 0 { done } else { total };
                 bar.set_length(total);
                 bar.set_position(done.min(total));
             }

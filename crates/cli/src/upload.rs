@@ -1,6 +1,7 @@
 //! Sending the files of a list to the node.
 
 use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -23,12 +24,12 @@ use crate::connect::Node;
 #[derive(Clone, Debug)]
 pub struct Files {
     paths: Vec<PathBuf>,
-    /// Bytes of all files together, as they lie on disk.
+    /// Bytes of all files together, as they lie on disk; of stdin nothing is known.
     pub bytes: u64,
 }
 
 impl Files {
-    /// The files at `paths`: each a file, or for `ofac-sdn` a folder of the set.
+    /// The files at `paths`: each a file, `-` for stdin, or for `ofac-sdn` a folder of the set.
     ///
     /// # Errors
     /// A path does not exist, or is a folder without files of the set.
@@ -44,13 +45,17 @@ impl Files {
                 files.paths.push(path.clone());
             }
         }
-        for path in &files.paths {
+        for path in files.paths.iter().filter(|path| !is_stdin(path)) {
             files.bytes += std::fs::metadata(path)
                 .with_context(|| path.display().to_string())?
                 .len();
         }
         Ok(files)
     }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 fn files_of_set(format: Format, folder: &Path) -> Result<Vec<PathBuf>> {
@@ -193,9 +198,13 @@ impl Reading {
             self.sent.sha256 = self.hash.finalize_reset().to_vec();
             return Ok(Some(import_request::Message::End(self.sent.clone())));
         };
-        let file = File::open(&path)
-            .await
-            .with_context(|| path.display().to_string())?;
+        let file = if is_stdin(&path) {
+            let stdin = std::io::stdin().as_fd().try_clone_to_owned();
+            stdin.map(|stdin| File::from_std(stdin.into()))
+        } else {
+            File::open(&path).await
+        };
+        let file = file.with_context(|| path.display().to_string())?;
         let name = path
             .file_name()
             .unwrap_or_default()

@@ -73,6 +73,16 @@ fn rejects_are_told_apart_from_notices(root: &Path, node: &str) {
         (Some(1), Some(29))
     );
 
+    // The same from stdin is the same list.
+    let stdin = fs::File::open(&list).expect("the list");
+    let import = format!("list import - --list remarks --format jsonl --json --dir {node}");
+    let piped = concordat(import.split(' ')).stdin(stdin).output();
+    let json = Ran::from(piped.expect("it runs")).exits(5).json().remove(0);
+    assert_eq!(
+        (json["unchanged"].as_u64(), json["added"].as_u64()),
+        (Some(29), Some(0))
+    );
+
     // A broken download.
     let empty = write(root, "empty.jsonl", "");
     let import = format!("list import {empty} --list remarks --format jsonl --dir {node}");

@@ -446,13 +446,20 @@ async fn run_publish(
             }
             let progress = |_done: u64| handle.touch();
             let published = publish::publish(state, &entry, offer, epoch, &progress).await;
-            let error = published.as_ref().err().map(|fault| fault.to_string());
-            state
-                .troubles
-                .note(&entry.agreement.id, &offer.id, error.as_deref());
+            let (troubles, agreement) = (&state.troubles, &entry.agreement.id);
             let published = match published {
-                Ok(published) => published,
+                Ok(published) => {
+                    troubles.none(agreement, &offer.id);
+                    published
+                }
                 Err(fault) => {
+                    match fault.reason {
+                        Reason::Precondition => troubles.stands(agreement, &offer.id, fault.to_string()),
+                        _ => {
+                            let now_s = state.clock.seconds();
+                            troubles.failed(agreement, &offer.id, fault.to_string(), now_s);
+                        }
+                    }
                     failed.push(format!(
                         "offer {} of agreement {}: {fault}",
                         offer.id, entry.agreement.id

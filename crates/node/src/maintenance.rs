@@ -1,7 +1,7 @@
 //! What a node does by itself: agree, publish, fetch, end epochs, tidy up.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use concordat_store::{AgreementStatus, Erasure, Purged, Scope, ScopeRole, ScopeStatus};
@@ -16,22 +16,62 @@ use crate::peer_service::merge;
 use crate::state::State;
 use crate::{asked, fetch, held, publish};
 
+/// Seconds before a publication that failed is tried again, unless a person asks for it: doubled with each failure up to
+/// the most, which is a quarter of the shortest life that a snapshot can have.
+const RETRY_S: i64 = 60;
+const MOST_RETRY_S: i64 = 900;
+
 /// Offers of ours that could not be published when it was last tried, and why.
 #[derive(Default)]
-pub struct Troubles(Mutex<BTreeMap<(String, String), String>>);
+pub struct Troubles(Mutex<BTreeMap<(String, String), Trouble>>);
+
+#[derive(Default)]
+struct Trouble {
+    cause: String,
+    /// Publications that failed, one after the other.
+    failures: u32,
+    /// The node does not try again by itself before this second.
+    not_before_s: i64,
+}
 
 impl Troubles {
-    /// What became of the latest try. A cause is logged when it is new.
-    pub fn note(&self, agreement: &str, offer: &str, cause: Option<&str>) {
+    /// The offer can be published, as far as we know.
+    pub fn none(&self, agreement: &str, offer: &str) {
         let name = (agreement.to_owned(), offer.to_owned());
-        let mut troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(cause) = cause else {
-            if troubles.remove(&name).is_some() {
-                tracing::info!(agreement, offer, "the offer can be published again");
-            }
-            return;
+        if self.lock().remove(&name).is_some() {
+            tracing::info!(agreement, offer, "the offer can be published again");
+        }
+    }
+
+    /// A publication was not even tried, since this stands in its way. It is looked at again in each round.
+    pub fn stands(&self, agreement: &str, offer: &str, cause: String) {
+        let trouble = Trouble {
+            cause,
+            ..Trouble::default()
         };
-        if troubles.insert(name, cause.to_owned()).as_deref() != Some(cause) {
+        self.keep(agreement, offer, trouble);
+    }
+
+    /// A publication failed at second `now_s`.
+    pub fn failed(&self, agreement: &str, offer: &str, cause: String, now_s: i64) {
+        let name = (agreement.to_owned(), offer.to_owned());
+        let before = self.lock().get(&name).map_or(0, |trouble| trouble.failures);
+        let wait_s = (RETRY_S << before.min(8)).min(MOST_RETRY_S);
+        let trouble = Trouble {
+            cause,
+            failures: before.saturating_add(1),
+            not_before_s: now_s.saturating_add(wait_s),
+        };
+        self.keep(agreement, offer, trouble);
+    }
+
+    /// A cause is logged when it is new.
+    fn keep(&self, agreement: &str, offer: &str, trouble: Trouble) {
+        let cause = trouble.cause.clone();
+        let before = self
+            .lock()
+            .insert((agreement.to_owned(), offer.to_owned()), trouble);
+        if before.is_none_or(|before| before.cause != cause) {
             tracing::warn!(
                 agreement,
                 offer,
@@ -41,10 +81,22 @@ impl Troubles {
         }
     }
 
+    /// Whether a publication failed too short a time ago for the node to try again by itself.
+    fn waits(&self, agreement: &str, offer: &str, now_s: i64) -> bool {
+        let name = (agreement.to_owned(), offer.to_owned());
+        self.lock()
+            .get(&name)
+            .is_some_and(|trouble| now_s < trouble.not_before_s)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(String, String), Trouble>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why an offer could not be published.
     pub fn of(&self, agreement: &str, offer: &str) -> Option<String> {
-        let troubles = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        troubles.get(&(agreement.to_owned(), offer.to_owned())).cloned()
+        let name = (agreement.to_owned(), offer.to_owned());
+        self.lock().get(&name).map(|trouble| trouble.cause.clone())
     }
 }
 
@@ -198,7 +250,7 @@ async fn fetch_from(state: &State, partner: &str) -> Vec<Result<u64, Fault>> {
 }
 
 /// Publishes offers whose lists changed, whose epoch is new, or whose snapshot has lived half of its `max_age`; each
-/// agreement's in a job of its own.
+/// agreement's in a job of its own. Where it failed a short time ago it waits.
 async fn publish_what_is_due(state: &Arc<State>) {
     let now = state.clock.now();
     for entry in state.book.all() {
@@ -212,11 +264,10 @@ async fn publish_what_is_due(state: &Arc<State>) {
         let mut offers = Vec::new();
         for offer in agreement.offers.iter().filter(|offer| offer.owner == state.us()) {
             match publish::is_due(state, (agreement, offer, epoch)).await {
+                Ok(true) if state.troubles.waits(&agreement.id, &offer.id, now.as_second()) => {}
                 Ok(true) => offers.push(offer.id.clone()),
-                Ok(false) => state.troubles.note(&agreement.id, &offer.id, None),
-                Err(fault) => state
-                    .troubles
-                    .note(&agreement.id, &offer.id, Some(&fault.to_string())),
+                Ok(false) => state.troubles.none(&agreement.id, &offer.id),
+                Err(fault) => state.troubles.stands(&agreement.id, &offer.id, fault.to_string()),
             }
         }
         if offers.is_empty() {
@@ -293,4 +344,30 @@ async fn end_epoch(state: &State, agreement: &Agreement, scope: &Scope) {
 /// No agreement with this partner.
 pub fn no_such_agreement() -> Fault {
     Fault::new(Reason::NotFound, "AGR-110", "no such agreement").field("agreement_id")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_waits_longer_each_time_up_to_a_bound() {
+        let troubles = Troubles::default();
+        let wait = |now_s| {
+            troubles.failed("a", "o", "full disk".into(), now_s);
+            let wait = (0..).find(|wait| !troubles.waits("a", "o", now_s + wait));
+            wait.unwrap_or_default()
+        };
+        let waits: Vec<i64> = (0..12).map(|n| wait(n * 10_000)).collect();
+        assert_eq!(waits[..6], [60, 120, 240, 480, 900, 900]);
+        assert_eq!(waits[11], 900);
+        assert_eq!(troubles.of("a", "o").as_deref(), Some("full disk"));
+        assert!(!troubles.waits("a", "another", 0));
+
+        troubles.none("a", "o");
+        assert_eq!(troubles.of("a", "o"), None);
+        assert_eq!(wait(0), 60, "begins anew");
+        troubles.stands("a", "o", "no list".into());
+        assert!(!troubles.waits("a", "o", 0), "it is looked at in each round");
+    }
 }

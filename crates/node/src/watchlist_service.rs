@@ -160,7 +160,7 @@ impl WatchlistService for Watchlists {
         if let Some((agreement, offer)) = self.0.book.offer_of_list(&list.name) {
             let message = format!(
                 "offer {offer} of agreement {agreement} names this list, and could not be published without it: to take \
-                 everybody off it, import an empty file in its place"
+                 everybody off it, import an empty file in its place with allow_shrink (--allow-shrink)"
             );
             return Err(Fault::new(Reason::Precondition, "LIST-008", message)
                 .field("name")

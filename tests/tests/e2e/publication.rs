@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use concordat_node::clock::Clock;
@@ -15,7 +16,8 @@ use concordat_tests::{
 };
 use concordat_wire::FaultView;
 use concordat_wire::v1::{
-    DeleteListRequest, Job, PublishRequest, Snapshot, SnapshotStatusRequest, Verdict, job, snapshot::Role,
+    DeleteListRequest, Job, ListJobsRequest, PublishRequest, Snapshot, SnapshotStatusRequest, Verdict, job,
+    snapshot::Role,
 };
 
 use crate::hostile_owner::{RIGHT, another, behind_a_door, changed, incidents, verdicts};
@@ -92,6 +94,37 @@ async fn a_publication_that_fails_after_its_commit_loses_nobody() {
     for number in ["AB1234567", "CD7654321"] {
         assert_eq!(verdict(&pair, number).await, Verdict::Hit, "{number}");
     }
+}
+
+/// A node that publishes by itself does not try again and again what just failed: it waits, and a person need not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publication_that_failed_is_tried_again_after_a_while() {
+    let pair = publishing(&[("poll_interval_s", "1")], &Terms::default()).await;
+    pair.owner.replace_list("wanted", &listed()).await;
+    let version = async || snapshot(&pair.owner, "docs").await.version;
+    wait_for("it is published", async || version().await == 1).await;
+
+    // A folder where the manifest should be: the last step fails.
+    let note = pair.owner.folder().join(DOCS).join("manifest.note");
+    std::fs::remove_file(&note).expect("removed");
+    std::fs::create_dir(&note).expect("made");
+    pair.owner.upsert("wanted", vec![another()]).await;
+    let told = async || !snapshot(&pair.owner, "docs").await.detail.is_empty();
+    wait_for("the operator can see that it failed", told).await;
+    let jobs = async || {
+        let request = ListJobsRequest::default();
+        let jobs = pair.owner.matching().list_jobs(request).await;
+        jobs.expect("jobs").into_inner().jobs.len()
+    };
+    let before = jobs().await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert_eq!(jobs().await, before, "a round later");
+    pair.owner.clock.advance(61);
+    wait_for("it is tried again", async || jobs().await == before + 1).await;
+
+    std::fs::remove_dir(&note).expect("removed");
+    assert_eq!(try_publish(&pair.owner).await.state(), job::State::Succeeded);
+    wait_for("nothing is left of it", async || !told().await).await;
 }
 
 /// The holder of two bases sees that almost all of the padding stayed, and not just the tags that are real.
@@ -266,6 +299,7 @@ async fn a_list_that_an_offer_names_is_not_deleted() {
     };
     let refused = FaultView::from(&delete("wanted").await.expect_err("refused"));
     assert_eq!(refused.rule, "LIST-008", "{}", refused.message);
+    assert!(refused.message.contains("--allow-shrink"), "{}", refused.message);
     pair.owner.create_list("spare").await;
     delete("spare").await.expect("no offer names it");
     // What the message says to do.

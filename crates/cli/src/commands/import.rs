@@ -11,7 +11,7 @@ use concordat_wire::v1::{ImportOpen, ImportProgress, ImportSummary, Rejection};
 use crate::connect::Connection;
 use crate::exit::Exit;
 use crate::json;
-use crate::out::{Out, count, note};
+use crate::out::{Out, count, counted, note};
 use crate::progress::{Progress, Unit};
 use crate::upload::{self, Files};
 
@@ -22,7 +22,7 @@ use crate::upload::{self, Files};
 /// used stays on the list as it was, and the command exits with 5.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The list's file; for ofac-sdn its files or their folder. Plain or gzip
+    /// The list's file, or - for stdin; for ofac-sdn its files or their folder. Plain or gzip
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The list; it is made if it does not exist
@@ -126,7 +126,7 @@ impl Watch {
 }
 
 fn summary_text(list: &str, summary: &ImportSummary) -> String {
-    let mut text = format!("{list}: {} records\n", count(summary.records));
+    let mut text = format!("{list}: {}\n", counted(summary.records, "record"));
     let mut row = |name: &str, number: u64| text += &format!("  {name:<22}{:>12}\n", count(number));
     row("added", summary.added);
     row("changed", summary.changed);
