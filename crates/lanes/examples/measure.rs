@@ -18,7 +18,7 @@ fn main() {
         .nth(1)
         .map_or(1024, |items| items.parse().unwrap());
     let mut engines = Engine::available();
-    engines.retain(|engine| engine.name() != "emulated");
+    engines.retain(|engine| !Engine::EMULATED.contains(engine));
     let uniform: Vec<[u8; 64]> = (0..items).map(bytes).collect();
     let scalars: Vec<Scalar> = uniform.iter().map(Scalar::from_wide_bytes).collect();
     let k = Scalar::from_wide_bytes(&bytes(1 << 20));
