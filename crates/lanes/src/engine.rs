@@ -77,12 +77,11 @@ impl Engine {
         CHOICE.engine
     }
 
-    /// The engine for a batch of `count`: one point alone gains nothing from eight lanes.
+    /// The engine for a batch of `count`: few points gain nothing from eight lanes.
     pub(crate) fn for_points(count: usize) -> Self {
-        if count == 1 {
-            Self::PORTABLE
-        } else {
-            Self::active()
+        match Self::active().0 {
+            Kind::Lanes(lanes) if count < lanes.worth_it() => Self::PORTABLE,
+            kind => Self(kind),
         }
     }
 
@@ -132,6 +131,17 @@ impl Lanes {
             Kind::Portable => None,
         };
         Engine::available().into_iter().filter_map(lanes).collect()
+    }
+
+    /// From how many points on a batch is faster than on the portable engine, through all stages of the protocol.
+    pub(crate) const fn worth_it(self) -> usize {
+        match self {
+            // Sums of products are what decides: with fewer, curve25519-dalek adds up faster, by more than the
+            // multiplications gain.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => 64,
+            _ => 2,
+        }
     }
 
     /// Runs `kernel` on eight lanes.

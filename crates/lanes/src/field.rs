@@ -1,11 +1,12 @@
 //! Integers modulo p = 2^255 - 19, eight at a time, radix 2^52.
 //!
-//! The processor multiplies 52-bit integers, so an element is five limbs of 52 bits. There are two stages, and a
+//! An element is five limbs of 52 bits, which is what IFMA multiplies. A multiplier of 32 bits gets them in halves:
+//! `multiply52` and `multiply32` compute the same, within the same bounds. There are two stages, and a
 //! type for each:
 //!
 //! - [`Raw`], sums: what a multiplication leaves in its accumulators, what is added and subtracted. Limbs are as
 //!   large as they come, below 2^63.
-//! - [`Element`], carried: what is multiplied. The multiplier ignores all but the low 52 bits of a limb, so carrying
+//! - [`Element`], carried: what is multiplied. A multiplication ignores all but the low 52 bits of a limb, so carrying
 //!   is adding each limb's excess to the next, *without* masking it off where it was.
 //!
 //! So: multiply elements, add and subtract the raw results, [`carry`](Raw::carry) once, multiply again.
@@ -21,7 +22,7 @@
 //! | any [`Raw`] to be carried | below 2^63 | below 2^63 |
 //!
 //! A minuend must not be below its subtrahend in any limb. Adding a multiple of p whose limbs are large enough does
-//! that, and costs nothing when it is what the accumulators of the minuend start from: B·p. The last column of a
+//! that, and costs nothing when it is what the accumulators of the minuend start from: B·p. The last limb of a
 //! product stays below 2^56 - 2^9 = B·(2^47 - 1), so one bias is enough to subtract one product. Where something
 //! else is subtracted, the function says why it is right. The test `bounds` runs every formula on intervals.
 
