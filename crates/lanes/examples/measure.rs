@@ -1,7 +1,7 @@
 //! Microseconds per item of each operation, every engine beside curve25519-dalek, rounds interleaved. The best of all
 //! rounds: on a machine that does other things too, that is what repeats.
 //!
-//! `cargo run --release -p concordat-lanes --example measure [items]`
+//! `cargo run --release -p concordat-lanes --example measure [ITEMS] [OPERATION]`, the latter the beginning of a name.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
 
@@ -18,7 +18,8 @@ fn main() {
         .nth(1)
         .map_or(1024, |items| items.parse().unwrap());
     let mut engines = Engine::available();
-    engines.retain(|engine| engine.name() != "emulated");
+    let only = std::env::args().nth(2).unwrap_or_default();
+    engines.retain(|engine| !Engine::EMULATED.contains(engine));
     let uniform: Vec<[u8; 64]> = (0..items).map(bytes).collect();
     let scalars: Vec<Scalar> = uniform.iter().map(Scalar::from_wide_bytes).collect();
     let k = Scalar::from_wide_bytes(&bytes(1 << 20));
@@ -31,6 +32,9 @@ fn main() {
     }
     println!("{:>9}", "ratio");
     let row = |name: &str, run: &dyn Fn(Engine, &Points) -> usize| {
+        if !name.starts_with(&only) {
+            return;
+        }
         let points: Vec<Points> = engines
             .iter()
             .map(|engine| Points::decode_on(*engine, &packed).unwrap())

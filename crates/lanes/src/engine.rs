@@ -8,10 +8,11 @@ use std::sync::LazyLock;
 #[cfg(any(test, feature = "emulation"))]
 use crate::vector::Emulated;
 #[cfg(target_arch = "x86_64")]
-use crate::vector::{Ifma, IfmaCpu};
+use crate::vector::{Avx2, Avx2Cpu, Ifma, IfmaCpu};
 use crate::vector::{Kernel, Vector};
 
-/// The environment variable that overrides the choice: `portable`, `avx512ifma` or, in builds for tests, `emulated`.
+/// The environment variable that overrides the choice: `portable`, `avx2`, `avx512ifma` or, in builds for tests,
+/// `emulated52` or `emulated32`.
 pub const ENGINE_VARIABLE: &str = "CONCORDAT_ENGINE";
 
 /// An implementation of the group's arithmetic that this processor can run.
@@ -31,8 +32,12 @@ pub(crate) enum Kind {
 pub(crate) enum Lanes {
     #[cfg(target_arch = "x86_64")]
     Ifma(IfmaCpu),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Avx2Cpu),
     #[cfg(any(test, feature = "emulation"))]
-    Emulated,
+    Emulated52,
+    #[cfg(any(test, feature = "emulation"))]
+    Emulated32,
 }
 
 impl Engine {
@@ -47,10 +52,22 @@ impl Engine {
         None
     }
 
-    /// The code of [`Engine::avx512ifma`] with the processor's operations emulated, one lane after the other, and
-    /// checked for overflow. For tests, on any machine: it is slow, and its timing depends on what it computes.
+    /// Eight points at a time in two registers of AVX2 with its 32-bit multiplier, on a processor that has it.
+    pub fn avx2() -> Option<Self> {
+        #[cfg(target_arch = "x86_64")]
+        return Avx2Cpu::detect().map(|cpu| Self(Kind::Lanes(Lanes::Avx2(cpu))));
+        #[cfg(not(target_arch = "x86_64"))]
+        None
+    }
+
+    /// The code of [`Engine::avx512ifma`], then that of [`Engine::avx2`], with the processor's operations emulated,
+    /// one lane after the other, and checked for overflow. For tests, on any machine: it is slow, and its timing
+    /// depends on what it computes.
     #[cfg(any(test, feature = "emulation"))]
-    pub const EMULATED: Self = Self(Kind::Lanes(Lanes::Emulated));
+    pub const EMULATED: [Self; 2] = [
+        Self(Kind::Lanes(Lanes::Emulated52)),
+        Self(Kind::Lanes(Lanes::Emulated32)),
+    ];
 
     /// The engine this process uses.
     ///
@@ -60,21 +77,21 @@ impl Engine {
         CHOICE.engine
     }
 
-    /// The engine for a batch of `count`: one point alone gains nothing from eight lanes.
+    /// The engine for a batch of `count`: few points gain nothing from eight lanes.
     pub(crate) fn for_points(count: usize) -> Self {
-        if count == 1 {
-            Self::PORTABLE
-        } else {
-            Self::active()
+        match Self::active().0 {
+            Kind::Lanes(lanes) if count < lanes.worth_it() => Self::PORTABLE,
+            kind => Self(kind),
         }
     }
 
     /// Every engine there is here, the best first.
     pub fn available() -> Vec<Self> {
         let mut engines = Vec::from_iter(Self::avx512ifma());
+        engines.extend(Self::avx2());
         engines.push(Self::PORTABLE);
         #[cfg(any(test, feature = "emulation"))]
-        engines.push(Self::EMULATED);
+        engines.extend(Self::EMULATED);
         engines
     }
 
@@ -84,8 +101,12 @@ impl Engine {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Kind::Lanes(Lanes::Ifma(_)) => "avx512ifma",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Lanes(Lanes::Avx2(_)) => "avx2",
             #[cfg(any(test, feature = "emulation"))]
-            Kind::Lanes(Lanes::Emulated) => "emulated",
+            Kind::Lanes(Lanes::Emulated52) => "emulated52",
+            #[cfg(any(test, feature = "emulation"))]
+            Kind::Lanes(Lanes::Emulated32) => "emulated32",
         }
     }
 }
@@ -102,13 +123,38 @@ pub fn engine() -> &'static str {
 }
 
 impl Lanes {
+    /// Those of [`Engine::available`].
+    #[cfg(test)]
+    pub(crate) fn available() -> Vec<Self> {
+        let lanes = |engine: Engine| match engine.0 {
+            Kind::Lanes(lanes) => Some(lanes),
+            Kind::Portable => None,
+        };
+        Engine::available().into_iter().filter_map(lanes).collect()
+    }
+
+    /// From how many points on a batch is faster than on the portable engine, through all stages of the protocol.
+    pub(crate) const fn worth_it(self) -> usize {
+        match self {
+            // Sums of products are what decides: with fewer, curve25519-dalek adds up faster, by more than the
+            // multiplications gain.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(_) => 64,
+            _ => 2,
+        }
+    }
+
     /// Runs `kernel` on eight lanes.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Ifma(cpu) => Ifma::run(cpu, kernel),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(cpu) => Avx2::run(cpu, kernel),
             #[cfg(any(test, feature = "emulation"))]
-            Self::Emulated => Emulated::run((), kernel),
+            Self::Emulated52 => Emulated::<52>::run((), kernel),
+            #[cfg(any(test, feature = "emulation"))]
+            Self::Emulated32 => Emulated::<32>::run((), kernel),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Integers modulo p = 2^255 - 19, eight at a time, radix 2^52.
 //!
-//! The processor multiplies 52-bit integers, so an element is five limbs of 52 bits. There are two stages, and a
+//! An element is five limbs of 52 bits, which is what IFMA multiplies. A multiplier of 32 bits gets them in halves:
+//! `multiply52` and `multiply32` compute the same, within the same bounds. There are two stages, and a
 //! type for each:
 //!
 //! - [`Raw`], sums: what a multiplication leaves in its accumulators, what is added and subtracted. Limbs are as
 //!   large as they come, below 2^63.
-//! - [`Element`], carried: what is multiplied. The multiplier ignores all but the low 52 bits of a limb, so carrying
+//! - [`Element`], carried: what is multiplied. A multiplication ignores all but the low 52 bits of a limb, so carrying
 //!   is adding each limb's excess to the next, *without* masking it off where it was.
 //!
 //! So: multiply elements, add and subtract the raw results, [`carry`](Raw::carry) once, multiply again.
@@ -21,7 +22,7 @@
 //! | any [`Raw`] to be carried | below 2^63 | below 2^63 |
 //!
 //! A minuend must not be below its subtrahend in any limb. Adding a multiple of p whose limbs are large enough does
-//! that, and costs nothing when it is what the accumulators of the minuend start from: B·p. The last column of a
+//! that, and costs nothing when it is what the accumulators of the minuend start from: B·p. The last limb of a
 //! product stays below 2^56 - 2^9 = B·(2^47 - 1), so one bias is enough to subtract one product. Where something
 //! else is subtracted, the function says why it is right. The test `bounds` runs every formula on intervals.
 
@@ -30,6 +31,8 @@
     reason = "closures and iterator adapters would be compiled without the processor's features"
 )]
 
+pub(crate) mod multiply32;
+pub(crate) mod multiply52;
 mod power;
 #[cfg(test)]
 mod tests;
@@ -159,13 +162,13 @@ impl<V: Vector> Element<V> {
     #[inline(always)]
     pub(crate) fn mul(self, other: Self) -> Raw<V> {
         let zero = self.0[0].splat(0);
-        Product([zero; 5], self.0, other.0).here_or_there()
+        Raw(V::product([zero; 5], self.0, other.0))
     }
 
     /// The product plus 2^9·p: another product can be subtracted from it.
     #[inline(always)]
     pub(crate) fn mul_biased(self, other: Self) -> Raw<V> {
-        Product(Raw::constant(self.0[0], BIAS).0, self.0, other.0).here_or_there()
+        Raw(V::product(Raw::constant(self.0[0], BIAS).0, self.0, other.0))
     }
 
     /// The product, carried. Compiled elsewhere: not for the innermost loops.
@@ -178,13 +181,13 @@ impl<V: Vector> Element<V> {
     #[inline(always)]
     pub(crate) fn square(self) -> Raw<V> {
         let zero = self.0[0].splat(0);
-        Square([zero; 5], self.0).here_or_there()
+        Raw(V::square([zero; 5], self.0))
     }
 
     /// The square plus 2^9·p: a product can be subtracted from it.
     #[inline(always)]
     pub(crate) fn square_biased(self) -> Raw<V> {
-        Square(Raw::constant(self.0[0], HALF_BIAS).0, self.0).here_or_there()
+        Raw(V::square(Raw::constant(self.0[0], HALF_BIAS).0, self.0))
     }
 
     /// The square, carried. Compiled elsewhere: not for the innermost loops.
@@ -275,7 +278,7 @@ impl<V: Vector> Task<V> for Canonical<V> {
         let above = l4.plus(carry).shr::<47>();
 
         let low_52 = l0.splat(LOW_52);
-        let l0 = l0.madd_lo(above, nineteen);
+        let l0 = l0.plus_small_product(above, nineteen);
         let l1 = l1.plus(l0.shr::<52>());
         let l2 = l2.plus(l1.shr::<52>());
         let l3 = l3.plus(l2.shr::<52>());
@@ -350,12 +353,12 @@ impl<V: Vector> Raw<V> {
 
     /// Makes an element of it.
     ///
-    /// What limb 4 has above 2^47 weighs 2^255 = 19 (mod p): it is below 2^17, so its product with 19 is one low
-    /// half. Each limb then takes the excess of the one before, below 2^12; limb 4 ends below 2^47 + 2^12.
+    /// What limb 4 has above 2^47 weighs 2^255 = 19 (mod p): it is below 2^17, so its product with 19 is
+    /// small. Each limb then takes the excess of the one before, below 2^12; limb 4 ends below 2^47 + 2^12.
     #[inline(always)]
     pub(crate) fn carry(self) -> Element<V> {
         let [r0, r1, r2, r3, r4] = self.0;
-        let r0 = r0.madd_lo(r4.shr::<47>(), r0.splat(19));
+        let r0 = r0.plus_small_product(r4.shr::<47>(), r0.splat(19));
         let r4 = r4.and(r0.splat(LOW_47));
         let r1 = r1.plus(r0.shr::<52>());
         let r2 = r2.plus(r1.shr::<52>());
@@ -393,146 +396,6 @@ impl<V: Vector, const N: usize> Task<V> for SquareTimes<V, N> {
         }
         xs
     }
-}
-
-macro_rules! add_product {
-    ($z:ident[$at:literal] += $a:expr, $b:expr) => {
-        $z[$at] = $z[$at].madd_lo($a, $b);
-        $z[$at + 1] = $z[$at + 1].madd_hi($a, $b);
-    };
-}
-
-/// `start` + a·b.
-struct Product<V>([V; 5], [V; 5], [V; 5]);
-
-impl<V: Vector> Product<V> {
-    #[inline(always)]
-    fn here_or_there(self) -> Raw<V> {
-        if V::LONG { self.1[0].call(self) } else { self.run() }
-    }
-}
-
-impl<V: Vector> Task<V> for Product<V> {
-    type Output = Raw<V>;
-
-    #[inline(always)]
-    fn run(self) -> Raw<V> {
-        product(self.0, self.1, self.2)
-    }
-}
-
-/// 2·`half_start` + a².
-struct Square<V>([V; 5], [V; 5]);
-
-impl<V: Vector> Square<V> {
-    #[inline(always)]
-    fn here_or_there(self) -> Raw<V> {
-        if V::LONG { self.1[0].call(self) } else { self.run() }
-    }
-}
-
-impl<V: Vector> Task<V> for Square<V> {
-    type Output = Raw<V>;
-
-    #[inline(always)]
-    fn run(self) -> Raw<V> {
-        square(self.0, self.1)
-    }
-}
-
-/// `start` + a·b, schoolbook: 25 products of two halves each.
-///
-/// Column k of the lower half holds at most 2k + 1 halves, each below 2^52: below 2^55.2 together.
-#[inline(always)]
-fn product<V: Vector>(start: [V; 5], a: [V; 5], b: [V; 5]) -> Raw<V> {
-    let zero = a[0].splat(0);
-    let [s0, s1, s2, s3, s4] = start;
-    let mut z = [s0, s1, s2, s3, s4, zero, zero, zero, zero, zero];
-    add_product!(z[0] += a[0], b[0]);
-    add_product!(z[1] += a[0], b[1]);
-    add_product!(z[2] += a[0], b[2]);
-    add_product!(z[3] += a[0], b[3]);
-    add_product!(z[4] += a[0], b[4]);
-    add_product!(z[1] += a[1], b[0]);
-    add_product!(z[2] += a[1], b[1]);
-    add_product!(z[3] += a[1], b[2]);
-    add_product!(z[4] += a[1], b[3]);
-    add_product!(z[5] += a[1], b[4]);
-    add_product!(z[2] += a[2], b[0]);
-    add_product!(z[3] += a[2], b[1]);
-    add_product!(z[4] += a[2], b[2]);
-    add_product!(z[5] += a[2], b[3]);
-    add_product!(z[6] += a[2], b[4]);
-    add_product!(z[3] += a[3], b[0]);
-    add_product!(z[4] += a[3], b[1]);
-    add_product!(z[5] += a[3], b[2]);
-    add_product!(z[6] += a[3], b[3]);
-    add_product!(z[7] += a[3], b[4]);
-    add_product!(z[4] += a[4], b[0]);
-    add_product!(z[5] += a[4], b[1]);
-    add_product!(z[6] += a[4], b[2]);
-    add_product!(z[7] += a[4], b[3]);
-    add_product!(z[8] += a[4], b[4]);
-    fold(z)
-}
-
-/// 2·`half_start` + a²: the 10 products of different limbs once, doubled, and the 5 squares.
-#[inline(always)]
-fn square<V: Vector>(half_start: [V; 5], a: [V; 5]) -> Raw<V> {
-    let zero = a[0].splat(0);
-    let [s0, s1, s2, s3, s4] = half_start;
-    let mut z = [s0, s1, s2, s3, s4, zero, zero, zero, zero, zero];
-    add_product!(z[1] += a[0], a[1]);
-    add_product!(z[2] += a[0], a[2]);
-    add_product!(z[3] += a[0], a[3]);
-    add_product!(z[4] += a[0], a[4]);
-    add_product!(z[3] += a[1], a[2]);
-    add_product!(z[4] += a[1], a[3]);
-    add_product!(z[5] += a[1], a[4]);
-    add_product!(z[5] += a[2], a[3]);
-    add_product!(z[6] += a[2], a[4]);
-    add_product!(z[7] += a[3], a[4]);
-    // Column 9 gets no mixed product: it is still zero.
-    let mut z = [
-        z[0].plus(z[0]),
-        z[1].plus(z[1]),
-        z[2].plus(z[2]),
-        z[3].plus(z[3]),
-        z[4].plus(z[4]),
-        z[5].plus(z[5]),
-        z[6].plus(z[6]),
-        z[7].plus(z[7]),
-        z[8].plus(z[8]),
-        zero,
-    ];
-    add_product!(z[0] += a[0], a[0]);
-    add_product!(z[2] += a[1], a[1]);
-    add_product!(z[4] += a[2], a[2]);
-    add_product!(z[6] += a[3], a[3]);
-    add_product!(z[8] += a[4], a[4]);
-    fold(z)
-}
-
-/// Ten columns to five: the upper ones weigh 2^260 = 608 (mod p) each, five columns below.
-///
-/// The upper columns are carried first, so that the multiplier sees all of them. The last, h9, is the high half of
-/// the product of two limbs 4 and a carry: below 2^42.5, so 608·h9 is below 2^52 and has no high half. Two more
-/// halves come to each lower column: below 2^56 together.
-#[inline(always)]
-fn fold<V: Vector>(z: [V; 10]) -> Raw<V> {
-    let [z0, z1, z2, z3, z4, h5, h6, h7, h8, h9] = z;
-    let weight = z0.splat(FOLD);
-    let h6 = h6.plus(h5.shr::<52>());
-    let h7 = h7.plus(h6.shr::<52>());
-    let h8 = h8.plus(h7.shr::<52>());
-    let h9 = h9.plus(h8.shr::<52>());
-    Raw([
-        z0.madd_lo(h5, weight),
-        z1.madd_lo(h6, weight).madd_hi(h5, weight),
-        z2.madd_lo(h7, weight).madd_hi(h6, weight),
-        z3.madd_lo(h8, weight).madd_hi(h7, weight),
-        z4.madd_lo(h9, weight).madd_hi(h8, weight),
-    ])
 }
 
 /// One element for each lane, from its 32 little-endian bytes.

@@ -30,16 +30,19 @@
 //! | name | how | where |
 //! |---|---|---|
 //! | `avx512ifma` | eight points at a time, own arithmetic | x86-64 with AVX-512 F, DQ and IFMA |
+//! | `avx2` | the same in two registers of four, from 64 points on | x86-64 with AVX2 |
 //! | `portable` | curve25519-dalek, which picks its own vector code at run time | everywhere |
 //!
 //! Before an engine is used it passes a test with a known answer; one that fails is not used. The variable
-//! [`ENGINE_VARIABLE`] names another engine, for tests and benches. All give the same bytes. One point alone is
-//! always computed by curve25519-dalek.
+//! [`ENGINE_VARIABLE`] names another engine, for tests and benches. All give the same bytes. One point alone, and
+//! with `avx2` fewer than 64, are computed by curve25519-dalek. On `avx2` that is also ahead in a sum of products by
+//! itself of up to some 250 points: the points then are where they are because everything else gains more.
 //!
 //! The own arithmetic is in layers: `vector` (eight 64-bit integers), `field` (integers modulo 2^255 - 19),
 //! `edwards` (the group law), `ristretto` (the encoding), `kernels`, `multiply`, `fixed` and `sum` (batches). It is
-//! written once, over a trait of vector operations, and runs on the processor, in an emulation that checks for
-//! overflow (the feature `emulation`), and in tests on intervals, which proves its bounds.
+//! written once but for the multiplication (`field::multiply52`, `field::multiply32`), over a trait of vector
+//! operations, and runs on the processor, in an emulation that checks for overflow (the feature `emulation`), and in
+//! tests on intervals, which proves its bounds.
 //!
 //! [RFC 9496]: https://www.rfc-editor.org/rfc/rfc9496
 

@@ -26,7 +26,7 @@ pub struct Points(Form);
 /// How the points are held: as the engine that made them wants it, which then does what follows.
 #[derive(Clone)]
 enum Form {
-    /// Also what one point alone is, on every engine: eight lanes gain nothing there.
+    /// Also what few points are, on every engine: eight lanes gain nothing there.
     // A `Vec` is wiped over its whole capacity; wiping a single dalek point leaves stores the compiler may drop.
     Portable(Vec<RistrettoPoint>),
     Lanes(Blocks),
@@ -327,7 +327,7 @@ impl FromIterator<Point> for Points {
         let engine = if points.len() < WORTH_IT {
             Engine::PORTABLE
         } else {
-            Engine::active()
+            Engine::for_points(points.len())
         };
         Self::from_points_on(engine, &points)
     }

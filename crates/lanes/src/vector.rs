@@ -1,15 +1,18 @@
 //! Eight 64-bit integers at a time: the few operations the arithmetic is written in, and who can do them.
 //!
-//! All of the arithmetic above is generic over [`Vector`] and written once. `ifma` runs it on the processor;
-//! `emulated` runs it anywhere, one integer after the other, and panics where an addition would wrap or a
-//! subtraction go below zero; `interval` (tests) runs it on ranges instead of numbers, which proves the bounds that
-//! the comments state, for every input.
+//! All of the arithmetic above is generic over [`Vector`] and written once, but for multiplication, which there is
+//! for a multiplier of 52 bits and for one of 32. `ifma` and `avx2` run it on the processor; `emulated` runs it
+//! anywhere, one integer after the other, and panics where an addition would wrap or a subtraction go below zero;
+//! `interval` (tests) runs it on ranges instead of numbers, which proves the bounds that the comments state, for
+//! every input.
 //!
 //! # How the generated code stays fast
 //! The functions with the processor's features enabled are few: one for each [`Kernel`] and each [`Task`].
 //! Everything else is `#[inline(always)]`, has no feature attribute and holds no closure, so that it is compiled
 //! inside such a function, with the features on. Tasks keep the code short where speed does not suffer.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 #[cfg(any(test, feature = "emulation"))]
 mod emulated;
 #[cfg(target_arch = "x86_64")]
@@ -17,6 +20,8 @@ mod ifma;
 #[cfg(test)]
 pub(crate) mod interval;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::{Avx2, Avx2Cpu};
 #[cfg(any(test, feature = "emulation"))]
 pub(crate) use emulated::Emulated;
 #[cfg(target_arch = "x86_64")]
@@ -42,9 +47,6 @@ pub(crate) trait Vector: Copy {
     /// Evidence that this processor can do it.
     type Cpu: Copy;
 
-    /// Whether multiplications are too long to be compiled in place.
-    const LONG: bool;
-
     /// Runs `kernel` in a function of its own, compiled for this processor.
     fn run<K: Kernel>(cpu: Self::Cpu, kernel: K) -> K::Output;
 
@@ -69,11 +71,14 @@ pub(crate) trait Vector: Copy {
     /// Difference. The caller shows that it does not go below zero.
     fn minus(self, other: Self) -> Self;
 
-    /// `self` plus the low 52 bits of the product of the low 52 bits of `a` and `b`.
-    fn madd_lo(self, a: Self, b: Self) -> Self;
+    /// `self` plus the product of `a` and `b`, which must be below 2^26.
+    fn plus_small_product(self, a: Self, b: Self) -> Self;
 
-    /// `self` plus bits 52 to 103 of the product of the low 52 bits of `a` and `b`.
-    fn madd_hi(self, a: Self, b: Self) -> Self;
+    /// `start` + a·b, as [`crate::field`] says: limbs of 52 bits, by the algorithm that suits the multiplier.
+    fn product(start: [Self; 5], a: [Self; 5], b: [Self; 5]) -> [Self; 5];
+
+    /// 2·`half_start` + a², likewise.
+    fn square(half_start: [Self; 5], a: [Self; 5]) -> [Self; 5];
 
     /// Divides by 2^N, rounding down.
     fn shr<const N: u32>(self) -> Self;
@@ -123,6 +128,24 @@ pub(crate) trait Vector: Copy {
     /// For each lane, entry `lane % 16` of the 16 in `low` and `high`, which are read whole: no address depends on
     /// the lanes.
     fn lookup(self, low: &Words, high: &Words) -> Self;
+}
+
+/// With a multiplier of 52 bits.
+pub(crate) trait Multiply52: Vector {
+    /// `self` plus the low 52 bits of the product of the low 52 bits of `a` and `b`.
+    fn madd_lo(self, a: Self, b: Self) -> Self;
+
+    /// `self` plus bits 52 to 103 of the product of the low 52 bits of `a` and `b`.
+    fn madd_hi(self, a: Self, b: Self) -> Self;
+}
+
+/// With a multiplier of 32 bits.
+pub(crate) trait Multiply32: Vector {
+    /// The product of the low 32 bits.
+    fn times(self, other: Self) -> Self;
+
+    /// `self` - `a` - `b`. The caller shows that it lies between zero and `max`, which is for those who keep account.
+    fn less(self, a: Self, b: Self, max: u64) -> Self;
 }
 
 /// Work to be done in one function that is compiled for a processor.

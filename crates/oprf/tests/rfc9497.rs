@@ -1,10 +1,13 @@
-//! Every ristretto255-SHA512 vector of RFC 9497 (`testdata/rfc9497_ristretto255.json`), modes 0x00 and 0x01.
+//! Every ristretto255-SHA512 vector of RFC 9497 (`testdata/rfc9497_ristretto255.json`), modes 0x00 and 0x01,
+//! on every engine.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::process::Command;
 
+use concordat_lanes::{ENGINE_VARIABLE, Engine, engine};
 use concordat_oprf::danger::{UnprovenBlinded, UnprovenKey, blind_evaluate_unhedged, secret_key_bytes};
 use concordat_oprf::{Client, KeyPair, Output};
 use rand::{TryCryptoRng, TryRng};
@@ -172,5 +175,62 @@ fn the_additive_client_gets_the_same_outputs() {
             .unwrap()
             .finalize();
         assert_eq!(hex_of(&outputs), batch.outputs);
+    }
+}
+
+/// Engines work on many points at once, and leave few to another: here each vector takes every lane in turn.
+#[test]
+fn a_batch_of_one_vector_after_the_other() {
+    const COUNT: usize = 67;
+    fn again<T: Clone>(items: &[T]) -> Vec<T> {
+        items.iter().cycle().take(COUNT).cloned().collect()
+    }
+    let vectors = Vectors::load();
+    let key_pair = KeyPair::derive(&vectors.seed(), &bytes(&vectors.key_info)).unwrap();
+    let client = Client::with_multiplicative_blinding(*key_pair.public_key());
+    for batch in &vectors.voprf.batches {
+        let inputs = again(&all_bytes(&batch.inputs));
+        let mut rng = Scalars::new(&again(&batch.blinds));
+        let blinded = client.blind(&inputs, &mut rng).unwrap();
+        assert_eq!(hex::encode(blinded.elements()), again(&batch.blinded).concat());
+
+        let mut rng = Scalars::new(&batch.proof_nonce);
+        let evaluation = key_pair.blind_evaluate(blinded.elements(), &mut rng).unwrap();
+        assert_eq!(
+            hex::encode(&evaluation.elements),
+            again(&batch.evaluated).concat()
+        );
+
+        let outputs = blinded
+            .verify(&evaluation.elements, &evaluation.proof)
+            .unwrap()
+            .finalize();
+        assert_eq!(hex_of(&outputs), again(&batch.outputs));
+        let own = key_pair.evaluate_own(&inputs).unwrap();
+        assert_eq!(hex_of(&own), again(&batch.outputs));
+    }
+}
+
+#[test]
+fn the_engine_is_the_one_that_was_asked_for() {
+    if let Ok(wish) = std::env::var(ENGINE_VARIABLE) {
+        assert_eq!(engine(), wish);
+    }
+}
+
+/// A process has one engine: so each gets a process, which runs all of the above.
+#[test]
+fn on_every_engine() {
+    for engine in Engine::available() {
+        let run = Command::new(std::env::current_exe().unwrap())
+            .args(["--skip", "on_every_engine"])
+            .env(ENGINE_VARIABLE, engine.name())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(
+            run.status.success() && said.contains("5 passed"),
+            "{engine:?}: {said}"
+        );
     }
 }

@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::edwards::{D, D2};
+use crate::engine::Lanes;
 use crate::fixed::HALF;
 use crate::ristretto::{D_MINUS_ONE_SQ, INVSQRT_A_MINUS_D, ONE_MINUS_D_SQ, SQRT_AD_MINUS_ONE, SQRT_M1};
-use crate::vector::{Emulated, Kernel};
+use crate::vector::Kernel;
 
 /// A 256-bit integer, little-endian words.
 type Wide = [u64; 4];
@@ -171,10 +172,8 @@ fn check(run: impl Fn(Everything), a: [Wide; 8], b: [Wide; 8], slow: bool) {
 }
 
 fn check_all(a: [Wide; 8], b: [Wide; 8], slow: bool) {
-    check(|kernel| Emulated::run((), kernel), a, b, slow);
-    #[cfg(target_arch = "x86_64")]
-    if let Some(cpu) = crate::vector::IfmaCpu::detect() {
-        check(|kernel| crate::vector::Ifma::run(cpu, kernel), a, b, slow);
+    for lanes in Lanes::available() {
+        check(|kernel| lanes.run(kernel), a, b, slow);
     }
 }
 
@@ -220,10 +219,8 @@ proptest! {
             std::array::from_fn(|word| Words(values.map(|value| value[word])))
         };
         let inputs = [words(a), words(b), words(c)];
-        prop_assert!(Emulated::run((), Laws(&inputs)));
-        #[cfg(target_arch = "x86_64")]
-        if let Some(cpu) = crate::vector::IfmaCpu::detect() {
-            prop_assert!(crate::vector::Ifma::run(cpu, Laws(&inputs)));
+        for lanes in Lanes::available() {
+            prop_assert!(lanes.run(Laws(&inputs)), "{lanes:?}");
         }
     }
 }
@@ -296,7 +293,7 @@ mod bounds {
     use crate::multiply::{self, Multiply};
     use crate::vector::interval::Interval;
 
-    fn any() -> Element<Interval> {
+    fn any<const BITS: u32>() -> Element<Interval<BITS>> {
         let any = Interval::up_to(u64::MAX);
         Element([any, any, any, any, Interval::up_to((1 << 47) + (1 << 16))])
     }
@@ -305,24 +302,30 @@ mod bounds {
     fn any_words() -> PointWords {
         let mut words = [[Words::default(); 5]; 4];
         for coordinate in &mut words {
-            any().store(coordinate);
+            any::<52>().store(coordinate);
         }
         words
     }
 
-    fn is_element(element: Element<Interval>) {
+    fn is_element<const BITS: u32>(element: Element<Interval<BITS>>) {
         assert!(element.0[4].1 <= (1 << 47) + (1 << 16), "{:?}", element.0);
     }
 
-    fn is_product(Raw(limbs): &Raw<Interval>, bias: [u64; 5]) {
+    fn is_product<const BITS: u32>(Raw(limbs): &Raw<Interval<BITS>>, bias: [u64; 5]) {
         for (limb, bias) in limbs.iter().zip(bias) {
             assert!(limb.0 >= bias && limb.1 - bias < 1 << 56, "{limbs:?}");
         }
+        assert!(limbs[4].1 - bias[4] < (1 << 56) - (1 << 9), "one bias is enough");
     }
 
     #[test]
     fn of_the_field() {
-        let a = any();
+        of_the_field_with::<52>();
+        of_the_field_with::<32>();
+    }
+
+    fn of_the_field_with<const BITS: u32>() {
+        let a = any::<BITS>();
         is_product(&a.mul(a), [0; 5]);
         is_product(&a.square(), [0; 5]);
         is_product(&a.mul_biased(a), BIAS);
@@ -330,8 +333,8 @@ mod bounds {
         for raw in [a.mul(a), a.square(), a.mul_biased(a), a.square_biased(), a.raw()] {
             is_element(raw.carry());
         }
-        is_element(Raw([Interval::up_to(1 << 63); 5]).carry());
-        is_element(Raw([Interval::up_to((1 << 63) - 1); 5]).carry());
+        is_element(Raw([Interval::<BITS>::up_to(1 << 63); 5]).carry());
+        is_element(Raw([Interval::<BITS>::up_to((1 << 63) - 1); 5]).carry());
         is_element(a.negated());
         let biased = a.mul_biased(a);
         is_element(biased.minus(a.mul(a)).carry());
@@ -342,16 +345,21 @@ mod bounds {
 
     #[test]
     fn of_the_kernels() {
+        of_the_kernels_with::<52>();
+        of_the_kernels_with::<32>();
+    }
+
+    fn of_the_kernels_with<const BITS: u32>() {
         let points = [any_words(); 5];
         let mut packed = [[0; ELEMENT_BYTES]; 40];
-        Interval::run(
+        Interval::<BITS>::run(
             (),
             Encode {
                 points: &points,
                 packed: &mut packed,
             },
         );
-        Interval::run(
+        Interval::<BITS>::run(
             (),
             DoubleAndEncode {
                 points: &points,
@@ -360,7 +368,7 @@ mod bounds {
         );
         for subtract in [false, true] {
             let mut sums = points;
-            Interval::run(
+            Interval::<BITS>::run(
                 (),
                 Add {
                     points: &mut sums,
@@ -373,7 +381,7 @@ mod bounds {
         let mut products = points;
         let scalar = [[Words([0, 0, 0, 0, u64::MAX, u64::MAX, 0, 0]); 4]];
         let workspace = &mut multiply::workspace();
-        Interval::run(
+        Interval::<BITS>::run(
             (),
             Multiply {
                 points: &mut products,
@@ -385,7 +393,7 @@ mod bounds {
 
         let bytes: [[u8; ELEMENT_BYTES]; 40] = std::array::from_fn(|at| [[0, 0xff][at % 2]; ELEMENT_BYTES]);
         let mut decoded = points;
-        Interval::run(
+        Interval::<BITS>::run(
             (),
             Decode {
                 packed: &bytes,
@@ -394,7 +402,7 @@ mod bounds {
         );
         stays_within(&decoded);
         let uniform: [[u8; 64]; 40] = std::array::from_fn(|at| [[0, 0xff][at % 2]; 64]);
-        Interval::run(
+        Interval::<BITS>::run(
             (),
             FromUniformBytes {
                 uniform: &uniform,
@@ -405,7 +413,7 @@ mod bounds {
 
         let table = fixed::Table::for_bounds(LOW_52, (1 << 47) + (1 << 16));
         let scalars = &[scalar[0]; 5];
-        Interval::run(
+        Interval::<BITS>::run(
             (),
             MultiplyBase {
                 table: &table,
@@ -428,13 +436,13 @@ mod bounds {
     #[test]
     #[should_panic(expected = "below zero")]
     fn notice_a_missing_bias() {
-        let _ = any().mul(any()).minus(any().mul(any()));
+        let _ = any::<52>().mul(any()).minus(any().mul(any()));
     }
 
     #[test]
     #[should_panic(expected = "wrap around")]
     fn notice_a_sum_that_is_too_large() {
-        let mut sum = any().mul_biased(any());
+        let mut sum = any::<52>().mul_biased(any());
         for _ in 0..4 {
             sum = sum.doubled();
         }

@@ -1,7 +1,7 @@
 //! Representations that differ by a point of order 2 or 4 are one element of the group (RFC 9496 §4.3.3).
 
 use super::*;
-use crate::engine::{Engine, Kind, Lanes};
+use crate::engine::Lanes;
 
 /// Moves points to another representation.
 struct Torsion<'a> {
@@ -32,18 +32,10 @@ impl Kernel for Torsion<'_> {
     }
 }
 
-fn engines() -> Vec<Lanes> {
-    let lanes = |engine: Engine| match engine.0 {
-        Kind::Lanes(lanes) => Some(lanes),
-        Kind::Portable => None,
-    };
-    Engine::available().into_iter().filter_map(lanes).collect()
-}
-
 #[test]
 fn all_four_representations_of_an_element_are_encoded_alike() {
     let uniform: Vec<[u8; 64]> = (1..=40).map(|at| [at; 64]).collect();
-    for lanes in engines() {
+    for lanes in Lanes::available() {
         let mut points = neutral_blocks(40);
         lanes.run(FromUniformBytes {
             uniform: &uniform,
@@ -74,7 +66,7 @@ fn all_four_representations_of_an_element_are_encoded_alike() {
 
 #[test]
 fn all_four_representations_of_the_identity_are_found_and_encoded_as_zero() {
-    for lanes in engines() {
+    for lanes in Lanes::available() {
         for times in 0..4 {
             let mut points = neutral_blocks(13);
             lanes.run(Torsion {

@@ -4,17 +4,23 @@
 //! against timing: no one's secret runs through it. Nothing is inlined: the formulas are long, and eight times as
 //! long here.
 
-use super::{Kernel, LANES, Task, Vector, Words};
+use super::{Kernel, LANES, Multiply32, Multiply52, Task, Vector, Words};
+use crate::field::{multiply32, multiply52};
 
-/// Eight integers in an array.
+/// Eight integers in an array, of a processor whose multiplier takes integers of 52 or of 32 bits.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Emulated([u64; LANES]);
+pub(crate) struct Emulated<const BITS: u32>([u64; LANES]);
 
 /// What the multiplier sees of an operand.
 const LOW_52: u64 = (1 << 52) - 1;
 
 fn product(a: u64, b: u64) -> u128 {
     u128::from(a & LOW_52) * u128::from(b & LOW_52)
+}
+
+fn small_product(a: u64, b: u64) -> u64 {
+    assert!((a | b) >> 26 == 0, "a factor is not small");
+    a * b
 }
 
 #[expect(
@@ -33,7 +39,7 @@ fn difference(a: u64, b: u64) -> u64 {
     a.checked_sub(b).expect("a lane goes below zero")
 }
 
-impl Emulated {
+impl<const BITS: u32> Emulated<BITS> {
     fn zip(self, other: Self, f: impl Fn(u64, u64) -> u64) -> Self {
         Self(std::array::from_fn(|lane| f(self.0[lane], other.0[lane])))
     }
@@ -43,10 +49,8 @@ impl Emulated {
     }
 }
 
-impl Vector for Emulated {
+impl<const BITS: u32> Vector for Emulated<BITS> {
     type Cpu = ();
-
-    const LONG: bool = true;
 
     fn run<K: Kernel>((): (), kernel: K) -> K::Output {
         kernel.run::<Self>(())
@@ -85,13 +89,26 @@ impl Vector for Emulated {
     }
 
     #[inline(never)]
-    fn madd_lo(self, a: Self, b: Self) -> Self {
-        self.plus(a.zip(b, |a, b| product(a, b) as u64 & LOW_52))
+    fn plus_small_product(self, a: Self, b: Self) -> Self {
+        self.plus(a.zip(b, small_product))
     }
 
     #[inline(never)]
-    fn madd_hi(self, a: Self, b: Self) -> Self {
-        self.plus(a.zip(b, |a, b| (product(a, b) >> 52) as u64))
+    fn product(start: [Self; 5], a: [Self; 5], b: [Self; 5]) -> [Self; 5] {
+        if BITS == 32 {
+            multiply32::product(start, a, b)
+        } else {
+            multiply52::product(start, a, b)
+        }
+    }
+
+    #[inline(never)]
+    fn square(half_start: [Self; 5], a: [Self; 5]) -> [Self; 5] {
+        if BITS == 32 {
+            multiply32::square(half_start, a)
+        } else {
+            multiply52::square(half_start, a)
+        }
     }
 
     #[inline(never)]
@@ -168,5 +185,31 @@ impl Vector for Emulated {
     #[inline(never)]
     fn lookup(self, low: &Words, high: &Words) -> Self {
         self.map(|lane| [low, high][lane as usize / LANES % 2].0[lane as usize % LANES])
+    }
+}
+
+impl<const BITS: u32> Multiply52 for Emulated<BITS> {
+    #[inline(never)]
+    fn madd_lo(self, a: Self, b: Self) -> Self {
+        self.plus(a.zip(b, |a, b| product(a, b) as u64 & LOW_52))
+    }
+
+    #[inline(never)]
+    fn madd_hi(self, a: Self, b: Self) -> Self {
+        self.plus(a.zip(b, |a, b| (product(a, b) >> 52) as u64))
+    }
+}
+
+impl<const BITS: u32> Multiply32 for Emulated<BITS> {
+    #[inline(never)]
+    fn times(self, other: Self) -> Self {
+        self.zip(other, |a, b| u64::from(a as u32) * u64::from(b as u32))
+    }
+
+    #[inline(never)]
+    fn less(self, a: Self, b: Self, max: u64) -> Self {
+        let difference = self.minus(a).minus(b);
+        assert!(difference.0.iter().all(|lane| *lane <= max), "above its bound");
+        difference
     }
 }

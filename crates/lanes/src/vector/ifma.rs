@@ -8,7 +8,8 @@
 
 use std::arch::x86_64 as x86;
 
-use super::{Kernel, Task, Vector, Words};
+use super::{Kernel, Multiply52, Task, Vector, Words};
+use crate::field::multiply52;
 
 /// Evidence that the processor has AVX-512 F, DQ and IFMA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +45,6 @@ fn call_with_features<T: Task<Ifma>>(task: T) -> T::Output {
 
 impl Vector for Ifma {
     type Cpu = IfmaCpu;
-
-    const LONG: bool = false;
 
     #[inline(always)]
     fn run<K: Kernel>(cpu: IfmaCpu, kernel: K) -> K::Output {
@@ -95,15 +94,18 @@ impl Vector for Ifma {
     }
 
     #[inline(always)]
-    fn madd_lo(self, a: Self, b: Self) -> Self {
-        // SAFETY: `self` is evidence of the features.
-        Self(unsafe { x86::_mm512_madd52lo_epu64(self.0, a.0, b.0) })
+    fn plus_small_product(self, a: Self, b: Self) -> Self {
+        self.madd_lo(a, b)
     }
 
     #[inline(always)]
-    fn madd_hi(self, a: Self, b: Self) -> Self {
-        // SAFETY: `self` is evidence of the features.
-        Self(unsafe { x86::_mm512_madd52hi_epu64(self.0, a.0, b.0) })
+    fn product(start: [Self; 5], a: [Self; 5], b: [Self; 5]) -> [Self; 5] {
+        multiply52::product(start, a, b)
+    }
+
+    #[inline(always)]
+    fn square(half_start: [Self; 5], a: [Self; 5]) -> [Self; 5] {
+        multiply52::square(half_start, a)
     }
 
     #[inline(always)]
@@ -203,5 +205,19 @@ impl Vector for Ifma {
         let high = Self::load(self.cpu(), high);
         // SAFETY: `self` is evidence of the features. The instruction looks at the low four bits of each index.
         Self(unsafe { x86::_mm512_permutex2var_epi64(low.0, self.0, high.0) })
+    }
+}
+
+impl Multiply52 for Ifma {
+    #[inline(always)]
+    fn madd_lo(self, a: Self, b: Self) -> Self {
+        // SAFETY: `self` is evidence of the features.
+        Self(unsafe { x86::_mm512_madd52lo_epu64(self.0, a.0, b.0) })
+    }
+
+    #[inline(always)]
+    fn madd_hi(self, a: Self, b: Self) -> Self {
+        // SAFETY: `self` is evidence of the features.
+        Self(unsafe { x86::_mm512_madd52hi_epu64(self.0, a.0, b.0) })
     }
 }

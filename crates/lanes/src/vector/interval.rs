@@ -3,15 +3,16 @@
 //! The formulas branch on nothing, so one run covers all of them. An operation panics when *some* value of its
 //! operands' ranges would make it wrap or go below zero. In memory a range is a block whose lanes lie between its ends.
 
-use super::{Kernel, Task, Vector, Words};
+use super::{Kernel, Multiply32, Multiply52, Task, Vector, Words};
+use crate::field::{multiply32, multiply52};
 
 /// All that a lane may hold: from the first to the second, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interval(pub(crate) u64, pub(crate) u64);
+pub(crate) struct Interval<const BITS: u32>(pub(crate) u64, pub(crate) u64);
 
 const LOW_52: u64 = (1 << 52) - 1;
 
-impl Interval {
+impl<const BITS: u32> Interval<BITS> {
     /// Everything up to `max`.
     pub(crate) const fn up_to(max: u64) -> Self {
         Self(0, max)
@@ -32,10 +33,8 @@ impl Interval {
     }
 }
 
-impl Vector for Interval {
+impl<const BITS: u32> Vector for Interval<BITS> {
     type Cpu = ();
-
-    const LONG: bool = true;
 
     fn run<K: Kernel>((): (), kernel: K) -> K::Output {
         kernel.run::<Self>(())
@@ -80,15 +79,27 @@ impl Vector for Interval {
     }
 
     #[inline(never)]
-    fn madd_lo(self, a: Self, b: Self) -> Self {
-        let max = u128::from(a.low().1) * u128::from(b.low().1);
-        self.plus(Self(0, max.min(u128::from(LOW_52)) as u64))
+    fn plus_small_product(self, a: Self, b: Self) -> Self {
+        assert!((a.1 | b.1) >> 26 == 0, "a factor may not be small");
+        self.plus(Self(a.0 * b.0, a.1 * b.1))
     }
 
     #[inline(never)]
-    fn madd_hi(self, a: Self, b: Self) -> Self {
-        let max = u128::from(a.low().1) * u128::from(b.low().1);
-        self.plus(Self(0, (max >> 52) as u64))
+    fn product(start: [Self; 5], a: [Self; 5], b: [Self; 5]) -> [Self; 5] {
+        if BITS == 32 {
+            multiply32::product(start, a, b)
+        } else {
+            multiply52::product(start, a, b)
+        }
+    }
+
+    #[inline(never)]
+    fn square(half_start: [Self; 5], a: [Self; 5]) -> [Self; 5] {
+        if BITS == 32 {
+            multiply32::square(half_start, a)
+        } else {
+            multiply52::square(half_start, a)
+        }
     }
 
     #[inline(never)]
@@ -169,5 +180,34 @@ impl Vector for Interval {
     fn lookup(self, low: &Words, high: &Words) -> Self {
         let (a, b) = (Self::load((), low), Self::load((), high));
         Self(a.0.min(b.0), a.1.max(b.1))
+    }
+}
+
+impl<const BITS: u32> Multiply52 for Interval<BITS> {
+    #[inline(never)]
+    fn madd_lo(self, a: Self, b: Self) -> Self {
+        let max = u128::from(a.low().1) * u128::from(b.low().1);
+        self.plus(Self(0, max.min(u128::from(LOW_52)) as u64))
+    }
+
+    #[inline(never)]
+    fn madd_hi(self, a: Self, b: Self) -> Self {
+        let max = u128::from(a.low().1) * u128::from(b.low().1);
+        self.plus(Self(0, (max >> 52) as u64))
+    }
+}
+
+impl<const BITS: u32> Multiply32 for Interval<BITS> {
+    #[inline(never)]
+    fn times(self, other: Self) -> Self {
+        let [a, b] = [self, other].map(|x| u32::try_from(x.1).expect("a factor may be cut off"));
+        Self(self.0 * other.0, u64::from(a) * u64::from(b))
+    }
+
+    /// Taken on trust: ranges do not know that the operands depend on each other. The caller shows it, and the
+    /// emulation checks it.
+    #[inline(never)]
+    fn less(self, _a: Self, _b: Self, max: u64) -> Self {
+        Self(0, max)
     }
 }
