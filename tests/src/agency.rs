@@ -388,6 +388,7 @@ impl Agency {
         let request = UpsertRequest {
             list: list.into(),
             records,
+            context: None,
         };
         self.watchlists()
             .upsert(request)
@@ -401,6 +402,7 @@ impl Agency {
         let request = DeleteRecordsRequest {
             list: list.into(),
             source_ids: source_ids.iter().map(|id| (*id).to_owned()).collect(),
+            context: None,
         };
         self.watchlists().delete_records(request).await.expect("removed");
     }

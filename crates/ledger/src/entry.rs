@@ -164,6 +164,8 @@ events! {
     Import(Import) = "import";
     /// A record was added, changed or removed.
     RecordChanged(RecordChanged) = "record.changed";
+    /// A list was created or deleted.
+    ListChanged(ListChanged) = "list.changed";
     /// An agreement was signed, suspended or resumed.
     AgreementChanged(AgreementChanged) = "agreement.changed";
     /// A key was created, rotated or destroyed.
@@ -186,6 +188,8 @@ events! {
     Erasure(Erasure) = "erasure";
     /// The configuration was changed.
     ConfigurationChanged(ConfigurationChanged) = "configuration.changed";
+    /// Who may call the node was changed.
+    ClientChanged(ClientChanged) = "client.changed";
     /// Somebody signed in.
     SignIn(SignIn) = "sign-in";
     /// Somebody was refused.
@@ -246,6 +250,7 @@ impl Event {
             Self::Query(e) => vec![&e.by, &e.ordered_by],
             Self::Import(e) => person(&e.by),
             Self::RecordChanged(e) => person(&e.by),
+            Self::ListChanged(e) => person(&e.by),
             Self::AgreementChanged(e) => person(&e.by),
             Self::KeyChanged(e) => person(&e.by),
             Self::DetailRequested(e) => e.by.iter().chain(&e.ordered_by).collect(),
@@ -255,6 +260,7 @@ impl Event {
             Self::Receipt(e) => e.by.iter().collect(),
             Self::Erasure(e) => person(&e.by),
             Self::ConfigurationChanged(e) => person(&e.by),
+            Self::ClientChanged(e) => person(&e.by),
             Self::SignIn(e) => vec![&e.by],
             Self::Refusal(e) => e.claimed.iter().collect(),
             Self::Opened(e) => vec![&e.by],

@@ -247,6 +247,27 @@ pub struct RecordChanged {
     pub change: RecordChange,
 }
 
+/// What was done to a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ListChange {
+    /// It was created.
+    Created,
+    /// It was deleted, with all its records.
+    Deleted,
+}
+
+/// A list was created or deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListChanged {
+    /// Who did it.
+    pub by: Actor,
+    /// Which list.
+    pub list: Text,
+    /// What was done.
+    pub change: ListChange,
+}
+
 /// What became of an agreement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -259,6 +280,9 @@ pub enum AgreementChange {
     Resumed,
     /// It has ended.
     Ended,
+    /// Both have signed.
+    #[serde(rename = "in force")]
+    InForce,
 }
 
 /// An agreement was signed, suspended, resumed or has ended.
@@ -286,6 +310,8 @@ pub enum KeyChange {
     Rotated,
     /// It was destroyed.
     Destroyed,
+    /// It is a partner's, and no other is accepted in its place.
+    Pinned,
 }
 
 /// A key was created, rotated or destroyed.
@@ -476,6 +502,29 @@ pub struct ConfigurationChanged {
     pub before: Digest,
     /// SHA-256 of the configuration after.
     pub after: Digest,
+}
+
+/// What was done to a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientChange {
+    /// It may call.
+    Added,
+    /// It may call no more.
+    Revoked,
+}
+
+/// Who may call the node was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientChanged {
+    /// Who did it.
+    pub by: Actor,
+    /// The client's name.
+    pub client: Text,
+    /// SHA-256 of its certificate.
+    pub certificate: Digest,
+    /// What was done.
+    pub change: ClientChange,
 }
 
 /// Somebody signed in.

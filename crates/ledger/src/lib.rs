@@ -90,11 +90,11 @@ pub use bytes::{Digest, Hex, NotAText, Text};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, EntryType, Event};
 pub use events::{
-    Actor, AgreementChange, AgreementChanged, ConfigurationChanged, Decision, DetailRequested, DetailStep,
-    Erasure, Evaluation, EvaluationOpened, ExchangeId, Import, KeyChange, KeyChanged, MisbehaviourSeen,
-    Opened, Outcome, Person, ProofFailed, Query, QueryOpened, QuotaRefused, Receipt, RecordChange,
-    RecordChanged, Refusal, Release, Scope, SignIn, SnapshotFetched, SnapshotPublished, Stated,
-    VerdictCounts, Why,
+    Actor, AgreementChange, AgreementChanged, ClientChange, ClientChanged, ConfigurationChanged, Decision,
+    DetailRequested, DetailStep, Erasure, Evaluation, EvaluationOpened, ExchangeId, Import, KeyChange,
+    KeyChanged, ListChange, ListChanged, MisbehaviourSeen, Opened, Outcome, Person, ProofFailed, Query,
+    QueryOpened, QuotaRefused, Receipt, RecordChange, RecordChanged, Refusal, Release, Scope, SignIn,
+    SnapshotFetched, SnapshotPublished, Stated, VerdictCounts, Why,
 };
 pub use folder::Folder;
 pub use hash::{Hash, NotAHash};

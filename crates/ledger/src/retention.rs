@@ -45,13 +45,15 @@ impl Retention {
     }
 
     /// How long a type is kept: what [`with`](Self::with) said; else exchanges, access, imports and record changes as the profile says,
-    /// keys, agreements, snapshots, configuration, misbehaviour and erasures without end.
+    /// lists, clients, keys, agreements, snapshots, configuration, misbehaviour and erasures without end.
     pub fn keep(&self, kind: EntryType) -> Keep {
         if let Some(keep) = self.others.get(&kind) {
             return *keep;
         }
         match kind {
-            EntryType::AgreementChanged
+            EntryType::ListChanged
+            | EntryType::ClientChanged
+            | EntryType::AgreementChanged
             | EntryType::KeyChanged
             | EntryType::SnapshotPublished
             | EntryType::SnapshotFetched

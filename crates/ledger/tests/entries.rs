@@ -72,6 +72,19 @@ fn every_event() -> Vec<Event> {
             change: RecordChange::Removed,
         }
         .into(),
+        ListChanged {
+            by: by(),
+            list: text("red"),
+            change: ListChange::Deleted,
+        }
+        .into(),
+        ClientChanged {
+            by: by(),
+            client: text("gate-7"),
+            certificate: digest(9),
+            change: ClientChange::Revoked,
+        }
+        .into(),
         AgreementChanged {
             by: by(),
             partner: partner(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use concordat_ledger::{Actor, AgreementChange, ClientChange, ClientChanged, Text};
 use concordat_note::Note;
 use concordat_store::{AgreementStatus, ApiClient, ScopeRole, StoreError, Usage};
 use concordat_tagset::Manifest;
@@ -9,24 +10,26 @@ use concordat_wire::v1::agreement_service_server::AgreementService;
 use concordat_wire::v1::node_service_server::NodeService;
 use concordat_wire::v1::snapshot_service_server::SnapshotService;
 use concordat_wire::v1::{
-    AddClientRequest, AddClientResponse, Agreement as AgreementMessage, Client, EndRequest, FetchRequest,
-    FetchResponse, GetAgreementRequest, InfoRequest, InfoResponse, Job, ListAgreementsRequest,
-    ListAgreementsResponse, ListClientsRequest, ListClientsResponse, OfferUsage, ProposeRequest,
-    PublishRequest, ResumeRequest, RevokeClientRequest, RevokeClientResponse, SignRequest,
-    Snapshot as SnapshotMessage, SnapshotStatusRequest, SnapshotStatusResponse, SuspendRequest,
+    AddClientRequest, AddClientResponse, Agreement as AgreementMessage, Client, EndRequest,
+    EraseEntriesRequest, EraseEntriesResponse, FetchRequest, FetchResponse, GetAgreementRequest, InfoRequest,
+    InfoResponse, Job, ListAgreementsRequest, ListAgreementsResponse, ListClientsRequest,
+    ListClientsResponse, OfferUsage, ProposeRequest, PublishRequest, ResumeRequest, RevokeClientRequest,
+    RevokeClientResponse, SignRequest, Snapshot as SnapshotMessage, SnapshotStatusRequest,
+    SnapshotStatusResponse, SuspendRequest,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
 
 use crate::agreement::{Agreement, MARKER, Offer, is_label};
-use crate::book::{Entry, not_a_party, store_fault};
+use crate::book::{Entry, changed, not_a_party, store_fault};
 use crate::identity::{self, IdentityError};
 use crate::jobs::{self, Spec};
+use crate::ledger::{digest, text};
 use crate::listen::Caller;
 use crate::maintenance::{self, countersign, fetch_all, no_such_agreement};
 use crate::peer_service::merge;
-use crate::publish;
 use crate::state::State;
+use crate::{erasure, publish, upkeep};
 
 /// Agreements.
 pub struct Agreements(pub Arc<State>);
@@ -107,7 +110,12 @@ impl Agreements {
     }
 
     /// Signs, keeps and, where the partner is known to have a copy, exchanges signatures.
-    async fn sign_and_keep(&self, agreement: &Agreement, mut note: Note) -> Result<Arc<Entry>, Fault> {
+    async fn sign_and_keep(
+        &self,
+        agreement: &Agreement,
+        mut note: Note,
+        by: Actor,
+    ) -> Result<Arc<Entry>, Fault> {
         let state = &self.0;
         if state.clock.now() >= agreement.valid_until {
             let message = format!("the agreement ended on {}: make a new one", agreement.valid_until);
@@ -123,23 +131,27 @@ impl Agreements {
             ));
         }
         note.add_signature(&state.identity.signing);
-        state
-            .book
-            .keep(&state.store, agreement, &note, state.now_ms())
-            .await?;
+        state.book.keep(state, agreement, &note, by).await?;
         self.entry(&agreement.id)
     }
 
-    async fn set_status(&self, id: &str, next: Next<'_>) -> Result<AgreementMessage, Fault> {
+    async fn set_status(&self, id: &str, next: Next<'_>, by: Actor) -> Result<AgreementMessage, Fault> {
         let state = &self.0;
-        self.entry(id)?;
+        let entry = self.entry(id)?;
         let now_ms = state.now_ms();
+        let change = match next {
+            Next::Suspended(_) => AgreementChange::Suspended,
+            Next::Ended(_) => AgreementChange::Ended,
+            Next::Active => AgreementChange::Resumed,
+        };
+        let change = state.entry(changed(&entry.agreement, &entry.partner.id, by, change))?;
+        let store = state.store.recording(change);
         let changed = match next {
-            Next::Suspended(because) => state.store.suspend_agreement(id, because, now_ms).await,
-            Next::Ended(because) => state.store.end_agreement(id, because, now_ms).await,
+            Next::Suspended(because) => store.suspend_agreement(id, because, now_ms).await,
+            Next::Ended(because) => store.end_agreement(id, because, now_ms).await,
             Next::Active => {
                 let active = AgreementStatus::Active;
-                state.store.set_agreement_status(id, active, now_ms).await
+                store.set_agreement_status(id, active, now_ms).await
             }
         };
         changed.map_err(|error| match error {
@@ -184,7 +196,7 @@ fn stated(reason: &str) -> Result<&str, Fault> {
 #[tonic::async_trait]
 impl AgreementService for Agreements {
     async fn propose(&self, request: Request<ProposeRequest>) -> Result<Response<AgreementMessage>, Status> {
-        let state = &self.0;
+        let (state, by) = (&self.0, upkeep::caller(&request));
         let mut text = request.into_inner().draft_toml.replace("\r\n", "\n");
         if !text.starts_with(MARKER) {
             text.insert_str(0, MARKER);
@@ -219,7 +231,7 @@ impl AgreementService for Agreements {
         }
         let note = Note::sign(&text, &[&state.identity.signing])
             .map_err(|error| Fault::invalid("AGR-001", "draft_toml", error.to_string()))?;
-        let entry = self.sign_and_keep(&agreement, note).await?;
+        let entry = self.sign_and_keep(&agreement, note, by).await?;
         Ok(Response::new(self.describe(&entry).await?))
     }
 
@@ -248,7 +260,9 @@ impl AgreementService for Agreements {
         if let Some(known) = state.book.get(&agreement.id) {
             note = merge(&known.agreement, &known.note, &agreement, &note)?;
         }
-        let entry = self.sign_and_keep(&agreement, note).await?;
+        let entry = self
+            .sign_and_keep(&agreement, note, upkeep::caller(&request))
+            .await?;
         // The partner learns of our signature now, or at its next poll.
         if let Err(fault) = countersign(state, &entry).await {
             tracing::info!(agreement = agreement.id, %fault, "the partner will learn of the signature later");
@@ -278,15 +292,19 @@ impl AgreementService for Agreements {
     }
 
     async fn suspend(&self, request: Request<SuspendRequest>) -> Result<Response<AgreementMessage>, Status> {
-        let request = request.get_ref();
+        let (by, request) = (upkeep::caller(&request), request.get_ref());
         let next = Next::Suspended(stated(&request.reason)?);
-        Ok(Response::new(self.set_status(&request.agreement_id, next).await?))
+        Ok(Response::new(
+            self.set_status(&request.agreement_id, next, by).await?,
+        ))
     }
 
     async fn end(&self, request: Request<EndRequest>) -> Result<Response<AgreementMessage>, Status> {
-        let request = request.get_ref();
+        let (by, request) = (upkeep::caller(&request), request.get_ref());
         let next = Next::Ended(stated(&request.reason)?);
-        Ok(Response::new(self.set_status(&request.agreement_id, next).await?))
+        Ok(Response::new(
+            self.set_status(&request.agreement_id, next, by).await?,
+        ))
     }
 
     async fn resume(&self, request: Request<ResumeRequest>) -> Result<Response<AgreementMessage>, Status> {
@@ -296,7 +314,8 @@ impl AgreementService for Agreements {
             return Err(Fault::new(Reason::Precondition, "AGR-029", message).into());
         }
         Ok(Response::new(
-            self.set_status(&entry.agreement.id, Next::Active).await?,
+            self.set_status(&entry.agreement.id, Next::Active, upkeep::caller(&request))
+                .await?,
         ))
     }
 }
@@ -452,6 +471,7 @@ impl NodeService for Info {
         request: Request<AddClientRequest>,
     ) -> Result<Response<AddClientResponse>, Status> {
         only_admin(&request)?;
+        let by = upkeep::caller(&request);
         let (state, request) = (&self.0, request.into_inner());
         let clients = state.store.clients().await.map_err(|error| store_fault(&error))?;
         let mut known = clients.iter().filter(|client| client.revoked_ms.is_none());
@@ -474,8 +494,15 @@ impl NodeService for Info {
                     Fault::internal("the node's own authority cannot sign; the log has the details")
                 }
             })?;
+        let added = state.entry(ClientChanged {
+            by,
+            client: text(&request.name),
+            certificate: digest(signed.fingerprint),
+            change: ClientChange::Added,
+        })?;
         state
             .store
+            .recording(added)
             .add_client(&request.name, &signed.fingerprint, state.now_ms())
             .await
             .map_err(|error| match error {
@@ -493,17 +520,26 @@ impl NodeService for Info {
         request: Request<RevokeClientRequest>,
     ) -> Result<Response<RevokeClientResponse>, Status> {
         only_admin(&request)?;
+        let by = upkeep::caller(&request);
         let (state, name) = (&self.0, request.into_inner().name);
         let clients = state.store.clients().await.map_err(|error| store_fault(&error))?;
+        let unknown =
+            || Fault::new(Reason::NotFound, "NODE-013", format!("there is no client {name}")).field("name");
+        let mut may_call = clients.iter().filter(|client| client.revoked_ms.is_none());
+        let client = may_call.find(|client| client.name == name);
+        let revoked = state.entry(ClientChanged {
+            by,
+            client: text(&name),
+            certificate: digest(client.ok_or_else(unknown)?.cert_sha256),
+            change: ClientChange::Revoked,
+        })?;
         state
             .store
+            .recording(revoked)
             .revoke_client(&name, state.now_ms())
             .await
             .map_err(|error| match error {
-                StoreError::NotFound { .. } => {
-                    Fault::new(Reason::NotFound, "NODE-013", format!("there is no client {name}"))
-                        .field("name")
-                }
+                StoreError::NotFound { .. } => unknown(),
                 error => store_fault(&error),
             })?;
         for client in clients.iter().filter(|client| client.name == name) {
@@ -527,6 +563,29 @@ impl NodeService for Info {
         Ok(Response::new(ListClientsResponse {
             clients: clients.iter().map(client_to_proto).collect(),
         }))
+    }
+
+    async fn erase_entries(
+        &self,
+        request: Request<EraseEntriesRequest>,
+    ) -> Result<Response<EraseEntriesResponse>, Status> {
+        only_admin(&request)?;
+        let (by, request) = (upkeep::caller(&request), request.get_ref());
+        let order = Text::new(&request.order)
+            .map_err(|_| Fault::invalid("LEDG-030", "order", "say who ordered it and why, in one line"))?;
+        let range = |range: &v1::EntryRange| {
+            (range.first <= range.last)
+                .then_some(range.first..=range.last)
+                .ok_or_else(|| Fault::invalid("LEDG-031", "entries", "a range ends before it begins"))
+        };
+        let entries: Result<Vec<_>, Fault> = request.entries.iter().map(range).collect();
+        let entries = entries?;
+        if entries.is_empty() {
+            return Err(Fault::invalid("LEDG-031", "entries", "say which entries are to be erased").into());
+        }
+        let erased = erasure::erase_ordered(&self.0, &entries, &by, &order).await?;
+        erasure::empty_log(&self.0).await;
+        Ok(Response::new(EraseEntriesResponse { erased }))
     }
 
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
@@ -571,7 +630,7 @@ fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
         _ => Err(Fault::new(
             Reason::NotPermitted,
             "NODE-010",
-            "only the client admin manages clients",
+            "only the client admin manages clients and orders erasures",
         )),
     }
 }

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use concordat_ledger::{Actor, AgreementChange, AgreementChanged};
 use concordat_note::Note;
 use concordat_store::{AgreementStatus, NewAgreement, Store, StoreError};
 use concordat_wire::{Fault, Reason, v1};
 
 use crate::agreement::{Agreement, Offer, Party};
+use crate::ledger::{digest, text};
 use crate::partner::Partner;
+use crate::state::State;
 use crate::tls::{Credentials, Pins, SpkiPin};
 
 /// One agreement with its state.
@@ -31,6 +34,8 @@ pub struct Book {
     credentials: Credentials,
     pins: Pins,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+    /// Notes are kept one after the other, so that what the ledger says of each is what it changed.
+    keeping: tokio::sync::Mutex<()>,
 }
 
 impl Book {
@@ -41,6 +46,7 @@ impl Book {
             credentials,
             pins,
             entries: RwLock::default(),
+            keeping: tokio::sync::Mutex::default(),
         }
     }
 
@@ -124,17 +130,20 @@ impl Book {
         })
     }
 
-    /// Keeps a note with the signatures it has, and takes it into force once both parties have signed.
+    /// Keeps a note with the signatures it has, and takes it into force once both parties have signed. `by` signed it
+    /// for us, if it is new here.
     ///
     /// # Errors
     /// A signature does not hold, we have not signed, or the id stands for another document.
     pub async fn keep(
         &self,
-        store: &Store,
+        state: &State,
         agreement: &Agreement,
         note: &Note,
-        now_ms: i64,
+        by: Actor,
     ) -> Result<(), Fault> {
+        let _turn = self.keeping.lock().await;
+        let store = &state.store;
         let signers = agreement.signers(note)?;
         let partner = agreement
             .partner_of(&self.us)
@@ -179,16 +188,26 @@ impl Book {
             ),
             error => store_fault(&error),
         };
-        store.put_agreement(&row, now_ms).await.map_err(fault)?;
         let kept = store
             .agreement(&agreement.id)
             .await
             .map_err(|error| store_fault(&error))?;
-        if complete && kept.is_some_and(|kept| kept.agreement.status == AgreementStatus::Proposed) {
-            store
-                .set_agreement_status(&agreement.id, AgreementStatus::Active, now_ms)
+        let before = kept.as_ref().map(|kept| kept.agreement.status);
+        let mut entries = Vec::new();
+        if before.is_none() {
+            entries.push(state.entry(changed(agreement, &partner.id, by, AgreementChange::Signed))?);
+        }
+        if complete && before.is_none_or(|before| before == AgreementStatus::Proposed) {
+            let in_force = changed(agreement, &partner.id, Actor::Node, AgreementChange::InForce);
+            entries.push(state.entry(in_force)?);
+        }
+        // A partner sends its signature again with every visit.
+        if !entries.is_empty() || kept.is_some_and(|kept| kept.agreement.digest != row.digest) {
+            let recording = store.recording_all(entries);
+            recording
+                .put_agreement(&row, state.now_ms())
                 .await
-                .map_err(|error| store_fault(&error))?;
+                .map_err(fault)?;
         }
         self.reload(store).await
     }
@@ -266,6 +285,17 @@ impl Book {
         }
         let offer = offer.clone();
         Ok((entry, offer, scope.epoch))
+    }
+}
+
+/// What became of an agreement, for the ledger.
+pub fn changed(agreement: &Agreement, partner: &str, by: Actor, change: AgreementChange) -> AgreementChanged {
+    AgreementChanged {
+        by,
+        partner: text(partner),
+        agreement: text(&agreement.id),
+        digest: digest(agreement.digest),
+        change,
     }
 }
 

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything a node is told at start. `concordat init` writes a commented file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Who we are and where our data is.
@@ -36,7 +36,7 @@ pub struct Config {
 }
 
 /// Who we are and where our data is.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
     /// Short id used in agreements: lower-case letters, digits, `-` and `.`, 1 to 64 characters.
@@ -48,7 +48,7 @@ pub struct Node {
 }
 
 /// The listener for other agencies' nodes.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
     /// Address to listen on.
@@ -58,7 +58,7 @@ pub struct Peer {
 }
 
 /// The listener for our own systems.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Api {
     /// Address to listen on, mTLS with certificates from `concordat client add`.
@@ -98,7 +98,7 @@ fn default_names() -> Vec<String> {
 }
 
 /// Where secrets are read from: a file (mode 0600) or an environment variable, never the configuration.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Secrets {
     /// File with the 32-byte master key in hexadecimal; relative to `data_dir`.
@@ -117,7 +117,7 @@ impl Default for Secrets {
 }
 
 /// How queries are made.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Matching {
     /// How long a partner may take before its verdicts are UNKNOWN, in milliseconds.
@@ -139,7 +139,7 @@ impl Default for Matching {
 }
 
 /// How snapshots are published and fetched.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Snapshot {
     /// Seconds between looks for new agreements, epochs, snapshots and list changes.
@@ -167,7 +167,7 @@ impl Default for Snapshot {
 }
 
 /// What becomes of long work that is over.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Jobs {
     /// Days after which a job that has ended is deleted, with what it found.
@@ -181,7 +181,7 @@ impl Default for Jobs {
 }
 
 /// How long what an entry says is kept; that there was one stays for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// The EU's interoperability regulations; the CJIS policy's minimum.
@@ -191,7 +191,7 @@ pub enum Keep {
 }
 
 /// The record of everything.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ledger {
     /// How long entries are kept that no agreement says it of.
@@ -213,7 +213,7 @@ impl Default for Ledger {
 }
 
 /// Processor time.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Compute {
     /// Threads for group arithmetic. 0 means one per core.

@@ -140,13 +140,7 @@ pub async fn serve(
     let announced = open.padded_elements;
     let key = state
         .own_keys
-        .get(
-            &state.store,
-            &state.identity.signing,
-            &state.entropy,
-            (&entry.agreement, &offer, epoch),
-            state.now_ms(),
-        )
+        .get(state, (&entry.agreement, &offer, epoch))
         .await?;
     tracing::info!(
         partner = entry.partner.id,

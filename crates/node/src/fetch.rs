@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use concordat_ledger::{KeyChange, SnapshotFetched};
 use concordat_store::{Incident, NewScopeRole};
 use concordat_tagset::{
     Error as TagsetError, Manifest, SegmentRef, SegmentWriter, SignedManifest, Snapshot, collect_garbage,
@@ -10,14 +11,15 @@ use concordat_tagset::{
 };
 use concordat_wire::v1::{FetchSegmentRequest, GetManifestRequest, GetScopeKeyRequest};
 use concordat_wire::{Fault, FaultView, Reason};
+use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout_at};
 use tonic::{Code, Response, Status};
 
 use crate::agreement::{Agreement, Offer};
 use crate::book::{Entry, scope_to_proto, store_fault};
 use crate::held::{HeldScope, owner_key, tag_scope};
-use crate::keys;
 use crate::state::State;
+use crate::{keys, ledger};
 
 /// A partner whose segments come more slowly, in bytes per second, is not waited for.
 const SLOWEST_BYTES_PER_S: u64 = 16 << 10;
@@ -121,14 +123,17 @@ pub async fn fetch(state: &State, entry: &Entry, offer: &Offer, epoch: u32) -> R
         Ok(snapshot) => Arc::new(snapshot),
         Err(error) => return Err(refused(state, entry, &error).await),
     };
+    let note = snapshot.signed_manifest().note();
+    let fetched = state.entry(SnapshotFetched {
+        partner: ledger::text(&entry.partner.id),
+        scope: ledger::scope(agreement, offer, epoch),
+        version: snapshot.manifest().version,
+        manifest: ledger::digest(Sha256::digest(note).into()),
+    })?;
     state
         .store
-        .install_snapshot(
-            scope.scope,
-            snapshot.manifest().version,
-            snapshot.signed_manifest().note(),
-            state.now_ms(),
-        )
+        .recording(fetched)
+        .install_snapshot(scope.scope, snapshot.manifest().version, note, state.now_ms())
         .await
         .map_err(|error| store_fault(&error))?;
     let manifest = snapshot.manifest();
@@ -177,7 +182,18 @@ async fn pinned_scope(
         *key.as_bytes(),
         &note,
     );
-    match state.store.create_scope(&new, state.now_ms()).await {
+    let pinned = state.entry(keys::changed(
+        keys::THEIRS,
+        ledger::scope(agreement, offer, epoch),
+        key.as_bytes(),
+        KeyChange::Pinned,
+    ))?;
+    match state
+        .store
+        .recording(pinned)
+        .create_scope(&new, state.now_ms())
+        .await
+    {
         // Two at once: both asked the same partner; the first key stays pinned.
         Ok(_) | Err(concordat_store::StoreError::AlreadyExists { .. }) => {}
         Err(error) => return Err(store_fault(&error)),

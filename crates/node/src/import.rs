@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use concordat_identifiers::{PROFILE, Severity, Subject, profile_fingerprint};
+use concordat_ledger::{Actor, Import};
 use concordat_lists::{Entry, Format, Item, Mapping, Options, Published, Rule, SourceId, Spill, Summary};
 use concordat_store::{
     IdentifierRow, ImportCounts, ImportMode, ListId, NewRecord, Reject as RejectRow, StoreError,
@@ -21,8 +22,10 @@ use zeroize::Zeroizing;
 use crate::book::store_fault;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::ledger::{digest as ledger_digest, text};
 use crate::rows::row_of;
 use crate::state::State;
+use crate::upkeep::Refused;
 use crate::upload::{Files, Upload};
 
 /// Records normalised and staged at once.
@@ -40,6 +43,8 @@ pub struct Plan {
     pub mapping: Option<Mapping>,
     /// Fail on the first reject.
     pub strict: bool,
+    /// Who imports it.
+    pub by: Actor,
     /// Accept a list without a usable entry, or one that removes most of what is there.
     pub allow_shrink: bool,
 }
@@ -157,19 +162,22 @@ pub async fn run(
                 .await;
             tally.summary = batch.summary;
         }
-        upload.complete().await?;
-        match plan.allow_shrink {
-            true => Ok(()),
-            false => believable(&plan.list_name, &tally.summary, import.before(), import.missing()),
+        let source = upload.complete().await?;
+        if !plan.allow_shrink {
+            believable(&plan.list_name, &tally.summary, import.before(), import.missing())?;
+        }
+        Ok(source)
+    };
+    let source = match outcome.await {
+        Ok(source) => source,
+        Err(fault) => {
+            import
+                .abort(state.now_ms())
+                .await
+                .map_err(|error| store_fault(&error))?;
+            return Err(fault);
         }
     };
-    if let Err(fault) = outcome.await {
-        import
-            .abort(state.now_ms())
-            .await
-            .map_err(|error| store_fault(&error))?;
-        return Err(fault);
-    }
     if plan.strict && tally.rejected > 0 {
         import
             .abort(state.now_ms())
@@ -182,10 +190,20 @@ pub async fn run(
         ));
     }
     let kept = import.kept();
-    let counts = import
-        .commit(state.now_ms())
-        .await
-        .map_err(|error| store_fault(&error))?;
+    let refused = Refused::default();
+    let record = |counts: &ImportCounts| {
+        refused.keep(state.entry(Import {
+            by: plan.by,
+            list: text(&plan.list_name),
+            source: ledger_digest(source),
+            added: counts.added,
+            changed: counts.changed,
+            removed: counts.removed,
+            rejected: counts.rejected,
+        }))
+    };
+    let committed = import.commit_with(state.now_ms(), record).await;
+    let counts = committed.map_err(|error| refused.fault(&error))?;
     tracing::info!(list = plan.list_name, ?counts, kept, "imported");
     Ok(tally.summarise(&counts, kept))
 }

@@ -3,15 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use concordat_note::{Limits, Note, Policy, SigningKey};
+use concordat_ledger::{Actor, KeyChange, KeyChanged, Scope};
+use concordat_note::{Limits, Note, Policy};
 use concordat_oprf::{KeyPair, PublicKey};
-use concordat_store::{NewScope, NewScopeRole, ScopeId, ScopeRole, ScopeStatus, Store, StoreError};
+use concordat_store::{NewScope, NewScopeRole, ScopeId, ScopeRole, ScopeStatus, StoreError};
 use concordat_wire::{Fault, PROTOCOL, Reason, SUITE};
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use crate::agreement::{Agreement, Offer};
 use crate::book::store_fault;
-use crate::entropy::Entropy;
+use crate::ledger;
+use crate::state::State;
 
 /// First line of a key statement.
 const MARKER: &str = "concordat/v1/scope-key";
@@ -41,12 +44,10 @@ impl OwnKeys {
     /// The key was destroyed, or the database failed.
     pub async fn get(
         &self,
-        store: &Store,
-        identity: &SigningKey,
-        entropy: &Entropy,
+        state: &State,
         (agreement, offer, epoch): (&Agreement, &Offer, u32),
-        now_ms: i64,
     ) -> Result<Arc<OwnKey>, Fault> {
+        let store = &state.store;
         let name = (agreement.id.clone(), offer.id.clone(), epoch);
         if let Some(key) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&name) {
             return Ok(Arc::clone(key));
@@ -80,11 +81,11 @@ impl OwnKeys {
                 }
             }
             None => {
-                let seed = entropy.seed();
+                let seed = state.entropy.seed();
                 let pair = derive(&seed)?;
                 let public_key = *pair.public_key().as_bytes();
                 let text = statement(agreement, offer, epoch, &public_key);
-                let note = Note::sign(&text, &[identity])
+                let note = Note::sign(&text, &[&state.identity.signing])
                     .map_err(|error| Fault::internal(format!("signing a key statement: {error}")))?
                     .to_string();
                 let new = new_scope(
@@ -93,7 +94,13 @@ impl OwnKeys {
                     public_key,
                     &note,
                 );
-                match store.create_scope(&new, now_ms).await {
+                let entry = state.entry(changed(
+                    OURS,
+                    ledger::scope(agreement, offer, epoch),
+                    &public_key,
+                    KeyChange::Created,
+                ))?;
+                match store.recording(entry).create_scope(&new, state.now_ms()).await {
                     Ok(scope) => {
                         tracing::info!(
                             agreement = agreement.id,
@@ -105,14 +112,7 @@ impl OwnKeys {
                     }
                     // Two at once: the other one's key counts.
                     Err(StoreError::AlreadyExists { .. }) => {
-                        return Box::pin(self.get(
-                            store,
-                            identity,
-                            entropy,
-                            (agreement, offer, epoch),
-                            now_ms,
-                        ))
-                        .await;
+                        return Box::pin(self.get(state, (agreement, offer, epoch))).await;
                     }
                     Err(error) => return Err(store_fault(&error)),
                 }
@@ -133,6 +133,22 @@ impl OwnKeys {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&name);
+    }
+}
+
+/// A scope's key is ours.
+pub const OURS: &str = "scope";
+/// A scope's key is the partner's.
+pub const THEIRS: &str = "partner's scope";
+
+/// What became of a scope's key, for the ledger. The node does all of it by itself.
+pub fn changed(what: &str, scope: Scope, public_key: &[u8; 32], change: KeyChange) -> KeyChanged {
+    KeyChanged {
+        by: Actor::Node,
+        what: ledger::text(what),
+        scope: Some(scope),
+        public_key: Some(ledger::digest(Sha256::digest(public_key).into())),
+        change,
     }
 }
 

@@ -212,19 +212,7 @@ impl Ledger {
         if let Some(why) = self.halted() {
             return Err(Fault::new(Reason::DataLoss, "LEDG-001", why.to_owned()));
         }
-        let key = entropy.seed();
-        let entry = Entry::new(at, event);
-        let sealed = SealedEntry::seal(&entry, retention, &EntryKey::new(*key))
-            .map_err(|error| Fault::internal(format!("recording {}: {error}", entry.kind().name())))?;
-        Ok(NewEntry {
-            at_ms: at.as_millisecond(),
-            kind: entry.kind().name(),
-            exchange: entry.event.exchange().map(|exchange| exchange.0),
-            erase_day: sealed.leaf.erase_after.map(day_number),
-            leaf: sealed.leaf.draft().into_bytes(),
-            payload: sealed.sealed,
-            key,
-        })
+        seal(at, entropy, retention, event)
     }
 
     /// Publishes entries until the log has all that are in the database.
@@ -258,6 +246,31 @@ impl Ledger {
         let done = tokio::task::spawn_blocking(move || this.with_log(work)).await;
         Ok(done.map_err(|_| PublishError::Stopped)??)
     }
+}
+
+/// An entry, sealed under a fresh key.
+///
+/// # Errors
+/// It is too large.
+pub fn seal(
+    at: Timestamp,
+    entropy: &Entropy,
+    retention: &Retention,
+    event: impl Into<Event>,
+) -> Result<NewEntry, Fault> {
+    let key = entropy.seed();
+    let entry = Entry::new(at, event);
+    let sealed = SealedEntry::seal(&entry, retention, &EntryKey::new(*key))
+        .map_err(|error| Fault::internal(format!("recording {}: {error}", entry.kind().name())))?;
+    Ok(NewEntry {
+        at_ms: at.as_millisecond(),
+        kind: entry.kind().name(),
+        exchange: entry.event.exchange().map(|exchange| exchange.0),
+        erase_day: sealed.leaf.erase_after.map(day_number),
+        leaf: sealed.leaf.draft().into_bytes(),
+        payload: sealed.sealed,
+        key,
+    })
 }
 
 /// Why entries wait in the database.
@@ -352,7 +365,8 @@ impl State {
     }
 }
 
-fn retention(keep: Keep) -> Retention {
+/// How long each type of entry is kept.
+pub fn retention(keep: Keep) -> Retention {
     match keep {
         Keep::OneYear => Retention::one_year(),
         Keep::ThreeYears => Retention::three_years(),

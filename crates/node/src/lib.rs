@@ -4,6 +4,7 @@
 //! verdicts, [`exchange`] runs the chunks of one offer, [`chunk`] mixes in canaries and verifies, and on the partner's
 //! side [`evaluate`] admits, charges and evaluates.
 
+pub mod access;
 pub mod admin_services;
 pub mod agreement;
 pub mod asked;
@@ -15,6 +16,7 @@ pub mod compute;
 pub mod config;
 pub mod cosigning;
 pub mod entropy;
+pub mod erasure;
 pub mod evaluate;
 pub mod exchange;
 pub mod fairness;
@@ -36,6 +38,7 @@ pub mod publish;
 pub mod rows;
 pub mod state;
 pub mod tls;
+pub mod upkeep;
 pub mod upload;
 pub mod watchlist_service;
 

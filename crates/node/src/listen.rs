@@ -84,7 +84,15 @@ impl Connected for Connection {
     }
 }
 
-/// Accepts TLS connections until `stop`; `identify` turns the caller's certificate into who it is, or refuses it.
+/// What a caller showed of itself.
+pub enum Shown {
+    /// A certificate whose key it has.
+    Certificate(CertificateDer<'static>),
+    /// None, or one that TLS refuses: why. Whoever it was is gone.
+    Refused(String),
+}
+
+/// Accepts TLS connections until `stop`; `identify` turns what the caller shows into who it is, or refuses it.
 pub fn accept_tls<I, F>(
     listener: TcpListener,
     config: Arc<ServerConfig>,
@@ -92,7 +100,7 @@ pub fn accept_tls<I, F>(
     stop: CancellationToken,
 ) -> mpsc::Receiver<std::io::Result<Connection>>
 where
-    I: Fn(CertificateDer<'static>) -> F + Clone + Send + Sync + 'static,
+    I: Fn(Shown) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Option<Caller>> + Send,
 {
     let (sender, receiver) = mpsc::channel(16);
@@ -113,10 +121,18 @@ where
             tokio::spawn(async move {
                 let _permit = permit;
                 let handshake = async {
-                    let stream = acceptor.accept(tcp).await.map_err(|error| error.to_string())?;
+                    let stream = match acceptor.accept(tcp).await {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            if is_of_certificate(&error) {
+                                identify(Shown::Refused(error.to_string())).await;
+                            }
+                            return Err(error.to_string());
+                        }
+                    };
                     let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                     let certificate = certificate.ok_or("no certificate")?.clone().into_owned();
-                    let caller = identify(certificate)
+                    let caller = identify(Shown::Certificate(certificate))
                         .await
                         .ok_or("the certificate is not on our list")?;
                     Ok::<_, String>(Connection {
@@ -134,6 +150,17 @@ where
         }
     });
     receiver
+}
+
+/// Whether a handshake failed because of who the caller is: not because it went away, or speaks something else.
+fn is_of_certificate(error: &std::io::Error) -> bool {
+    let error = error
+        .get_ref()
+        .and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+    )
 }
 
 /// Handshakes that are going on, by address. IPv6 hosts have a whole /64.

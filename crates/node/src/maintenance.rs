@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use concordat_store::{AgreementStatus, Erasure, Purged, Scope, ScopeRole, ScopeStatus};
+use concordat_ledger::{Actor, KeyChange};
+use concordat_store::{AgreementStatus, Purged, Scope, ScopeRole, ScopeStatus};
 use concordat_wire::v1::ExchangeAgreementRequest;
 use concordat_wire::{Fault, Reason};
 use tokio::task::JoinHandle;
@@ -12,9 +13,10 @@ use tokio::task::JoinHandle;
 use crate::agreement::Agreement;
 use crate::book::{Entry, is_over};
 use crate::jobs::{self, Spec};
+use crate::ledger::text;
 use crate::peer_service::merge;
 use crate::state::State;
-use crate::{asked, fetch, held, publish};
+use crate::{asked, erasure, fetch, held, keys, publish};
 
 /// Seconds before a publication that failed is tried again, unless a person asks for it: doubled with each failure up to
 /// the most, which is a quarter of the shortest life that a snapshot can have.
@@ -100,20 +102,16 @@ impl Troubles {
     }
 }
 
-/// Destroys the keys of epochs that are over, until the node stops. Apart from everything else, so that nothing a partner
-/// does or a publication takes can keep a key alive.
+/// Destroys the keys of epochs that are over and what the ledger need not keep any longer, until the node stops. Apart
+/// from everything else, so that nothing a partner does or a publication takes can keep it alive.
 pub async fn end_keys(state: Arc<State>) {
     let pause = Duration::from_secs(u64::from(state.config.snapshot.poll_interval_s.min(60)));
-    // The process before this one may have ended between destroying a key and emptying the log.
-    let mut erased = false;
     loop {
-        erased &= !end_epochs(&state).await;
-        if !erased {
-            match state.store.checkpoint_unless_read().await {
-                Ok(erasure) => erased = erasure == Erasure::Complete,
-                Err(error) => tracing::error!(%error, "emptying the log after a key was destroyed"),
-            }
+        end_epochs(&state).await;
+        if let Err(fault) = erasure::erase_due(&state).await {
+            tracing::error!(%fault, "erasing entries of the ledger");
         }
+        erasure::empty_log(&state).await;
         tokio::select! {
             () = state.stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -211,7 +209,7 @@ pub async fn countersign(state: &State, entry: &Entry) -> Result<(), Fault> {
     let merged = merge(&entry.agreement, &entry.note, &theirs, &note)?;
     state
         .book
-        .keep(&state.store, &entry.agreement, &merged, state.now_ms())
+        .keep(state, &entry.agreement, &merged, Actor::Node)
         .await
 }
 
@@ -283,11 +281,9 @@ async fn publish_what_is_due(state: &Arc<State>) {
     }
 }
 
-/// Destroys the keys of epochs and agreements that are over, with everything computed under them. Returns whether there
-/// were any.
-pub async fn end_epochs(state: &State) -> bool {
+/// Destroys the keys of epochs and agreements that are over, with everything computed under them.
+pub async fn end_epochs(state: &State) {
     let now = state.clock.now();
-    let mut any = false;
     for entry in state.book.even_ended() {
         let agreement = &entry.agreement;
         let scopes = match state.store.scopes(&agreement.id).await {
@@ -301,12 +297,10 @@ pub async fn end_epochs(state: &State) -> bool {
             let (_, end) = agreement.epoch_bounds(scope.epoch);
             let over = is_over(entry.status) || now.as_second() >= end.saturating_add(agreement.grace_s());
             if over && scope.status != ScopeStatus::Destroyed {
-                any = true;
                 end_epoch(state, agreement, &scope).await;
             }
         }
     }
-    any
 }
 
 /// Destroys one key. What fails is tried again in the next round.
@@ -315,8 +309,28 @@ async fn end_epoch(state: &State, agreement: &Agreement, scope: &Scope) {
     state.own_keys.forget(&agreement.id, offer, epoch);
     state.served.forget(&agreement.id, offer, epoch);
     state.held.forget(&agreement.id, offer, epoch);
-    // Whether the log was emptied at once does not matter: our caller sees to it.
-    if let Err(error) = state.store.destroy_key(scope.id, state.now_ms()).await {
+    let what = if scope.role == ScopeRole::Owner {
+        keys::OURS
+    } else {
+        keys::THEIRS
+    };
+    let name = concordat_ledger::Scope {
+        agreement: text(&agreement.id),
+        offer: text(offer),
+        epoch: u64::from(epoch),
+    };
+    let destroyed = keys::changed(what, name, &scope.public_key, KeyChange::Destroyed);
+    let destroyed = match state.entry(destroyed) {
+        Ok(destroyed) => destroyed,
+        Err(fault) => {
+            tracing::error!(agreement = agreement.id, offer, epoch, %fault, "destroying a key");
+            return;
+        }
+    };
+    // Whether the log was emptied at once does not matter: it is looked at again.
+    let _destroying = state.erasing.destroying();
+    let store = state.store.recording(destroyed);
+    if let Err(error) = store.destroy_key(scope.id, state.now_ms()).await {
         tracing::error!(agreement = agreement.id, offer, epoch, %error, "destroying a key");
         return;
     }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use concordat_ledger::Actor;
 use concordat_note::Note;
 use concordat_tagset::{Digest, Error as TagsetError};
 use concordat_wire::v1::peer_service_server::PeerService;
@@ -74,7 +75,7 @@ impl PeerService for Peer {
         let merged = merge(&ours.agreement, &ours.note, &agreement, &note)?;
         self.0
             .book
-            .keep(&self.0.store, &ours.agreement, &merged, self.0.now_ms())
+            .keep(&self.0, &ours.agreement, &merged, Actor::Node)
             .await?;
         Ok(Response::new(ExchangeAgreementResponse {
             note: merged.to_string(),
@@ -91,13 +92,7 @@ impl PeerService for Peer {
         let (entry, offer, epoch) = state.book.admit(&partner, scope, state.clock.now())?;
         let key = state
             .own_keys
-            .get(
-                &state.store,
-                &state.identity.signing,
-                &state.entropy,
-                (&entry.agreement, &offer, epoch),
-                state.now_ms(),
-            )
+            .get(state, (&entry.agreement, &offer, epoch))
             .await?;
         Ok(Response::new(GetScopeKeyResponse {
             note: key.note.clone(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use concordat_identifiers::canary;
+use concordat_ledger::SnapshotPublished;
 use concordat_oprf::Output;
 use concordat_store::{BlindIndex, IndexedIdentifier, KeptTag, Selection, StoreError};
 use concordat_tagset::{
@@ -13,7 +14,7 @@ use concordat_tagset::{
 };
 use concordat_wire::{Fault, Reason};
 use hkdf::Hkdf;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::agreement::{Agreement, Offer};
@@ -22,6 +23,7 @@ use crate::chunk::Tag;
 use crate::compute::Priority;
 use crate::held::{folder, owner_key, tag_scope};
 use crate::keys::OwnKey;
+use crate::ledger;
 use crate::rows::identifier_of;
 use crate::state::State;
 
@@ -254,16 +256,7 @@ async fn attempt(
     plan: Plan,
 ) -> Result<Published, Trouble> {
     let agreement = &entry.agreement;
-    let key = state
-        .own_keys
-        .get(
-            &state.store,
-            &state.identity.signing,
-            &state.entropy,
-            (agreement, offer, epoch),
-            state.now_ms(),
-        )
-        .await?;
+    let key = state.own_keys.get(state, (agreement, offer, epoch)).await?;
     let selection = selection(state, offer).await?;
     let as_of = state.clock.now();
     let mut publication = state.store.begin_publication(key.scope, selection).await?;
@@ -394,7 +387,14 @@ async fn attempt(
         SignedManifest::sign(manifest, &state.identity.signing).map_err(|error| tagset_fault(&error))?;
     let identifiers = publication.identifiers();
     // First the database: should we be stopped here, the next start installs what it says.
-    let installed = match publication.commit(signed.note(), state.now_ms()).await {
+    let published = state.entry(SnapshotPublished {
+        partner: ledger::text(&entry.partner.id),
+        scope: ledger::scope(agreement, offer, epoch),
+        version,
+        manifest: ledger::digest(Sha256::digest(signed.note()).into()),
+    })?;
+    let committed = publication.commit_with(signed.note(), state.now_ms(), published);
+    let installed = match committed.await {
         Ok(()) => install(folder, signed, current, plan).await,
         Err(error) => Err(error.into()),
     };

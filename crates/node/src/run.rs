@@ -35,7 +35,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{asked, cosigning, import, jobs, ledger, maintenance};
+use crate::{access, asked, cosigning, import, jobs, ledger, maintenance, upkeep};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -190,6 +190,8 @@ impl Node {
             held: Default::default(),
             jobs: Default::default(),
             revoked: Revoked::default(),
+            access: Default::default(),
+            erasing: Default::default(),
             troubles: Default::default(),
             stop: stop.clone(),
             config,
@@ -199,32 +201,23 @@ impl Node {
         asked::close_left(&state, true).await?;
         state.ledger.publish(&state.store).await?;
         cosigning::check_at_start(&state).await?;
+        upkeep::record_configuration(&state).await?;
 
         let mut tasks = JoinSet::new();
-        let identify_peer = move |certificate| {
-            let pins = pins.clone();
-            async move {
-                tls::spki_pin(&certificate)
-                    .filter(|pin| pins.contains(pin))
-                    .map(Caller::Partner)
+        let identify_peer = {
+            let state = Arc::clone(&state);
+            move |shown| {
+                let (state, pins) = (Arc::clone(&state), pins.clone());
+                async move { access::identify_partner(&state, &pins, shown).await }
             }
         };
         let peers = listen::accept_tls(peer_listener, peer_tls, identify_peer, stop.clone());
         tasks.spawn(serve_peers(Arc::clone(&state), peers));
         let clients = {
-            let store = state.store.clone();
-            let identify = move |certificate| {
-                let store = store.clone();
-                async move {
-                    let allowed = store
-                        .allowed_client(&tls::fingerprint(&certificate))
-                        .await
-                        .ok()??;
-                    Some(Caller::Client {
-                        name: allowed.name,
-                        cert_sha256: allowed.cert_sha256,
-                    })
-                }
+            let state = Arc::clone(&state);
+            let identify = move |shown| {
+                let state = Arc::clone(&state);
+                async move { access::identify_client(&state, shown).await }
             };
             listen::accept_tls(api_listener, api_tls, identify, stop.clone())
         };
@@ -308,9 +301,10 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
     let watchlists = WatchlistServiceServer::new(Watchlists(Arc::clone(&state)))
         .max_decoding_message_size(API_MESSAGE_LIMIT);
     // Who may call is decided when a connection is made; who was revoked since then, at each call.
-    let revoked = state.revoked.clone();
+    let asked = Arc::clone(&state);
     let still_allowed = move |request: tonic::Request<()>| match request.extensions().get::<Caller>() {
-        Some(Caller::Client { cert_sha256, .. }) if revoked.contains(cert_sha256) => {
+        Some(Caller::Client { cert_sha256, name }) if asked.revoked.contains(cert_sha256) => {
+            access::refuse_call(&asked, name);
             Err(admin_services::revoked().into())
         }
         _ => Ok(request),

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use concordat_store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::book::Book;
 use crate::charge::Charger;
 use crate::clock::Clock;
 use crate::compute::Compute;
 use crate::config::Config;
 use crate::entropy::Entropy;
+use crate::erasure::Erasing;
 use crate::fairness::Fairness;
 use crate::held::HeldScopes;
 use crate::identity::Identity;
@@ -33,6 +35,10 @@ pub struct State {
     pub store: Store,
     /// The record of everything.
     pub ledger: Arc<Ledger>,
+    /// Who came in and who was refused.
+    pub access: Access,
+    /// Erasing what was recorded.
+    pub erasing: Erasing,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

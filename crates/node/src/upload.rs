@@ -19,7 +19,7 @@ use tonic::Status;
 
 /// An upload that is being received; it is given up when this is dropped.
 pub struct Upload {
-    outcome: oneshot::Receiver<Result<(), Fault>>,
+    outcome: oneshot::Receiver<Result<[u8; 32], Fault>>,
     _receiving: AbortOnDropHandle<()>,
 }
 
@@ -49,11 +49,12 @@ impl Upload {
         (upload, Files(files))
     }
 
-    /// Waits until the caller has said that everything was sent and it is what was received.
+    /// Waits until the caller has said that everything was sent and it is what was received. Returns the SHA-256 of
+    /// that, file after file.
     ///
     /// # Errors
     /// It was cut off, its messages are out of order, or something else was received than was sent.
-    pub async fn complete(self) -> Result<(), Fault> {
+    pub async fn complete(self) -> Result<[u8; 32], Fault> {
         self.outcome
             .await
             .unwrap_or_else(|_| Err(cut_off("the node stopped receiving")))
@@ -131,7 +132,7 @@ async fn forward(
     mut requests: impl Stream<Item = Result<ImportRequest, Status>> + Unpin,
     files: &mpsc::Sender<Option<File>>,
     current: &mut Option<mpsc::Sender<Option<Bytes>>>,
-) -> Result<(), Fault> {
+) -> Result<[u8; 32], Fault> {
     let mut received = Received::default();
     loop {
         let request = match requests.next().await {
@@ -180,7 +181,7 @@ struct Received {
 }
 
 impl Received {
-    fn check(self, end: &ImportEnd) -> Result<(), Fault> {
+    fn check(self, end: &ImportEnd) -> Result<[u8; 32], Fault> {
         let differs = |field: &str, sent: &dyn std::fmt::Display, received: &dyn std::fmt::Display| {
             let text = format!("{sent} were sent, {received} were received: send the list again");
             Err(Fault::invalid("IMP-008", format!("end.{field}"), text))
@@ -191,14 +192,15 @@ impl Received {
         if end.bytes != self.bytes {
             return differs("bytes", &end.bytes, &self.bytes);
         }
-        if end.sha256 != self.hash.finalize().as_slice() {
+        let hash: [u8; 32] = self.hash.finalize().into();
+        if end.sha256 != hash {
             return Err(Fault::invalid(
                 "IMP-008",
                 "end.sha256",
                 "other bytes were received than were sent: send the list again",
             ));
         }
-        Ok(())
+        Ok(hash)
     }
 }
 

@@ -5,8 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use concordat_identifiers::Rule;
+use concordat_ledger::{Actor, ListChange, ListChanged, RecordChange, RecordChanged, Why};
 use concordat_lists::{Format, Mapping, Published};
-use concordat_store::{List as ListRow, ListId, MAX_UPSERT, StoreError};
+use concordat_store::{Change, List as ListRow, ListId, MAX_UPSERT, StoreError};
 use concordat_wire::v1::watchlist_service_server::WatchlistService;
 use concordat_wire::v1::{
     CreateListRequest, DeleteListRequest, DeleteListResponse, DeleteRecordsRequest, DeleteRecordsResponse,
@@ -23,8 +24,10 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::book::store_fault;
 use crate::config::is_agency_id;
 use crate::import::{self, Event, Plan};
+use crate::ledger::text;
 use crate::rows::{grade_of, kind_of, row_of, rule_of};
 use crate::state::State;
+use crate::upkeep::{self, Refused};
 use crate::upload::Upload;
 
 /// The service.
@@ -43,7 +46,7 @@ impl Watchlists {
         })
     }
 
-    async fn create(&self, name: &str) -> Result<ListId, Fault> {
+    async fn create(&self, name: &str, by: Actor) -> Result<ListId, Fault> {
         if !is_agency_id(name) {
             return Err(Fault::invalid(
                 "LIST-002",
@@ -51,8 +54,14 @@ impl Watchlists {
                 "1 to 64 lower-case letters, digits, '-' or '.', starting with a letter or digit",
             ));
         }
+        let created = self.0.entry(ListChanged {
+            by,
+            list: text(name),
+            change: ListChange::Created,
+        })?;
         self.0
             .store
+            .recording(created)
             .create_list(name, self.0.now_ms())
             .await
             .map_err(|error| match error {
@@ -97,7 +106,7 @@ impl Watchlists {
         })
     }
 
-    async fn plan(&self, open: ImportOpen) -> Result<Plan, Fault> {
+    async fn plan(&self, open: ImportOpen, by: Actor) -> Result<Plan, Fault> {
         let format: Format = open.format.parse().map_err(|_| {
             Fault::invalid(
                 "IMP-001",
@@ -129,7 +138,9 @@ impl Watchlists {
         };
         let list = match self.find(&open.list).await {
             Ok(list) => list.id,
-            Err(fault) if fault.reason == Reason::NotFound && open.create => self.create(&open.list).await?,
+            Err(fault) if fault.reason == Reason::NotFound && open.create => {
+                self.create(&open.list, by.clone()).await?
+            }
             Err(fault) => return Err(fault),
         };
         Ok(Plan {
@@ -137,17 +148,34 @@ impl Watchlists {
             list_name: open.list,
             format,
             mapping,
+            by,
             strict: open.strict,
             allow_shrink: open.allow_shrink,
         })
     }
 }
 
+/// What became of a record, for the ledger.
+fn changed(by: &Actor, why: &Why, list: &str, source_id: &str, change: Change) -> RecordChanged {
+    RecordChanged {
+        by: by.clone(),
+        why: why.clone(),
+        list: text(list),
+        record: text(source_id),
+        change: match change {
+            Change::Added => RecordChange::Added,
+            Change::Changed => RecordChange::Changed,
+            Change::Removed => RecordChange::Removed,
+        },
+    }
+}
+
 #[tonic::async_trait]
 impl WatchlistService for Watchlists {
     async fn create_list(&self, request: Request<CreateListRequest>) -> Result<Response<List>, Status> {
+        let by = upkeep::caller(&request);
         let name = request.into_inner().name;
-        self.create(&name).await?;
+        self.create(&name, by).await?;
         let list = self.find(&name).await?;
         Ok(Response::new(self.describe(&list).await?))
     }
@@ -156,6 +184,7 @@ impl WatchlistService for Watchlists {
         &self,
         request: Request<DeleteListRequest>,
     ) -> Result<Response<DeleteListResponse>, Status> {
+        let by = upkeep::caller(&request);
         let list = self.find(&request.into_inner().name).await?;
         if let Some((agreement, offer)) = self.0.book.offer_of_list(&list.name) {
             let message = format!(
@@ -166,8 +195,14 @@ impl WatchlistService for Watchlists {
                 .field("name")
                 .into());
         }
+        let deleted = self.0.entry(ListChanged {
+            by,
+            list: text(&list.name),
+            change: ListChange::Deleted,
+        })?;
         self.0
             .store
+            .recording(deleted)
             .delete_list(list.id, self.0.now_ms())
             .await
             .map_err(|error| match error {
@@ -195,6 +230,7 @@ impl WatchlistService for Watchlists {
         &self,
         request: Request<Streaming<ImportRequest>>,
     ) -> Result<Response<Self::ImportStream>, Status> {
+        let by = upkeep::caller(&request);
         let mut requests = request.into_inner();
         let first = requests.message().await?.and_then(|request| request.message);
         let Some(import_request::Message::Open(open)) = first else {
@@ -205,7 +241,7 @@ impl WatchlistService for Watchlists {
             )
             .into());
         };
-        let plan = self.plan(open).await?;
+        let plan = self.plan(open, by).await?;
         let upload = Upload::receive(requests);
         let (events_sender, mut events) = mpsc::channel(64);
         let (answers_sender, answers) = mpsc::channel(64);
@@ -249,7 +285,9 @@ impl WatchlistService for Watchlists {
     }
 
     async fn upsert(&self, request: Request<UpsertRequest>) -> Result<Response<UpsertResponse>, Status> {
+        let by = upkeep::caller(&request);
         let request = request.into_inner();
+        let why = upkeep::why(request.context.as_ref())?;
         let list = self.find(&request.list).await?;
         if request.records.len() > MAX_UPSERT {
             return Err(Fault::invalid(
@@ -286,10 +324,15 @@ impl WatchlistService for Watchlists {
                 );
             }
         }
+        let refused = Refused::default();
+        let record = |source_id: &str, change| {
+            let changed = changed(&by, &why, &list.name, source_id, change);
+            refused.keep(self.0.entry(changed))
+        };
         let counts = self
             .0
             .store
-            .upsert_records(list.id, rows.into_values().collect())
+            .upsert_records_with(list.id, rows.into_values().collect(), record)
             .await;
         let counts = counts.map_err(|error| match error {
             StoreError::ImportRunning { .. } => Fault::new(
@@ -297,7 +340,7 @@ impl WatchlistService for Watchlists {
                 "IMP-002",
                 "the list is being imported: wait for that import",
             ),
-            error => store_fault(&error),
+            error => refused.fault(&error),
         })?;
         Ok(Response::new(UpsertResponse {
             added: counts.added,
@@ -311,14 +354,21 @@ impl WatchlistService for Watchlists {
         &self,
         request: Request<DeleteRecordsRequest>,
     ) -> Result<Response<DeleteRecordsResponse>, Status> {
+        let by = upkeep::caller(&request);
         let request = request.into_inner();
+        let why = upkeep::why(request.context.as_ref())?;
         let list = self.find(&request.list).await?;
+        let refused = Refused::default();
+        let record = |source_id: &str, change| {
+            let changed = changed(&by, &why, &list.name, source_id, change);
+            refused.keep(self.0.entry(changed))
+        };
         let mut removed = 0;
         for ids in request.source_ids.chunks(MAX_UPSERT) {
             let deleted = self
                 .0
                 .store
-                .delete_records(list.id, ids)
+                .delete_records_with(list.id, ids, record)
                 .await
                 .map_err(|error| match error {
                     StoreError::ImportRunning { .. } => Fault::new(
@@ -326,7 +376,7 @@ impl WatchlistService for Watchlists {
                         "IMP-002",
                         "the list is being imported: wait for that import",
                     ),
-                    error => store_fault(&error),
+                    error => refused.fault(&error),
                 });
             removed += deleted?;
         }

@@ -67,8 +67,8 @@ pub struct Agreement {
 }
 
 impl Store {
-    /// Keeps an agreement. Keeping the same text again (with a further signature, say) replaces note and roles and
-    /// leaves the status as it is.
+    /// Keeps an agreement. Keeping the same text again replaces note and roles, and what was proposed is active if `new`
+    /// says so (with the other signature, say); every other status stays as it is.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the id stands for another text or another partner.
@@ -78,7 +78,8 @@ impl Store {
             "INSERT INTO agreement (id, digest, note, status, partner, owns, asks, created_ms, updated_ms)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
              ON CONFLICT (id) DO UPDATE
-             SET note = excluded.note, owns = excluded.owns, asks = excluded.asks, updated_ms = excluded.updated_ms
+             SET note = excluded.note, owns = excluded.owns, asks = excluded.asks, updated_ms = excluded.updated_ms,
+                 status = iif(status = 'proposed' AND excluded.status = 'active', 'active', status)
              WHERE digest = excluded.digest AND partner = excluded.partner",
         )
         .bind(new.id.as_str())

@@ -65,12 +65,12 @@ impl Store {
         tx.commit().await
     }
 
-    /// The client that presents this certificate, if it may call.
+    /// The client that this certificate was given to, one that was revoked included.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn allowed_client(&self, cert_sha256: &[u8; 32]) -> Result<Option<ApiClient>> {
-        let row = sqlx::query("SELECT * FROM api_client WHERE cert_sha256 = ? AND revoked_ms IS NULL")
+    pub async fn client_of_certificate(&self, cert_sha256: &[u8; 32]) -> Result<Option<ApiClient>> {
+        let row = sqlx::query("SELECT * FROM api_client WHERE cert_sha256 = ?")
             .bind(cert_sha256.as_slice())
             .fetch_optional(&self.inner.reader)
             .await?;

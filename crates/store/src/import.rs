@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 
 use crate::claims::Claim;
 use crate::idset::IdSet;
+use crate::ledger::NewEntry;
 use crate::lists::apply_counts;
 use crate::record_rows::{
     IndexEntry, KindCounts, NewRecord, SealedRecord, insert_index, insert_records, mark_removed,
@@ -291,7 +292,28 @@ impl Import {
     ///
     /// # Errors
     /// [`StoreError::ImportIncomplete`] after a failed batch, [`StoreError::ImportEnded`].
-    pub async fn commit(mut self, now_ms: i64) -> Result<ImportCounts> {
+    pub async fn commit(self, now_ms: i64) -> Result<ImportCounts> {
+        self.finish(now_ms, None::<fn(&ImportCounts) -> Option<NewEntry>>)
+            .await
+    }
+
+    /// The same together with the ledger's entry, which `record` makes of what has changed.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit); [`StoreError::NotRecorded`] if `record` gives none.
+    pub async fn commit_with(
+        self,
+        now_ms: i64,
+        record: impl FnOnce(&ImportCounts) -> Option<NewEntry> + Send,
+    ) -> Result<ImportCounts> {
+        self.finish(now_ms, Some(record)).await
+    }
+
+    async fn finish(
+        mut self,
+        now_ms: i64,
+        record: Option<impl FnOnce(&ImportCounts) -> Option<NewEntry> + Send>,
+    ) -> Result<ImportCounts> {
         if self.broken {
             return Err(StoreError::ImportIncomplete { import: self.id });
         }
@@ -320,6 +342,10 @@ impl Import {
         let records = to_sql(counts.added) - to_sql(counts.removed);
         let changes = counts.added + counts.changed + counts.removed;
         apply_counts(&mut tx, self.list, changes, records, &self.kinds).await?;
+        if let Some(record) = record {
+            let [nonce] = self.store.nonces();
+            tx.record(record(&counts).ok_or(StoreError::NotRecorded)?, nonce);
+        }
         tx.commit().await?;
         Ok(counts)
     }

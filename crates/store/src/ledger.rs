@@ -195,13 +195,38 @@ impl Store {
         rows.iter().map(|row| row.int("number")).collect()
     }
 
-    /// Destroys payloads and keys of entries; together with the entry that says so, this store being
-    /// [`recording`](Self::recording) it. The bytes are overwritten in the database file, and gone from its log after
-    /// [`Store::checkpoint`]. Returns how many still had a payload.
+    /// The numbers of entries from `first` to `last` that have a payload and are not of type `except`, in order, at most
+    /// `limit`.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn erase_entries(&self, numbers: &[u64]) -> Result<u64> {
+    pub async fn entries_with_payload(
+        &self,
+        first: u64,
+        last: u64,
+        except: &str,
+        limit: u32,
+    ) -> Result<Vec<u64>> {
+        let rows = sqlx::query(
+            "SELECT number FROM ledger_entry WHERE number BETWEEN ? AND ? AND payload IS NOT NULL AND kind <> ?
+             ORDER BY number LIMIT ?",
+        )
+        .bind(to_sql(first))
+        .bind(to_sql(last))
+        .bind(except)
+        .bind(limit)
+        .fetch_all(&self.inner.reader)
+        .await?;
+        rows.iter().map(|row| row.int("number")).collect()
+    }
+
+    /// Destroys payloads and keys of entries; together with the entry that says so, this store being
+    /// [`recording`](Self::recording) it. The bytes are overwritten in the database file, and gone from its log after
+    /// [`Store::checkpoint`].
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] unless all of them have a payload; then nothing is erased.
+    pub async fn erase_entries(&self, numbers: &[u64]) -> Result<()> {
         let mut tx = self.begin("ledger_entry.erase").await?;
         let erased = sqlx::query(
             "UPDATE ledger_entry SET payload = NULL, key_sealed = NULL
@@ -210,8 +235,12 @@ impl Store {
         .bind(json_ids(numbers.iter().map(|number| to_sql(*number))))
         .execute(&mut *tx)
         .await?;
-        tx.commit().await?;
-        Ok(erased.rows_affected())
+        if erased.rows_affected() != numbers.len() as u64 {
+            return Err(StoreError::NotFound {
+                what: "payload of an entry",
+            });
+        }
+        tx.commit().await
     }
 
     /// How many entries of one type an exchange has.

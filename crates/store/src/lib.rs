@@ -66,7 +66,7 @@ pub use migrate::SCHEMA_VERSION;
 pub use publication::{Publication, PublicationPage};
 pub use purge::Purged;
 pub use record_rows::{IdentifierRow, NewRecord};
-pub use records::{IndexedIdentifier, MAX_UPSERT, Record, RecordRef, Selection};
+pub use records::{Change, IndexedIdentifier, MAX_UPSERT, Record, RecordRef, Selection};
 pub use scopes::{NewScope, NewScopeRole, Scope, ScopeRole, ScopeStatus};
 pub use seal::MasterKey;
 pub use snapshots::Snapshot;

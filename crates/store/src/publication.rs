@@ -13,6 +13,7 @@ use sqlx::ConnectOptions;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::claims::Claim;
+use crate::ledger::NewEntry;
 use crate::records::{IndexedIdentifier, Selection, open_identifier};
 use crate::snapshots::KEPT_BEFORE;
 use crate::sql::{after, insert_many, json_blind_indexes};
@@ -185,6 +186,18 @@ impl Publication {
     /// # Errors
     /// [`StoreError::PublicationIncomplete`] unless every page was taken and every missing tag given.
     pub async fn commit(self, manifest: &str, now_ms: i64) -> Result<()> {
+        self.finish(manifest, now_ms, None).await
+    }
+
+    /// The same together with the ledger's entry.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub async fn commit_with(self, manifest: &str, now_ms: i64, entry: NewEntry) -> Result<()> {
+        self.finish(manifest, now_ms, Some(entry)).await
+    }
+
+    async fn finish(self, manifest: &str, now_ms: i64, entry: Option<NewEntry>) -> Result<()> {
         if !self.ended || !self.missing.is_empty() {
             return Err(self.incomplete());
         }
@@ -205,6 +218,10 @@ impl Publication {
             .bind(to_sql(self.version.saturating_sub(KEPT_BEFORE)))
             .execute(&mut *tx)
             .await?;
+        if let Some(entry) = entry {
+            let [nonce] = self.store.nonces();
+            tx.record(entry, nonce);
+        }
         tx.commit().await
     }
 

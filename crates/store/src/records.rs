@@ -7,7 +7,9 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use zeroize::Zeroizing;
 
+use crate::db::Tx;
 use crate::import::ImportCounts;
+use crate::ledger::NewEntry;
 use crate::lists::apply_counts;
 use crate::record_rows::{
     IdentifierRow, KindCounts, NewRecord, insert_index, insert_records, mark_removed, record_digest,
@@ -20,6 +22,22 @@ use crate::{Result, Store, StoreError};
 
 /// Most records in one [`Store::upsert_records`] or [`Store::delete_records`]: one transaction each.
 pub const MAX_UPSERT: usize = 1_000;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not there.
+    Added,
+    /// It was there with other content.
+    Changed,
+    /// It was there.
+    Removed,
+}
+
+/// Makes the ledger's entry of what became of a record, by the list's own id of it.
+type MakeEntry<'a> = &'a (dyn Fn(&str, Change) -> Option<NewEntry> + Send + Sync);
+
+const NOT_RECORDED: Option<MakeEntry<'static>> = None;
 
 /// Which identifiers: those of one kind on some lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +217,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooMany`] above [`MAX_UPSERT`], [`StoreError::ImportRunning`], [`StoreError::NotFound`].
     pub async fn upsert_records(&self, list: ListId, records: Vec<NewRecord>) -> Result<ImportCounts> {
+        self.upsert(list, records, NOT_RECORDED).await
+    }
+
+    /// The same together with the ledger's entries: `record` makes one of each record that is added or changed.
+    ///
+    /// # Errors
+    /// As [`upsert_records`](Self::upsert_records); [`StoreError::NotRecorded`] if `record` gives none.
+    pub async fn upsert_records_with(
+        &self,
+        list: ListId,
+        records: Vec<NewRecord>,
+        record: impl Fn(&str, Change) -> Option<NewEntry> + Send + Sync,
+    ) -> Result<ImportCounts> {
+        self.upsert(list, records, Some(&record)).await
+    }
+
+    async fn upsert(
+        &self,
+        list: ListId,
+        records: Vec<NewRecord>,
+        record: Option<MakeEntry<'_>>,
+    ) -> Result<ImportCounts> {
         at_most("records", records.len())?;
         let mut last: BTreeMap<String, NewRecord> = BTreeMap::new();
         for record in records {
@@ -225,17 +265,19 @@ impl Store {
         let (mut counts, mut kinds, mut superseded) =
             (ImportCounts::default(), KindCounts::new(), Vec::new());
         let mut fresh = Vec::with_capacity(sealed.len());
-        for (record, (source_id, digest)) in sealed.into_iter().zip(&digests) {
+        for (sealed, (source_id, digest)) in sealed.into_iter().zip(&digests) {
             match known.get(source_id) {
                 Some(version) if version.digest == *digest => counts.unchanged += 1,
                 Some(version) => {
                     counts.changed += 1;
                     superseded.push(version.id);
-                    fresh.push(record);
+                    fresh.push(sealed);
+                    self.record_change(&mut tx, record, source_id, Change::Changed)?;
                 }
                 None => {
                     counts.added += 1;
-                    fresh.push(record);
+                    fresh.push(sealed);
+                    self.record_change(&mut tx, record, source_id, Change::Added)?;
                 }
             }
         }
@@ -265,23 +307,67 @@ impl Store {
     /// [`StoreError::TooMany`] above [`MAX_UPSERT`], [`StoreError::ImportRunning`], [`StoreError::NotFound`] if there
     /// is no such list.
     pub async fn delete_records(&self, list: ListId, source_ids: &[String]) -> Result<u64> {
+        self.delete(list, source_ids, NOT_RECORDED).await
+    }
+
+    /// The same together with the ledger's entries: `record` makes one of each record that is removed.
+    ///
+    /// # Errors
+    /// As [`delete_records`](Self::delete_records); [`StoreError::NotRecorded`] if `record` gives none.
+    pub async fn delete_records_with(
+        &self,
+        list: ListId,
+        source_ids: &[String],
+        record: impl Fn(&str, Change) -> Option<NewEntry> + Send + Sync,
+    ) -> Result<u64> {
+        self.delete(list, source_ids, Some(&record)).await
+    }
+
+    async fn delete(
+        &self,
+        list: ListId,
+        source_ids: &[String],
+        record: Option<MakeEntry<'_>>,
+    ) -> Result<u64> {
         at_most("source ids", source_ids.len())?;
         let mut tx = self.begin("record.delete").await?;
         let direct = self.direct_import(&mut tx, list).await?;
-        let ids: Vec<i64> = sqlx::query_scalar(
-            "SELECT DISTINCT r.id
+        let rows = sqlx::query(
+            "SELECT DISTINCT r.id, r.source_id
              FROM json_each(?2) j CROSS JOIN visible_record r ON r.list_id = ?1 AND r.source_id = j.value",
         )
         .bind(list.0)
         .bind(json_texts(source_ids.iter().map(String::as_str)))
         .fetch_all(&mut *tx)
         .await?;
+        let mut ids: Vec<i64> = Vec::with_capacity(rows.len());
+        for row in &rows {
+            ids.push(row.try_get("id")?);
+            self.record_change(&mut tx, record, row.try_get("source_id")?, Change::Removed)?;
+        }
+        if ids.is_empty() {
+            return Ok(0);
+        }
         let mut kinds = KindCounts::new();
         subtract_kinds(&mut tx, &ids, &mut kinds).await?;
         mark_removed(&mut tx, direct, &ids).await?;
         apply_counts(&mut tx, list, ids.len() as u64, -(ids.len() as i64), &kinds).await?;
         tx.commit().await?;
         Ok(ids.len() as u64)
+    }
+
+    fn record_change(
+        &self,
+        tx: &mut Tx,
+        record: Option<MakeEntry<'_>>,
+        source_id: &str,
+        change: Change,
+    ) -> Result<()> {
+        if let Some(record) = record {
+            let [nonce] = self.nonces();
+            tx.record(record(source_id, change).ok_or(StoreError::NotRecorded)?, nonce);
+        }
+        Ok(())
     }
 
     /// The import row under which single records of a list change; refused while a real import is running.

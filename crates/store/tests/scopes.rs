@@ -19,23 +19,15 @@ async fn an_agreement_keeps_its_text_and_moves_only_forward() {
     store.put_agreement(&proposed, 1).await.unwrap();
     let signed = NewAgreement {
         note: format!("{}- second signature\n", proposed.note),
+        status: AgreementStatus::Active,
         ..proposed.clone()
     };
-    store
-        .put_agreement(
-            &NewAgreement {
-                status: AgreementStatus::Active,
-                ..signed.clone()
-            },
-            2,
-        )
-        .await
-        .unwrap();
+    store.put_agreement(&signed, 2).await.unwrap();
     let kept = store.agreement("a-1").await.unwrap().unwrap();
     assert_eq!(
         (&kept.agreement, kept.created_ms, kept.updated_ms),
         (&signed, 1, 2),
-        "the status is set apart"
+        "with both signatures it is in force"
     );
     for other in [
         NewAgreement {
@@ -288,13 +280,12 @@ async fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
             Err(StoreError::AlreadyExists { what: "client" })
         ));
     }
-    assert_eq!(
-        store.allowed_client(&[1; 32]).await.unwrap().unwrap().name,
-        "border-1"
-    );
-    assert_eq!(store.allowed_client(&[2; 32]).await.unwrap(), None);
+    let client = store.client_of_certificate(&[1; 32]).await.unwrap().unwrap();
+    assert_eq!((client.name.as_str(), client.revoked_ms), ("border-1", None));
+    assert_eq!(store.client_of_certificate(&[2; 32]).await.unwrap(), None);
     store.revoke_client("border-1", 4).await.unwrap();
-    assert_eq!(store.allowed_client(&[1; 32]).await.unwrap(), None);
+    let client = store.client_of_certificate(&[1; 32]).await.unwrap().unwrap();
+    assert_eq!((client.name.as_str(), client.revoked_ms), ("border-1", Some(4)));
     assert!(matches!(
         store.revoke_client("border-1", 5).await,
         Err(StoreError::NotFound { what: "client" })

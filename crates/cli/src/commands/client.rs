@@ -196,7 +196,19 @@ pub async fn add_in_folder(config: &Config, name: &str) -> Result<ClientFiles> {
         }
         let files =
             identity::create_client(&config.node.data_dir, name).map_err(|error| taken(error, name))?;
-        store.add_client(name, &files.fingerprint, now_ms()).await?;
+        let entry = upkeep::entry_of_stopped_node(
+            config,
+            ClientChanged {
+                by: upkeep::local_operator(),
+                client: ledger::text(name),
+                certificate: ledger::digest(files.fingerprint),
+                change: ClientChange::Added,
+            },
+        )?;
+        store
+            .recording(entry)
+            .add_client(name, &files.fingerprint, now_ms())
+            .await?;
         Ok(files)
     };
     let added = added.await;

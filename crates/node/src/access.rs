@@ -1,0 +1,205 @@
+//! Who came in and who was refused: recorded, but not more often than once a minute each, so that nobody fills the disk
+//! by knocking.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use concordat_ledger::{Refusal, SignIn};
+use concordat_wire::Fault;
+
+use crate::identity::ADMIN;
+use crate::ledger::{person, text};
+use crate::listen::{Caller, Shown};
+use crate::state::State;
+use crate::tls::{self, Pins};
+
+const CONNECTING: &str = "connecting to the listener for our own systems";
+const CONNECTING_AS_PARTNER: &str = "connecting to the listener for partners";
+const CALLING: &str = "calling over an open connection";
+
+/// What was recorded last. In memory: a start forgets it, and records the next one.
+#[derive(Default)]
+pub struct Access {
+    /// The minute of each client's last sign-in.
+    sign_ins: Mutex<HashMap<String, i64>>,
+    /// By action and, where the certificate was once ours, whose it was: as many as there are clients at most.
+    refusals: Mutex<HashMap<(&'static str, Option<String>), Refused>>,
+}
+
+/// Refusals of one kind.
+struct Refused {
+    /// When one was recorded last.
+    minute: i64,
+    /// How many were not, since then.
+    left_out: u64,
+}
+
+impl Access {
+    /// Whether this is the client's first sign-in of the minute.
+    fn signs_in(&self, name: &str, minute: i64) -> bool {
+        let mut last = self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        last.insert(name.to_owned(), minute) != Some(minute)
+    }
+
+    fn forget_sign_in(&self, name: &str) {
+        let mut last = self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        last.remove(name);
+    }
+
+    /// If this refusal is to be recorded: how many before it were not.
+    fn refuses(&self, action: &'static str, claimed: Option<&str>, minute: i64) -> Option<u64> {
+        let mut kinds = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = (action, claimed.map(str::to_owned));
+        let Some(last) = kinds.get_mut(&kind) else {
+            kinds.insert(kind, Refused { minute, left_out: 0 });
+            return Some(0);
+        };
+        if last.minute == minute {
+            last.left_out += 1;
+            return None;
+        }
+        last.minute = minute;
+        Some(std::mem::take(&mut last.left_out))
+    }
+}
+
+impl State {
+    fn minute(&self) -> i64 {
+        self.clock.seconds().div_euclid(60)
+    }
+
+    /// Records that a client came in; returns when that is on disk.
+    ///
+    /// # Errors
+    /// It cannot be recorded: nobody comes in unseen. A ledger that was halted lets in, as each call says so itself.
+    async fn signed_in(&self, name: &str) -> Result<(), Fault> {
+        if self.ledger.halted().is_some() || !self.access.signs_in(name, self.minute()) {
+            return Ok(());
+        }
+        let role = if name == ADMIN { "admin" } else { "client" };
+        let recorded = self
+            .record(SignIn {
+                by: person(name),
+                method: text("client certificate"),
+                role: text(role),
+            })
+            .await;
+        if recorded.is_err() {
+            self.access.forget_sign_in(name);
+        }
+        recorded
+    }
+
+    async fn refused(&self, action: &'static str, claimed: Option<&str>, reason: &str) {
+        let Some(left_out) = self.access.refuses(action, claimed, self.minute()) else {
+            return;
+        };
+        let reason = match left_out {
+            0 => reason.to_owned(),
+            more => format!("{reason}; {more} more since the last one that was recorded"),
+        };
+        let recorded = self
+            .record(Refusal {
+                claimed: claimed.map(person),
+                action: text(action),
+                reason: text(&reason),
+            })
+            .await;
+        if let Err(fault) = recorded {
+            tracing::error!(%fault, action, "a refusal could not be recorded");
+        }
+    }
+}
+
+/// Who a partner's node is, by its key.
+pub async fn identify_partner(state: &State, pins: &Pins, shown: Shown) -> Option<Caller> {
+    let reason = match shown {
+        Shown::Certificate(certificate) => {
+            if let Some(pin) = tls::spki_pin(&certificate).filter(|pin| pins.contains(pin)) {
+                return Some(Caller::Partner(pin));
+            }
+            "the key is in no agreement".to_owned()
+        }
+        Shown::Refused(reason) => reason,
+    };
+    state.refused(CONNECTING_AS_PARTNER, None, &reason).await;
+    None
+}
+
+/// Which of our own systems it is, by its certificate.
+pub async fn identify_client(state: &State, shown: Shown) -> Option<Caller> {
+    let certificate = match shown {
+        Shown::Certificate(certificate) => certificate,
+        Shown::Refused(reason) => {
+            state.refused(CONNECTING, None, &reason).await;
+            return None;
+        }
+    };
+    let cert_sha256 = tls::fingerprint(&certificate);
+    let client = match state.store.client_of_certificate(&cert_sha256).await {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(%error, "reading the list of clients");
+            return None;
+        }
+    };
+    match client {
+        Some(client) if client.revoked_ms.is_none() => match state.signed_in(&client.name).await {
+            Ok(()) => Some(Caller::Client {
+                name: client.name,
+                cert_sha256,
+            }),
+            Err(fault) => {
+                tracing::error!(%fault, client = client.name, "a sign-in could not be recorded");
+                None
+            }
+        },
+        Some(client) => {
+            let reason = "the certificate was revoked";
+            state.refused(CONNECTING, Some(&client.name), reason).await;
+            None
+        }
+        None => {
+            let reason = "the certificate is not on the list of clients";
+            state.refused(CONNECTING, None, reason).await;
+            None
+        }
+    }
+}
+
+/// Records, in the background, that a client was revoked and calls all the same.
+pub fn refuse_call(state: &Arc<State>, name: &str) {
+    let (state, name) = (Arc::clone(state), name.to_owned());
+    tokio::spawn(async move {
+        let reason = "the certificate was revoked";
+        state.refused(CALLING, Some(&name), reason).await;
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        let access = Access::default();
+        assert_eq!(access.refuses(CONNECTING, None, 7), Some(0));
+        assert_eq!(access.refuses(CONNECTING, None, 7), None);
+        assert_eq!(access.refuses(CONNECTING, None, 7), None);
+        // A stranger's noise does not hide somebody known.
+        assert_eq!(access.refuses(CONNECTING, Some("gate-7"), 7), Some(0));
+        assert_eq!(access.refuses(CONNECTING_AS_PARTNER, None, 7), Some(0));
+        assert_eq!(access.refuses(CONNECTING, None, 8), Some(2));
+        assert_eq!(access.refuses(CONNECTING, None, 9), Some(0));
+    }
+
+    #[test]
+    fn a_client_signs_in_once_a_minute() {
+        let access = Access::default();
+        assert!(access.signs_in("gate-7", 1) && access.signs_in("gate-8", 1));
+        assert!(!access.signs_in("gate-7", 1));
+        assert!(access.signs_in("gate-7", 2));
+        access.forget_sign_in("gate-7");
+        assert!(access.signs_in("gate-7", 2));
+    }
+}
