@@ -16,9 +16,7 @@ use criterion::{
 use curve25519_dalek::ristretto::CompressedRistretto;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use voprf::{
-    BlindedElement, EvaluationElement, OprfServer, Proof, Ristretto255, VoprfClient, VoprfServer,
-};
+use voprf::{BlindedElement, EvaluationElement, OprfServer, Proof, Ristretto255, VoprfClient, VoprfServer};
 
 /// The default chunk of the protocol.
 const BATCH: usize = 1_024;

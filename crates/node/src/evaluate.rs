@@ -140,7 +140,7 @@ pub async fn serve(
     let announced = open.padded_elements;
     let key = state
         .own_keys
-        .get(state, (&entry.agreement, &offer, epoch))
+        .get(&state, (&entry.agreement, &offer, epoch))
         .await?;
     tracing::info!(
         partner = entry.partner.id,

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
+use concordat_ledger::{ClientChange, ClientChanged};
 use concordat_node::config::{self, Config};
 use concordat_node::identity::{self, ClientFiles};
-use concordat_node::{StartError, open_store};
+use concordat_node::{StartError, ledger, open_store, upkeep};
 use concordat_store::{Store, StoreError};
 use concordat_wire::v1::{AddClientRequest, Client, ListClientsRequest, RevokeClientRequest};
 use jiff::Timestamp;

@@ -9,8 +9,8 @@ use concordat_identifiers::{Severity, derive};
 use concordat_lists::{Entry, Format, Item};
 use concordat_wire::FaultView;
 use concordat_wire::v1::{
-    CreateListRequest, DeleteListRequest, DeleteRecordsRequest, ListListsRequest, LookupRequest, Record,
-    UpsertRequest,
+    ChangeContext, CreateListRequest, DeleteListRequest, DeleteRecordsRequest, ListListsRequest,
+    LookupRequest, Record, UpsertRequest,
 };
 use serde_json::json;
 
@@ -21,6 +21,35 @@ use crate::out::{Out, Table, count, counted, note, time};
 use crate::read::{read, today};
 use crate::subject::SubjectArgs;
 use crate::{json, words};
+
+/// Why single records are changed: recorded in the ledger.
+#[derive(clap::Args)]
+pub struct WhyArgs {
+    /// What for [recorded as "list maintenance" unless stated]
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    purpose: String,
+    /// On what legal basis
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    legal_basis: String,
+    /// In which case
+    #[arg(
+        long = "case",
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    case_reference: String,
+}
+
+impl From<WhyArgs> for ChangeContext {
+    fn from(args: WhyArgs) -> Self {
+        Self {
+            purpose: args.purpose,
+            legal_basis: args.legal_basis,
+            case_reference: args.case_reference,
+        }
+    }
+}
 
 /// Keep our own lists.
 #[derive(Subcommand)]
@@ -53,6 +82,8 @@ pub enum Command {
         #[arg(long)]
         list: String,
         #[command(flatten)]
+        why: WhyArgs,
+        #[command(flatten)]
         connection: Connection,
     },
     /// Delete single records
@@ -63,6 +94,8 @@ pub enum Command {
         /// The list
         #[arg(long)]
         list: String,
+        #[command(flatten)]
+        why: WhyArgs,
         #[command(flatten)]
         connection: Connection,
     },
@@ -103,11 +136,13 @@ impl Command {
             Self::Upsert {
                 file,
                 list,
+                why,
                 connection,
-            } => return upsert(&file, &list, &connection, out).await,
+            } => return upsert(&file, &list, why, &connection, out).await,
             Self::DeleteRecords {
                 source_ids,
                 list,
+                why,
                 connection,
             } => {
                 let source_ids: BTreeSet<String> = source_ids.into_iter().collect();
@@ -115,6 +150,7 @@ impl Command {
                 let request = DeleteRecordsRequest {
                     list,
                     source_ids: source_ids.into_iter().collect(),
+                    context: Some(why.into()),
                 };
                 let removed = connection
                     .open()
@@ -224,8 +260,9 @@ async fn lookup(subject: &SubjectArgs, connection: &Connection, out: Out) -> Res
     Ok(exit)
 }
 
-async fn upsert(file: &Path, list: &str, connection: &Connection, out: Out) -> Result<Exit> {
+async fn upsert(file: &Path, list: &str, why: WhyArgs, connection: &Connection, out: Out) -> Result<Exit> {
     let node = connection.open().await?;
+    let why = ChangeContext::from(why);
     let (mut added, mut changed, mut unchanged) = (0, 0, 0);
     let mut unusable = false;
     let mut records = Vec::new();
@@ -256,6 +293,7 @@ async fn upsert(file: &Path, list: &str, connection: &Connection, out: Out) -> R
             let request = UpsertRequest {
                 list: list.to_owned(),
                 records: std::mem::take(&mut records),
+                context: Some(why.clone()),
             };
             let response = match node.watchlists().upsert(request).await {
                 Ok(response) => response.into_inner(),
