@@ -6,10 +6,12 @@
 mod agency;
 mod agreement;
 mod keep;
+mod ledger;
 mod lists;
 mod pairs;
 mod report;
 mod steps;
+mod tamper;
 
 use std::path::PathBuf;
 
@@ -24,7 +26,8 @@ use lists::Given;
 ///
 /// Starts two nodes as two processes on loopback, with fresh keys and databases in a temporary folder; makes two
 /// fictional lists, signs an agreement, publishes snapshots, sends a flight, compares the lists, and checks every
-/// answer against the truth. Exits with 0 only when nothing is missing and nothing is false.
+/// answer against the truth; then verifies both ledgers and joins them. Exits with 0 only when nothing is missing,
+/// nothing is false and both ledgers tell the same.
 #[derive(clap::Args)]
 pub struct Args {
     /// Records on each list
@@ -48,6 +51,9 @@ pub struct Args {
     /// Write the matched pairs to this file: CSV left_id,right_id,kind,grade
     #[arg(long, value_name = "FILE.csv")]
     pairs: Option<PathBuf>,
+    /// Change copies of a ledger in every way that an auditor must notice, and show what the audit says
+    #[arg(long, conflicts_with = "keep")]
+    tamper: bool,
     /// Leave both nodes running and say how to query them
     #[arg(long)]
     keep: bool,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use concordat_wire::v1::OfferSummary;
 use serde_json::{Value, json};
 
+use super::ledger::Ledgers;
 use super::pairs::Score;
 use crate::out::{bytes, count, counted};
 
@@ -28,6 +29,8 @@ pub struct Report {
     pub intersect: Traffic,
     /// Bytes of the snapshots that the left side fetched.
     pub snapshot_bytes: u64,
+    /// Both ledgers, where the nodes were stopped.
+    pub ledgers: Option<Ledgers>,
     /// Phases in their order, with the time each took.
     pub phases: Vec<(&'static str, Duration)>,
     /// From the beginning to the last answer.
@@ -88,10 +91,11 @@ impl Traffic {
 }
 
 impl Report {
-    /// Nothing missing and nothing false; on given lists, where nobody knows, everything checked to the end.
+    /// Nothing missing, nothing false, and ledgers that hold; on given lists, where nobody knows, everything checked to the end.
     pub fn is_exact(&self) -> bool {
         let flight = !self.flight.known || self.flight.score.is_exact();
-        flight && self.score.is_none_or(Score::is_exact)
+        let ledgers = self.ledgers.as_ref().is_none_or(Ledgers::is_exact);
+        flight && ledgers && self.score.is_none_or(Score::is_exact)
     }
 
     /// The one object of `--json`; `docs/cli.md` explains every field. `kept` says where the nodes are if they go on.
@@ -123,6 +127,7 @@ impl Report {
                 "elements": self.flight.traffic.elements,
             },
             "engine": self.engine,
+            "ledger": self.ledgers.as_ref().map(Ledgers::json),
             "kept": kept,
         })
     }
@@ -168,7 +173,11 @@ impl Report {
         );
         text += "\n";
         text += &format!("  flight    {}\n", self.flight.text());
-        text += &format!("  lists     {}\n\n", self.lists_text());
+        text += &format!("  lists     {}\n", self.lists_text());
+        if let Some(ledgers) = &self.ledgers {
+            text += &format!("  ledgers   {}\n", ledgers.text());
+        }
+        text += "\n";
         text + &self.costs()
     }
 
@@ -251,6 +260,7 @@ fn round(number: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tamper::Tampered;
     use super::*;
 
     fn report(score: Option<Score>, flight: Score) -> Report {
@@ -287,6 +297,13 @@ mod tests {
                 down: 3_300,
             },
             snapshot_bytes: 16_384,
+            ledgers: Some(Ledgers {
+                entries: 40,
+                verified: true,
+                reconciled: 3,
+                unmatched: 0,
+                tampered: Vec::new(),
+            }),
             phases: vec![
                 ("fetch", Duration::from_millis(1_500)),
                 ("flight", Duration::from_millis(43)),
@@ -311,6 +328,24 @@ mod tests {
         assert!(!report(Some(bad), good).is_exact());
         assert!(!report(Some(good), bad).is_exact());
         assert!(report(None, bad).is_exact(), "on given lists nobody knows");
+        let ledgers = |verified, unmatched, found| {
+            let mut report = report(Some(good), good);
+            report.ledgers = Some(Ledgers {
+                entries: 40,
+                verified,
+                reconciled: 3,
+                unmatched,
+                tampered: vec![Tampered {
+                    done: "changed".into(),
+                    found,
+                }],
+            });
+            report.is_exact()
+        };
+        assert!(ledgers(true, 0, Some("found".into())));
+        assert!(!ledgers(false, 0, Some("found".into())));
+        assert!(!ledgers(true, 1, Some("found".into())));
+        assert!(!ledgers(true, 0, None), "something went unnoticed");
     }
 
     #[test]
@@ -327,6 +362,10 @@ mod tests {
         assert_eq!(value["seconds"]["fetch"], 1.5);
         assert_eq!(value["flight_ms"], 42.0);
         assert_eq!(value["missed"], 0);
+        assert_eq!(value["ledger"]["entries"], 40);
+        assert_eq!(value["ledger"]["reconciled"], 3);
+        assert_eq!(value["ledger"]["unmatched"], 0);
+        assert_eq!(value["ledger"]["verified"], true);
         let unknown = report(None, good).json(None);
         assert!(unknown["missed"].is_null() && unknown["false_hits"].is_null());
     }

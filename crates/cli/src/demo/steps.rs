@@ -16,6 +16,7 @@ use super::Args;
 use super::agency::{self, Agency};
 use super::agreement::{self, LEGAL_BASIS, LIST};
 use super::keep::Kept;
+use super::ledger;
 use super::lists::Lists;
 use super::pairs::{self, Score};
 use super::report::{Flight, Known, Report, Traffic};
@@ -120,7 +121,7 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
         .iter()
         .flat_map(|partner| &partner.offers)
         .collect();
-    let report = Report {
+    let mut report = Report {
         left: Known {
             agency: LEFT.1,
             records: imported.0.records,
@@ -151,25 +152,44 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
         },
         intersect: Traffic::of(&intersect.offers),
         snapshot_bytes,
+        ledgers: None,
         phases: phases.done,
         total: begin.elapsed(),
     };
-    let exit = if report.is_exact() {
-        Exit::Done
-    } else {
-        Exit::Failed
-    };
     if args.keep {
         let kept = Kept::new(folder, left, right, &lists)?;
+        let exit = exit(&report);
         out.result(
             || report.json(Some(kept.json())),
             || format!("{}\n{}", report.text(), kept.text()),
         )?;
-    } else {
-        tokio::join!(left.stop(), right.stop());
-        out.result(|| report.json(None), || report.text())?;
+        return Ok(exit);
     }
-    Ok(exit)
+    let (left_dir, right_dir) = (left.dir.clone(), right.dir.clone());
+    let audit = async {
+        ledger::cosigned(&left_dir, &right_dir).await?;
+        tokio::join!(left.stop(), right.stop());
+        ledger::look(&left_dir, &right_dir, args.tamper).await
+    };
+    let mut phases = Phases {
+        done: std::mem::take(&mut report.phases),
+    };
+    report.ledgers = Some(
+        phases
+            .time("audit", "verifying both ledgers and joining them", audit)
+            .await?,
+    );
+    (report.phases, report.total) = (phases.done, begin.elapsed());
+    out.result(|| report.json(None), || report.text())?;
+    Ok(exit(&report))
+}
+
+fn exit(report: &Report) -> Exit {
+    if report.is_exact() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    }
 }
 
 /// How long each phase took.
