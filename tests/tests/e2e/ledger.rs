@@ -488,8 +488,8 @@ async fn killed_again_and_again() {
                     };
                     match matching.r#match(request).await {
                         Ok(answer) => {
-                            answered +=
-                                u64::from(answer.into_inner().results[0].verdict() == v1::Verdict::Hit)
+                            let verdict = answer.into_inner().results[0].verdict();
+                            answered += u64::from(verdict == v1::Verdict::Hit);
                         }
                         Err(_) => return answered,
                     }
