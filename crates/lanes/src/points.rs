@@ -7,7 +7,7 @@ use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::edwards::PointWords;
+use crate::edwards::{IDENTITY_WORDS, PointWords};
 use crate::engine::{Engine, Kind, Lanes};
 use crate::kernels::{Add, Decode, DoubleAndEncode, Encode, FirstIdentity, FromUniformBytes, neutral_blocks};
 use crate::multiply::{self, Multiply};
@@ -438,10 +438,20 @@ impl Blocks {
             })
         } else {
             let scalars: Vec<[u8; 32]> = scalars.iter().map(Scalar::to_bytes).collect();
-            self.lanes.run(SumOfProducts {
-                points: &self.blocks,
-                scalars: &scalars,
-            })
+            let mut total = IDENTITY_WORDS;
+            let pieces = self
+                .blocks
+                .chunks(sum::PIECE / LANES)
+                .zip(scalars.chunks(sum::PIECE));
+            for (points, scalars) in pieces {
+                let sum = self.lanes.run(SumOfProducts { points, scalars });
+                self.lanes.run(Add {
+                    points: std::slice::from_mut(&mut total),
+                    others: &[sum],
+                    subtract: false,
+                });
+            }
+            total
         };
         let mut encoded = [[0; ELEMENT_BYTES]];
         self.lanes.run(Encode {

@@ -18,6 +18,10 @@ use crate::vector::{Kernel, LANES, Vector, Words};
 /// Up to here, multiplying each point is as fast.
 pub(crate) const FEW: usize = 16;
 
+/// How many points are summed at once: more cost more each, because they are fetched from everywhere, and no cache
+/// that one core has for itself holds them.
+pub(crate) const PIECE: usize = 16_384;
+
 /// The sum of the first `scalars.len()` points, each times its scalar, in lane 0.
 pub(crate) struct SumOfProducts<'a> {
     pub(crate) points: &'a [PointWords],

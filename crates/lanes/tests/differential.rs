@@ -173,17 +173,17 @@ fn sums_of_products() {
         let expected = plain.vartime_sum_of_products(&scalars);
         assert_eq!(points.vartime_sum_of_products(&scalars), expected);
     });
-    // Every length around what decides the method, and one that takes wide windows; points that repeat, equal
-    // scalars, all zero.
+    // Every length around what decides the method, one that takes wide windows, and one in two pieces; points that
+    // repeat, equal scalars, all zero.
     let mut random = Random(5);
     for (engine, _) in engines() {
         let lengths = if Engine::EMULATED.contains(&engine) {
             vec![1, 16, 17, 40]
         } else {
-            (0..70).chain([2_049]).collect()
+            (0..70).chain([2_049, 16_400]).collect()
         };
         for length in lengths {
-            let uniform = random.uniform(length.min(50)).repeat(42)[..length].to_vec();
+            let uniform = random.uniform(length.min(50)).repeat(328)[..length].to_vec();
             let [points, plain] =
                 [engine, Engine::PORTABLE].map(|engine| Points::from_uniform_bytes_on(engine, &uniform));
             let random = random.scalars(length);
