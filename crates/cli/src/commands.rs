@@ -15,3 +15,4 @@ pub mod list;
 pub mod matching;
 pub mod node;
 pub mod snapshot;
+pub mod witness;

@@ -75,6 +75,7 @@ enum Command {
     Snapshot(commands::snapshot::Command),
     #[command(subcommand)]
     Audit(commands::audit::Command),
+    Witness(commands::witness::Args),
     Gen(commands::generate::Args),
     Demo(demo::Args),
     Bench(commands::bench::Args),
@@ -104,6 +105,7 @@ async fn run(command: Command, out: Out) -> anyhow::Result<Exit> {
         Command::Job(command) => command.run(out).await,
         Command::Snapshot(command) => command.run(out).await,
         Command::Audit(command) => command.run(out).await,
+        Command::Witness(args) => args.run(out).await,
         Command::Gen(args) => args.run(out),
         Command::Demo(args) => args.run(out).await,
         Command::Bench(args) => args.run(out),

@@ -372,7 +372,7 @@ fn write_pair(folder: &Path, name: &str, certificate: &str, key: &KeyPair) -> Re
     write_new(&folder.join(format!("{name}.crt")), certificate.as_bytes(), 0o644)
 }
 
-fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
     write_new(path, bytes, 0o600)
 }
 
@@ -394,7 +394,7 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), IdentityError> 
     })
 }
 
-fn make_folder(path: &Path) -> Result<(), IdentityError> {
+pub(crate) fn make_folder(path: &Path) -> Result<(), IdentityError> {
     use std::os::unix::fs::DirBuilderExt;
     fs::DirBuilder::new()
         .recursive(true)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use concordat_store::{MasterKey, Store, StoreError, StoreOptions};
 use concordat_wire::v1::agreement_service_server::AgreementServiceServer;
+use concordat_wire::v1::audit_service_server::AuditServiceServer;
 use concordat_wire::v1::matching_service_server::MatchingServiceServer;
 use concordat_wire::v1::node_service_server::NodeServiceServer;
 use concordat_wire::v1::peer_service_server::PeerServiceServer;
@@ -21,6 +22,7 @@ use tonic::transport::Server;
 use zeroize::Zeroizing;
 
 use crate::admin_services::{self, Agreements, Info, Snapshots};
+use crate::audit_service::Audit;
 use crate::book::Book;
 use crate::charge::Charger;
 use crate::clock::{Clock, SystemClock};
@@ -35,7 +37,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{access, asked, cosigning, import, jobs, ledger, maintenance, upkeep};
+use crate::{access, asked, cosigning, import, jobs, ledger, log_files, maintenance, upkeep};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -109,6 +111,8 @@ pub struct Node {
     pub api_address: SocketAddr,
     /// The listener without authentication, if there is one.
     pub insecure_address: Option<SocketAddr>,
+    /// Where the ledger's public files are served, if they are.
+    pub ledger_address: Option<SocketAddr>,
     tasks: JoinSet<()>,
 }
 
@@ -168,10 +172,16 @@ impl Node {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
+        let files = match config.ledger.listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
         let address = |listener: &TcpListener, wanted: SocketAddr| listener.local_addr().unwrap_or(wanted);
         let peer_address = address(&peer_listener, config.peer.listen);
         let api_address = address(&api_listener, config.api.listen);
         let insecure_address = insecure.as_ref().map(|listener| address(listener, api_address));
+
+        let ledger_address = files.as_ref().map(|listener| address(listener, api_address));
 
         let stop = CancellationToken::new();
         let state = Arc::new(State {
@@ -231,6 +241,9 @@ impl Node {
                 listen::accept_plain(listener, stop.clone()),
             ));
         }
+        if let Some(listener) = files {
+            tasks.spawn(log_files::serve(listener, state.ledger.folder().to_owned(), stop.clone()));
+        }
         jobs::resume_all(&state).await?;
         tasks.spawn(ledger::run(Arc::clone(&state)));
         tasks.spawn(cosigning::run(Arc::clone(&state)));
@@ -241,6 +254,7 @@ impl Node {
             peer_address,
             api_address,
             insecure_address,
+            ledger_address,
             tasks,
         })
     }
@@ -316,6 +330,7 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
         .add_service(watchlists)
         .add_service(AgreementServiceServer::new(Agreements(Arc::clone(&state))))
         .add_service(SnapshotServiceServer::new(Snapshots(Arc::clone(&state))))
+        .add_service(AuditServiceServer::new(Audit(Arc::clone(&state))))
         .add_service(NodeServiceServer::new(Info(Arc::clone(&state))));
     let served = router
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), state.stop.cancelled())

@@ -1,16 +1,19 @@
 //! `concordat audit`: what an auditor does with published files and keys alone. No node, no database.
 
+mod files;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use concordat_ledger::{
-    AuditOptions, Bundle, CHECKPOINT_PATH, Cosigned, Folder, Keys, MAX_BUNDLE_BYTES, Misbehaviour, Proven,
+    AuditOptions, Bundle, CHECKPOINT_PATH, Cosigned, Keys, MAX_BUNDLE_BYTES, Misbehaviour, Proven,
     Report, SignedCheckpoint, Source, Verdict, verify,
 };
 use concordat_note::{CosignerKey, VerifierKey};
 use serde_json::{Value, json};
 
+use self::files::Files;
 use crate::exit::{Advice, Exit, Usage};
 use crate::out::{Out, OutFile};
 
@@ -57,8 +60,10 @@ pub struct KeyArgs {
 /// What to verify.
 #[derive(clap::Args)]
 pub struct VerifyArgs {
-    /// Folder of the ledger's files: `ledger` in a node's data folder, or a copy
-    folder: PathBuf,
+    /// Folder of the ledger's files (`ledger` in a node's data folder, or a copy), or the http:// address where they are
+    /// served
+    #[arg(value_name = "FOLDER|URL")]
+    files: String,
     #[command(flatten)]
     keys: KeyArgs,
     /// A checkpoint kept from an earlier audit, which the ledger must extend; may be given again
@@ -100,9 +105,17 @@ impl KeyArgs {
         Ok(Keys {
             witnesses,
             quorum,
-            ..Keys::of(verifier(&text_of(&self.key)?)?)
+            ..Keys::of(verifier_of(&self.key)?)
         })
     }
+}
+
+/// A verifier's key, given as such or as the file that holds it.
+///
+/// # Errors
+/// It is none.
+pub fn verifier_of(argument: &str) -> Result<VerifierKey> {
+    verifier(&text_of(argument)?)
 }
 
 /// A key, or the content of the file of this name.
@@ -137,17 +150,10 @@ impl VerifyArgs {
             now: jiff::Timestamp::now(),
             leaves: true,
         };
-        if !self.folder.is_dir() {
-            return Err(Advice::error(
-                format!("{} is no folder", self.folder.display()),
-                "give the folder of a ledger's files",
-            ));
-        }
-        let files = Folder::read_only(&self.folder);
+        let files = Files::open(&self.files)?;
         let report = verify(&files, &keys, &kept, &options);
         if let (Some(path), Verdict::Holds) = (&self.keep, report.verdict()) {
             let checkpoint = files.read(CHECKPOINT_PATH)?.context("the checkpoint is gone")?;
-            // What was verified, should the ledger have grown since.
             let checkpoint = SignedCheckpoint::open(&checkpoint, &keys.log)?;
             let mut file = OutFile::create(path)?;
             std::io::Write::write_all(&mut file, checkpoint.to_string().as_bytes())?;
@@ -237,7 +243,7 @@ fn proven_text(proven: &Proven) -> String {
 
 fn check_misbehaviour(path: &Path, key: &str, out: Out) -> Result<Exit> {
     const LIMIT: usize = 128 << 10;
-    let key = verifier(&text_of(key)?)?;
+    let key = verifier_of(key)?;
     let proof = Misbehaviour::check(&read_small(path, LIMIT)?, &key)?;
     let sentence = proof.sentence();
     out.result(

@@ -1,0 +1,397 @@
+//! `concordat audit list`, `show`, `open`, `prove` and `sample`: what the agency's own node has of its ledger.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use concordat_ledger::{Leaf, Opening, Sampler, SignedCheckpoint};
+use concordat_wire::v1::{
+    AuditContext, EntryFilter, GetCheckpointRequest, LedgerEntry, ListEntriesRequest, OpenEntriesRequest,
+    ProveEntryRequest,
+};
+use serde_json::{Value, json};
+
+use super::{read_small, verifier_of};
+use crate::connect::{Connection, Node};
+use crate::exit::{Advice, Exit};
+use crate::out::{Out, OutFile, Table, counted, note, time};
+
+/// Far more than a signed checkpoint has.
+const MAX_CHECKPOINT: usize = 64 << 10;
+
+/// Which entries, as far as it can be told without opening any.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Which entries")]
+pub struct FilterArgs {
+    /// Not before this number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    from: u64,
+    /// Before this number
+    #[arg(long, value_name = "N")]
+    until: Option<u64>,
+    /// Not before this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    since: Option<jiff::Timestamp>,
+    /// Before this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    before: Option<jiff::Timestamp>,
+    /// Of this type, for example "query"
+    #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
+    kind: String,
+    /// Of this exchange
+    #[arg(long, value_name = "ID", value_parser = exchange)]
+    exchange: Option<[u8; 16]>,
+}
+
+/// What is sealed: entries are opened to find it.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Which entries")]
+pub struct SealedArgs {
+    /// With this purpose
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    of_purpose: String,
+    /// By this person: who asked, ordered, decided, or did it
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    of_person: String,
+    /// Of this case
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    of_case: String,
+    /// With this partner
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    of_partner: String,
+}
+
+/// Why entries are opened, and for whom: recorded in the ledger first.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Why entries are opened (recorded in the ledger)")]
+pub struct ReasonArgs {
+    /// What for, for example "AUDIT"
+    #[arg(long, value_name = "TEXT")]
+    purpose: String,
+    /// On what legal basis
+    #[arg(long, value_name = "TEXT")]
+    legal_basis: String,
+    /// The number of the audit
+    #[arg(long = "case", value_name = "TEXT")]
+    case_reference: String,
+    /// Whom they are opened to, for example the supervisory authority
+    #[arg(long, value_name = "NAME")]
+    recipient: String,
+    /// Who opens them [default: the client certificate's name]
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    officer: String,
+}
+
+/// What to list.
+#[derive(clap::Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    /// At most so many; 0 for all
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    limit: u32,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What to open.
+#[derive(clap::Args)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    sealed: SealedArgs,
+    #[command(flatten)]
+    reason: ReasonArgs,
+    /// At most so many; 10,000 at most
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    limit: u32,
+    /// Write leaves and openings here, one JSON object a line, for `audit reconcile` or another auditor
+    #[arg(long, value_name = "FILE")]
+    export: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What to prove.
+#[derive(clap::Args)]
+pub struct ProveArgs {
+    /// The entry's number
+    number: u64,
+    /// Where the bundle goes
+    #[arg(long = "out", value_name = "FILE")]
+    file: PathBuf,
+    /// With a reason the bundle also shows what the entry says
+    #[command(flatten)]
+    reason: Option<ReasonArgs>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// What to draw from.
+#[derive(clap::Args)]
+pub struct SampleArgs {
+    /// Any text; both sides should have a say in it, after the checkpoint was cosigned
+    #[arg(long, value_name = "TEXT")]
+    seed: String,
+    /// How many entries
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    count: u32,
+    /// Draw from the ledger as of this checkpoint, the one that another auditor drew from [default: the newest]
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    filter: FilterArgs,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl FilterArgs {
+    fn message(&self) -> EntryFilter {
+        let text = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+        EntryFilter {
+            from: self.from,
+            until: self.until,
+            since: text(self.since),
+            before: text(self.before),
+            r#type: self.kind.clone(),
+            exchange: self.exchange.map(|id| id.to_vec()).unwrap_or_default(),
+            ..EntryFilter::default()
+        }
+    }
+}
+
+impl From<ReasonArgs> for AuditContext {
+    fn from(args: ReasonArgs) -> Self {
+        Self {
+            purpose: args.purpose,
+            legal_basis: args.legal_basis,
+            case_reference: args.case_reference,
+            officer: args.officer,
+            recipient: args.recipient,
+        }
+    }
+}
+
+fn exchange(text: &str) -> Result<[u8; 16], &'static str> {
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes.ok_or("32 hexadecimal digits")
+}
+
+fn entry_json(entry: &LedgerEntry) -> Value {
+    json!({
+        "number": entry.number,
+        "at": entry.at,
+        "type": entry.r#type,
+        "exchange": (!entry.exchange.is_empty()).then(|| hex::encode(&entry.exchange)),
+        "erased": entry.erased,
+        "leaf": entry.leaf,
+    })
+}
+
+async fn listed(
+    node: &Node,
+    filter: EntryFilter,
+    limit: u32,
+    mut each: impl FnMut(LedgerEntry) -> Result<()>,
+) -> Result<u64> {
+    let request = ListEntriesRequest {
+        filter: Some(filter),
+        limit,
+    };
+    let mut entries = node.audit().list_entries(request).await?.into_inner();
+    let mut count = 0;
+    while let Some(entry) = entries.message().await? {
+        each(entry)?;
+        count += 1;
+    }
+    Ok(count)
+}
+
+impl ListArgs {
+    /// Lists.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let node = self.connection.open().await?;
+        let mut table = Table::new(["ENTRY", "TIME", "TYPE", "EXCHANGE", "ERASED"]);
+        let count = listed(&node, self.filter.message(), self.limit, |entry| {
+            if out.json {
+                out.result(|| entry_json(&entry), String::new)?;
+            } else {
+                table.row([
+                    entry.number.to_string(),
+                    time(&entry.at),
+                    entry.r#type,
+                    hex::encode(entry.exchange),
+                    if entry.erased { "yes".into() } else { String::new() },
+                ]);
+            }
+            Ok(())
+        })
+        .await?;
+        out.text(table)?;
+        if self.limit > 0 && count == u64::from(self.limit) {
+            note("there may be more: --from goes on, --limit 0 lists all");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Shows one entry's public part.
+pub async fn show(number: u64, connection: &Connection, out: Out) -> Result<Exit> {
+    let node = connection.open().await?;
+    let filter = EntryFilter {
+        from: number,
+        until: number.checked_add(1),
+        ..EntryFilter::default()
+    };
+    let mut found = None;
+    listed(&node, filter, 1, |entry| {
+        found = Some(entry);
+        Ok(())
+    })
+    .await?;
+    let entry = found.ok_or_else(|| {
+        Advice::error(
+            format!("the ledger has no entry {number}"),
+            "`concordat audit list` shows which there are",
+        )
+    })?;
+    let text = || {
+        let exchange = match entry.exchange.as_slice() {
+            [] => String::new(),
+            id => format!("exchange  {}\n", hex::encode(id)),
+        };
+        let payload = if entry.erased {
+            "erased"
+        } else {
+            "sealed; `concordat audit open` opens it"
+        };
+        format!(
+            "entry     {}\ntime      {}\ntype      {}\n{exchange}payload   {payload}\nleaf      {}",
+            entry.number, entry.at, entry.r#type, entry.leaf
+        )
+    };
+    out.result(|| entry_json(&entry), text)?;
+    Ok(Exit::Done)
+}
+
+impl OpenArgs {
+    /// Opens.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let mut export = self.export.as_deref().map(OutFile::create).transpose()?;
+        let request = OpenEntriesRequest {
+            filter: Some(EntryFilter {
+                purpose: self.sealed.of_purpose,
+                person: self.sealed.of_person,
+                case_reference: self.sealed.of_case,
+                partner: self.sealed.of_partner,
+                ..self.filter.message()
+            }),
+            context: Some(self.reason.into()),
+            limit: self.limit,
+        };
+        let node = self.connection.open().await?;
+        let mut opened = node.audit().open_entries(request).await?.into_inner();
+        let mut count = 0;
+        while let Some(answer) = opened.message().await? {
+            let entry = answer.entry.unwrap_or_default();
+            let number = entry.number;
+            let said = verified(number, &entry.leaf, &answer.opening)
+                .with_context(|| format!("entry {number}, as the node opened it"))?;
+            count += 1;
+            match &mut export {
+                Some(file) => {
+                    let line = json!({ "number": number, "leaf": entry.leaf, "opening": answer.opening });
+                    writeln!(file, "{line}").context("the export")?;
+                }
+                None => {
+                    let said = serde_json::to_value(&said)?;
+                    out.result(
+                        || json!({ "number": number, "leaf": entry.leaf, "entry": said }),
+                        || format!("{number}  {said}"),
+                    )?;
+                }
+            }
+        }
+        if let Some(file) = export {
+            file.finish()?;
+            out.result(
+                || json!({ "opened": count }),
+                || format!("{} opened", counted(count, "entry").replace("entrys", "entries")),
+            )?;
+        }
+        if count == u64::from(self.limit) {
+            note("there may be more: --from goes on after the last number");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// What an entry says, if leaf and opening belong together. The leaf itself is proven by the log.
+///
+/// # Errors
+/// They do not, or cannot be read.
+pub fn verified(number: u64, leaf: &str, opening: &str) -> Result<concordat_ledger::Entry> {
+    let leaf = Leaf::parse(leaf.as_bytes()).filter(|(found, _)| *found == number);
+    let (_, leaf) = leaf.context("the leaf is not one of this entry")?;
+    let opening = Opening::parse(opening).context("the opening cannot be read")?;
+    Ok(opening.verify(&leaf)?)
+}
+
+impl ProveArgs {
+    /// Proves.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let mut file = OutFile::create(&self.file)?;
+        let request = ProveEntryRequest {
+            number: self.number,
+            context: self.reason.map(Into::into),
+        };
+        let node = self.connection.open().await?;
+        let bundle = node.audit().prove_entry(request).await?.into_inner().bundle;
+        file.write_all(bundle.as_bytes()).context("the bundle")?;
+        file.finish()?;
+        let place = self.file.display();
+        out.result(
+            || json!({ "number": self.number, "bundle": place.to_string(), "bytes": bundle.len() }),
+            || format!("{place}: `concordat audit check-bundle` verifies it, without a node"),
+        )?;
+        Ok(Exit::Done)
+    }
+}
+
+impl SampleArgs {
+    /// Draws.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let node = self.connection.open().await?;
+        let newest = node.audit().get_checkpoint(GetCheckpointRequest {}).await?.into_inner();
+        let note = match &self.checkpoint {
+            Some(path) => read_small(path, MAX_CHECKPOINT)?,
+            None => newest.checkpoint.into_bytes(),
+        };
+        let checkpoint = SignedCheckpoint::open(&note, &verifier_of(&newest.key)?)
+            .context("the checkpoint is not this ledger's")?;
+        let size = checkpoint.size();
+        let mut sampler = Sampler::new(self.seed.as_bytes(), checkpoint.checkpoint(), self.count as usize);
+        let mut filter = self.filter.message();
+        filter.until = Some(filter.until.map_or(size, |until| until.min(size)));
+        let offered = listed(&node, filter, 0, |entry| {
+            sampler.offer(entry.number);
+            Ok(())
+        })
+        .await?;
+        let drawn = sampler.finish();
+        let root = checkpoint.root().to_string();
+        let text = || {
+            let lines: String = drawn.iter().map(|number| format!("{number}\n")).collect();
+            format!(
+                "{} of {offered}, from the ledger of {size} entries with the root {root}:\n{lines}",
+                drawn.len()
+            )
+        };
+        out.result(
+            || json!({ "size": size, "root": root, "offered": offered, "entries": drawn }),
+            text,
+        )?;
+        Ok(Exit::Done)
+    }
+}

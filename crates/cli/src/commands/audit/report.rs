@@ -1,0 +1,215 @@
+//! `concordat audit report`: how much was done, for what and with whom.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use concordat_ledger::{Cell, suppress};
+use concordat_wire::v1::{ReportRequest, ReportRow};
+use serde_json::{Value, json};
+
+use crate::connect::Connection;
+use crate::exit::Exit;
+use crate::out::{Out, OutFile, csv_error};
+
+/// What to count, and where the tables go.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Not before this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    since: Option<jiff::Timestamp>,
+    /// Before this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
+    before: Option<jiff::Timestamp>,
+    /// For eyes outside the agency: withhold counts below this, and what would give them away; one table only
+    #[arg(long, value_name = "THRESHOLD", value_parser = clap::value_parser!(u64).range(2..))]
+    release: Option<u64>,
+    /// Write the table as CSV
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write the table as HTML
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// A row is a type and a purpose, a column a partner; the last of each are the totals.
+struct Report {
+    rows: Vec<[String; 2]>,
+    columns: Vec<String>,
+    cells: Vec<Vec<Cell>>,
+}
+
+impl Args {
+    /// Counts.
+    pub async fn run(self, out: Out) -> Result<Exit> {
+        let files = [self.csv.as_deref(), self.html.as_deref()];
+        let files = files.map(|path| path.map(OutFile::create).transpose());
+        let [csv, html] = files;
+        let (csv, html) = (csv?, html?);
+        let text = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+        let request = ReportRequest {
+            since: text(self.since),
+            before: text(self.before),
+        };
+        let node = self.connection.open().await?;
+        let counted = node.audit().report(request).await?.into_inner();
+        // A threshold of 1 withholds nothing.
+        let report = Report::new(&counted.rows, self.release.unwrap_or(1));
+        if let Some(file) = csv {
+            report.csv(file)?;
+        }
+        if let Some(mut file) = html {
+            file.write_all(report.html().as_bytes()).context("the report")?;
+            file.finish()?;
+        }
+        out.result(|| report.json(), || report.text())?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Report {
+    fn new(rows: &[ReportRow], threshold: u64) -> Self {
+        let about = |row: &ReportRow| {
+            let what = match (row.erased, row.outcome.as_str()) {
+                (true, _) => "(erased)".to_owned(),
+                (false, "") => row.purpose.clone(),
+                (false, outcome) => outcome.to_owned(),
+            };
+            [row.r#type.clone(), what]
+        };
+        let names: BTreeSet<[String; 2]> = rows.iter().map(about).collect();
+        let partners: BTreeSet<&str> = rows.iter().map(|row| row.partner.as_str()).collect();
+        let column: BTreeMap<&str, usize> = partners.iter().copied().zip(0..).collect();
+        let mut names: Vec<[String; 2]> = names.into_iter().collect();
+        let mut counts = vec![vec![0; partners.len()]; names.len()];
+        for row in rows {
+            if let Ok(place) = names.binary_search(&about(row)) {
+                counts[place][column[row.partner.as_str()]] += row.entries;
+            }
+        }
+        names.push(["total".into(), String::new()]);
+        let columns = partners.iter().map(|partner| match *partner {
+            "" => "(no partner)".to_owned(),
+            partner => partner.to_owned(),
+        });
+        Self {
+            rows: names,
+            columns: columns.chain(["total".to_owned()]).collect(),
+            cells: suppress(&counts, threshold),
+        }
+    }
+
+    fn lines(&self) -> Vec<Vec<String>> {
+        let head = ["type", "purpose or outcome"].map(str::to_owned);
+        let head: Vec<String> = head.into_iter().chain(self.columns.iter().cloned()).collect();
+        let line = |(names, cells): (&[String; 2], &Vec<Cell>)| {
+            let cells = cells.iter().map(|cell| match cell {
+                Cell::Exact(count) => count.to_string(),
+                Cell::Withheld => "withheld".to_owned(),
+            });
+            names.iter().cloned().chain(cells).collect()
+        };
+        std::iter::once(head).chain(self.rows.iter().zip(&self.cells).map(line)).collect()
+    }
+
+    fn csv(&self, file: OutFile) -> Result<()> {
+        let mut writer = csv::Writer::from_writer(file);
+        for line in self.lines() {
+            // A spreadsheet would run a text that begins so as a formula.
+            let safe = line.iter().map(|cell| match cell.starts_with(['=', '+', '-', '@']) {
+                true => format!("'{cell}"),
+                false => cell.clone(),
+            });
+            writer.write_record(safe).map_err(csv_error)?;
+        }
+        let file = writer.into_inner().map_err(|error| error.into_error())?;
+        file.finish()
+    }
+
+    fn html(&self) -> String {
+        let mut text = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Ledger</title>\n<table>\n"
+            .to_owned();
+        for (number, line) in self.lines().iter().enumerate() {
+            let tag = if number == 0 { "th" } else { "td" };
+            let cells = line.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+            text += &format!("<tr>{}</tr>\n", cells.collect::<String>());
+        }
+        text + "</table>\n</html>\n"
+    }
+
+    fn text(&self) -> String {
+        let lines = self.lines();
+        let width = |column: usize| {
+            let cells = lines.iter().filter_map(|line| line.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..self.columns.len() + 2).map(width).collect();
+        let line = |line: &Vec<String>| {
+            let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+            format!("{}\n", cells.collect::<String>().trim_end())
+        };
+        lines.iter().map(line).collect()
+    }
+
+    fn json(&self) -> Value {
+        let cell = |cell: &Cell| match cell {
+            Cell::Exact(count) => json!(count),
+            Cell::Withheld => Value::Null,
+        };
+        let rows = self.rows.iter().zip(&self.cells).map(|([kind, what], cells)| {
+            json!({ "type": kind, "what": what, "counts": cells.iter().map(cell).collect::<Vec<_>>() })
+        });
+        json!({ "columns": self.columns, "rows": rows.collect::<Vec<_>>() })
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(kind: &str, purpose: &str, partner: &str, entries: u64) -> ReportRow {
+        ReportRow {
+            r#type: kind.into(),
+            purpose: purpose.into(),
+            partner: partner.into(),
+            entries,
+            ..ReportRow::default()
+        }
+    }
+
+    #[test]
+    fn a_report_has_totals_and_withholds_what_is_small() {
+        let rows = [
+            row("query", "BORDER_CHECK", "aa", 40),
+            row("query", "BORDER_CHECK", "bb", 2),
+            row("query", "FUGITIVE", "aa", 30),
+            row("query", "FUGITIVE", "bb", 50),
+        ];
+        let own = Report::new(&rows, 1).text();
+        assert!(own.contains("BORDER_CHECK"), "{own}");
+        assert!(own.lines().any(|line| line.starts_with("total") && line.ends_with("122")), "{own}");
+        let released = Report::new(&rows, 5).lines();
+        let small = released.iter().find(|line| line[1] == "BORDER_CHECK").expect("a row");
+        assert_eq!(small[3], "withheld");
+        let withheld = released.iter().flatten().filter(|cell| *cell == "withheld").count();
+        assert!(withheld >= 4, "one alone could be computed: {released:?}");
+    }
+
+    #[test]
+    fn names_do_not_become_markup_or_formulas() {
+        let rows = [row("query", "=1+1", "<b>", 9)];
+        let report = Report::new(&rows, 1);
+        assert!(report.html().contains("&lt;b&gt;"));
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("r.csv");
+        report.csv(OutFile::create(&path).expect("a file")).expect("written");
+        assert!(std::fs::read_to_string(path).expect("text").contains("'=1+1"));
+    }
+}
