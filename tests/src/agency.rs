@@ -13,6 +13,7 @@ use concordat_node::identity::{self, Identity};
 use concordat_node::partner::Partner;
 use concordat_node::{Node, Outside, StartError};
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
+use concordat_wire::v1::audit_service_client::AuditServiceClient;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
@@ -110,6 +111,7 @@ impl Agency {
              job_chunk_elements = {job}\n\
              [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\nmax_snapshot_mib = {snapshot}\n\
              call_deadline_ms = {call}\n\
+             [ledger]\nlisten = \"127.0.0.1:0\"\n\
              [compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
             id = self.id,
             endpoint = setting("endpoint_port", &own),
@@ -245,6 +247,11 @@ impl Agency {
     pub fn matching(&self) -> MatchingServiceClient<Channel> {
         MatchingServiceClient::new(self.channel.clone())
             .max_decoding_message_size(concordat_wire::API_MESSAGE_LIMIT)
+    }
+
+    /// A client of the agency's own API.
+    pub fn auditing(&self) -> AuditServiceClient<Channel> {
+        AuditServiceClient::new(self.channel.clone())
     }
 
     /// A client of the agency's own API.

@@ -23,6 +23,8 @@ pub struct Draft<'a> {
     pub parties: &'a str,
     /// Padded elements per day and offer.
     pub quota_per_day: u64,
+    /// How long both sides keep what their ledgers say of exchanges, `one_year` or `three_years`; `None`: each as it is set up.
+    pub log_retention: Option<&'a str>,
 }
 
 const HOUR_S: i64 = 3_600;
@@ -47,7 +49,7 @@ impl Draft<'_> {
              # Each offer gets a new key after so many days; the old one is destroyed.\n\
              epoch_days = 30\n\
              legal_bases = {bases}\n\
-             \n\
+             {retention}\n\
              # `concordat agreement party` prints a block at each agency; our own is added when we propose.\n\
              {parties}\n",
             id = quoted(&format!("{}-{}", self.requester, self.owner)),
@@ -57,10 +59,18 @@ impl Draft<'_> {
             from = day(-HOUR_S)?,
             until = day(YEAR_S)?,
             bases = list(self.legal_bases),
+            retention = self.retention(),
             parties = self.parties.trim_end(),
         );
         let offers = self.kinds.iter().map(|kind| self.offer(*kind));
         Ok(std::iter::once(head).chain(offers).collect())
+    }
+
+    fn retention(&self) -> String {
+        let line = |keep| {
+            format!("# How long both sides keep what their ledgers say.\nlog_retention = \"{keep}\"\n")
+        };
+        self.log_retention.map(line).unwrap_or_default()
     }
 
     /// One line of the agreement.
@@ -131,10 +141,15 @@ mod tests {
             legal_bases: &["A \"quoted\" basis".into()],
             parties: &format!("{}\n{}", party("south"), party("no")),
             quota_per_day: 1 << 29,
+            log_retention: Some("one_year"),
         }
         .text(Timestamp::now())
         .expect("a draft");
         let agreement = Agreement::parse(&text).expect("an agreement");
+        assert_eq!(
+            agreement.log_retention,
+            Some(concordat_node::config::Keep::OneYear)
+        );
         assert_eq!(agreement.offers.len(), Kind::ALL.len());
         assert_eq!(agreement.legal_bases, ["A \"quoted\" basis"]);
         assert!(agreement.epoch_at(Timestamp::now()).is_some(), "in force at once");

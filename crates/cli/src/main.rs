@@ -1,6 +1,6 @@
 //! The `concordat` command: an agency's node, and a thin client of it.
 //!
-//! Every command but `init`, `node`, `client`, `audit`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
+//! Every command but `init`, `node`, `client`, much of `audit`, `witness`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
 //! node, over the services of `proto/concordat/v1/`. Results go to stdout, progress and errors to stderr.
 
 #![expect(

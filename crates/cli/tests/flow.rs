@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+#[path = "common/audited.rs"]
+mod audited;
 mod common;
 
 use std::fs;
@@ -121,6 +123,9 @@ fn two_agencies_by_the_command_line() {
     let text = fs::read_to_string(&config).expect("a configuration");
     let (before, api) = text.split_once("[api]").expect("a section");
     let moved = format!("{before}[api]{}", api.replacen("\"127.0.0.1:", "\"127.0.0.2:", 1));
+    // And what the ledger publishes is served.
+    let [port] = common::free_ports();
+    let moved = moved.replacen("[ledger]", &format!("[ledger]\nlisten = \"127.0.0.1:{port}\""), 1);
     fs::write(&config, moved).expect("written");
 
     // A secret that others may read keeps a node from starting.
@@ -469,6 +474,8 @@ fn two_agencies_by_the_command_line() {
     assert!(shown.contains("suspended here because: Trial-is-over"), "{shown}");
     run(&format!("agreement resume aa-bb --dir {b}")).exits(0);
     ask("--passport L898902C3:NLD").exits(3);
+
+    audited::audited(root, &aa, &bb, port);
 
     // A dead partner is UNKNOWN.
     let log_b = node_b.stop();

@@ -57,7 +57,11 @@ impl AuditService for Audit {
             )
             .into());
         }
-        let mut left = if request.limit == 0 { u64::MAX } else { u64::from(request.limit) };
+        let mut left = if request.limit == 0 {
+            u64::MAX
+        } else {
+            u64::from(request.limit)
+        };
         let mut pages = Pages::new(Arc::clone(&self.0), wanted.filter).await?;
         Ok(answering(move |answers| async move {
             while let Some(page) = pages.next().await? {
@@ -85,7 +89,11 @@ impl AuditService for Audit {
             let message = format!("at most {MAX_OPENED} entries are opened in one call");
             return Err(Fault::invalid("AUD-003", "limit", message).into());
         }
-        let limit = if request.limit == 0 { MAX_OPENED } else { request.limit } as usize;
+        let limit = if request.limit == 0 {
+            MAX_OPENED
+        } else {
+            request.limit
+        } as usize;
         let state = Arc::clone(&self.0);
         let mut numbers = Vec::new();
         let mut pages = Pages::new(Arc::clone(&state), wanted.filter.clone()).await?;
@@ -133,7 +141,12 @@ impl AuditService for Audit {
         let opener = context.map(|context| Opener::check(Some(context), request.extensions().get()));
         let opener = opener.transpose()?;
         let kept = one(state, number).await?.ok_or_else(|| {
-            Fault::new(Reason::NotFound, "AUD-004", "the ledger has no entry of this number").field("number")
+            Fault::new(
+                Reason::NotFound,
+                "AUD-004",
+                "the ledger has no entry of this number",
+            )
+            .field("number")
         })?;
         let latest = state.ledger.checkpoints().borrow().clone();
         let latest = latest.filter(|latest| latest.size() > number).ok_or_else(|| {
@@ -170,7 +183,11 @@ impl AuditService for Audit {
             .map_err(|error| log_fault(&error))?
             .map_err(|error| {
                 tracing::error!(%error, number, "an entry cannot be proven");
-                Fault::new(Reason::DataLoss, "LEDG-002", "the published log does not prove the entry")
+                Fault::new(
+                    Reason::DataLoss,
+                    "LEDG-002",
+                    "the published log does not prove the entry",
+                )
             })?;
         Ok(Response::new(ProveEntryResponse {
             bundle: bundle.to_string(),
@@ -190,7 +207,9 @@ impl AuditService for Audit {
             .map_err(|_| Fault::internal("reading the ledger's log"))?
             .map_err(|error| log_fault(&error))?;
         let note = |checkpoint: Option<SignedCheckpoint>| {
-            checkpoint.map(|checkpoint| checkpoint.to_string()).unwrap_or_default()
+            checkpoint
+                .map(|checkpoint| checkpoint.to_string())
+                .unwrap_or_default()
         };
         Ok(Response::new(GetCheckpointResponse {
             key: self.0.ledger.verifier().to_string(),
@@ -212,7 +231,8 @@ impl AuditService for Audit {
             for kept in page {
                 let opened = open(&kept)?;
                 let event = opened.as_ref().map(|(_, entry)| &entry.event);
-                let name = |text: Option<&Text>| text.map(|text| text.as_str().to_owned()).unwrap_or_default();
+                let name =
+                    |text: Option<&Text>| text.map(|text| text.as_str().to_owned()).unwrap_or_default();
                 let row = [
                     kept.kind.clone(),
                     name(event.and_then(Event::purpose)),
@@ -234,9 +254,9 @@ impl AuditService for Audit {
             erased,
             entries,
         };
-        let rows = counts.into_iter().flat_map(|(names, [kept, erased])| {
-            [row(names.clone(), false, kept), row(names, true, erased)]
-        });
+        let rows = counts
+            .into_iter()
+            .flat_map(|(names, [kept, erased])| [row(names.clone(), false, kept), row(names, true, erased)]);
         Ok(Response::new(ReportResponse {
             rows: rows.filter(|row| row.entries > 0).collect(),
         }))
@@ -268,7 +288,11 @@ struct Pages {
 
 impl Pages {
     async fn new(state: Arc<State>, mut filter: EntryFilter) -> Result<Self, Fault> {
-        let size = state.store.ledger_size().await.map_err(|error| store_fault(&error))?;
+        let size = state
+            .store
+            .ledger_size()
+            .await
+            .map_err(|error| store_fault(&error))?;
         filter.until = Some(filter.until.map_or(size, |until| until.min(size)));
         Ok(Self { state, filter })
     }

@@ -158,7 +158,9 @@ pub struct Client {
 #[non_exhaustive]
 pub enum BadUrl {
     /// TLS.
-    #[error("only http:// is read here: fetch the files of an https:// server first, or go through a proxy of your own")]
+    #[error(
+        "only http:// is read here: fetch the files of an https:// server first, or go through a proxy of your own"
+    )]
     NotHttp,
     /// No host, or a query.
     #[error("not an address such as http://HOST:PORT/PATH")]
@@ -279,10 +281,21 @@ mod tests {
 
     #[test]
     fn addresses_that_can_be_asked() {
-        for good in ["http://127.0.0.1:8080", "http://[::1]:80/log/", "http://log.example"] {
+        for good in [
+            "http://127.0.0.1:8080",
+            "http://[::1]:80/log/",
+            "http://log.example",
+        ] {
             assert!(Client::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "log.example", "ftp://a", "http://", "http://a/?b", "http://u:p@a/"] {
+        for bad in [
+            "",
+            "log.example",
+            "ftp://a",
+            "http://",
+            "http://a/?b",
+            "http://u:p@a/",
+        ] {
             assert_eq!(Client::new(bad).err(), Some(BadUrl::Malformed), "{bad}");
         }
         assert_eq!(Client::new("https://a").err(), Some(BadUrl::NotHttp));

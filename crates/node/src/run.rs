@@ -242,7 +242,11 @@ impl Node {
             ));
         }
         if let Some(listener) = files {
-            tasks.spawn(log_files::serve(listener, state.ledger.folder().to_owned(), stop.clone()));
+            tasks.spawn(log_files::serve(
+                listener,
+                state.ledger.folder().to_owned(),
+                stop.clone(),
+            ));
         }
         jobs::resume_all(&state).await?;
         tasks.spawn(ledger::run(Arc::clone(&state)));

@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use concordat_ledger::{
     AddCheckpoint, CHECKPOINT_PATH, CheckpointError, Folder, MAX_REQUEST_BYTES, Misbehaviour,
@@ -134,10 +134,12 @@ impl Witness {
             };
             // Damage is found now, not when somebody asks.
             let files = log.files.lock().unwrap_or_else(PoisonError::into_inner);
-            log.latest(&files).map_err(fault)?.map_err(|source| WitnessError::Kept {
-                origin: origin.clone(),
-                source,
-            })?;
+            log.latest(&files)
+                .map_err(fault)?
+                .map_err(|source| WitnessError::Kept {
+                    origin: origin.clone(),
+                    source,
+                })?;
             drop(files);
             watched.insert(origin, log);
         }
@@ -187,9 +189,9 @@ impl Witness {
             .get(origin)
             .ok_or(Failure::Refused(WitnessRefusal::UnknownLog))?;
         let files = log.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = log.latest(&files)?.map_err(|error| {
-            Failure::Disk(io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
-        })?;
+        let kept = log
+            .latest(&files)?
+            .map_err(|error| Failure::Disk(io::Error::new(io::ErrorKind::InvalidData, error.to_string())))?;
         let judged = request.judge(&log.key, kept.as_ref().map(SignedCheckpoint::checkpoint));
         let mut signed = match judged {
             Ok(signed) => signed,
@@ -200,9 +202,9 @@ impl Witness {
                 return Err(Failure::Refused(refusal));
             }
         };
-        let cosignature = signed.cosign(&self.key, time).map_err(|error| {
-            Failure::Disk(io::Error::new(io::ErrorKind::InvalidInput, error.to_string()))
-        })?;
+        let cosignature = signed
+            .cosign(&self.key, time)
+            .map_err(|error| Failure::Disk(io::Error::new(io::ErrorKind::InvalidInput, error.to_string())))?;
         let known = kept.is_some_and(|kept| kept.checkpoint() == signed.checkpoint());
         if !known {
             let file = (CHECKPOINT_PATH.to_owned(), signed.to_string().into_bytes());
@@ -240,7 +242,10 @@ impl Watched {
             tracing::warn!(origin, "a checkpoint came with a proof that does not hold");
             return Ok(());
         };
-        tracing::error!(origin, "this log has signed two histories: the proof is in its folder");
+        tracing::error!(
+            origin,
+            "this log has signed two histories: the proof is in its folder"
+        );
         let place = self.folder.join(EVIDENCE);
         if place.exists() {
             return Ok(());
@@ -260,13 +265,13 @@ fn sync(folder: &Path) -> io::Result<()> {
 
 /// Answers requests until the token is cancelled.
 pub async fn serve(
-    witness: std::sync::Arc<Witness>,
-    clock: std::sync::Arc<dyn Clock>,
+    witness: Arc<Witness>,
+    clock: Arc<dyn Clock>,
     listener: TcpListener,
     stop: CancellationToken,
 ) {
     let handler = move |asked: Asked| {
-        let (witness, clock) = (std::sync::Arc::clone(&witness), std::sync::Arc::clone(&clock));
+        let (witness, clock) = (Arc::clone(&witness), Arc::clone(&clock));
         async move {
             let time = u64::try_from(clock.now().as_second()).unwrap_or(0);
             let answered = tokio::task::spawn_blocking(move || witness.answer(&asked, time)).await;
@@ -341,7 +346,10 @@ mod tests {
         let witness = world.open().expect("open again");
         assert_eq!(witness.cosigner(), key);
         let stale = ask(&witness, 0, vec![], &other.to_string());
-        assert_eq!((stale.status, stale.body.as_slice()), (StatusCode::CONFLICT, b"5\n".as_slice()));
+        assert_eq!(
+            (stale.status, stale.body.as_slice()),
+            (StatusCode::CONFLICT, b"5\n".as_slice())
+        );
         assert_eq!(stale.content_type, SIZE_CONTENT_TYPE);
         let forked = ask(&witness, 5, vec![], &other.to_string());
         assert_eq!(forked.status, StatusCode::CONFLICT);
@@ -359,7 +367,12 @@ mod tests {
         let world = World::new();
         let witness = world.open().expect("open");
         ask(&witness, 0, vec![], &world.checkpoint(5, 1).to_string());
-        let answer = ask(&witness, 5, vec![Hash([9; 32])], &world.checkpoint(6, 3).to_string());
+        let answer = ask(
+            &witness,
+            5,
+            vec![Hash([9; 32])],
+            &world.checkpoint(6, 3).to_string(),
+        );
         assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
         assert!(!witness.logs[world.log.name()].folder.join(EVIDENCE).exists());
     }
@@ -370,9 +383,19 @@ mod tests {
         let witness = world.open().expect("open");
         let stranger = SigningKey::from_seed("other.example/ledger", &[8; 32]).expect("a key");
         let forger = SigningKey::from_seed(world.log.name(), &[9; 32]).expect("a key");
-        let signed = |key| SignedCheckpoint::sign(1, Hash([1; 32]), key).expect("signed").to_string();
-        assert_eq!(ask(&witness, 0, vec![], &signed(&stranger)).status, StatusCode::NOT_FOUND);
-        assert_eq!(ask(&witness, 0, vec![], &signed(&forger)).status, StatusCode::FORBIDDEN);
+        let signed = |key| {
+            SignedCheckpoint::sign(1, Hash([1; 32]), key)
+                .expect("signed")
+                .to_string()
+        };
+        assert_eq!(
+            ask(&witness, 0, vec![], &signed(&stranger)).status,
+            StatusCode::NOT_FOUND
+        );
+        assert_eq!(
+            ask(&witness, 0, vec![], &signed(&forger)).status,
+            StatusCode::FORBIDDEN
+        );
         assert_eq!(ask(&witness, 0, vec![], "nonsense").status, StatusCode::NOT_FOUND);
         let asked = |method, path: &str| Asked {
             method,
@@ -405,11 +428,17 @@ mod tests {
     fn one_process_one_name_one_key_for_a_log() {
         let world = World::new();
         let first = world.open().expect("open");
-        assert!(matches!(world.open(), Err(WitnessError::Folder { .. })), "it is locked");
+        assert!(
+            matches!(world.open(), Err(WitnessError::Folder { .. })),
+            "it is locked"
+        );
         drop(first);
         let open = |name, logs| Witness::open(world.dir.path(), name, logs, &mut rand::rng());
         assert!(matches!(open("w2", vec![]), Err(WitnessError::OtherName { .. })));
         let twice = vec![world.log.verifier(), world.log.verifier()];
-        assert!(matches!(open("witness.example/w1", twice), Err(WitnessError::Twice { .. })));
+        assert!(matches!(
+            open("witness.example/w1", twice),
+            Err(WitnessError::Twice { .. })
+        ));
     }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod agreements;
+mod audit;
 mod crash;
 mod hostile_owner;
 mod hostile_requester;

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use concordat_wire::v1::{Purpose, UnknownReason};
 
-const FAMILIES: [&str; 8] = ["AGR-", "QRY-", "PEER-", "SNAP-", "LIST-", "IMP-", "JOB-", "NODE-"];
+const FAMILIES: [&str; 10] = [
+    "AGR-", "QRY-", "PEER-", "SNAP-", "LIST-", "IMP-", "JOB-", "NODE-", "LEDG-", "AUD-",
+];
 
 fn root() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

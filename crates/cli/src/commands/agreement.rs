@@ -129,6 +129,9 @@ pub struct Template {
     /// Padded elements per day and offer
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     quota_per_day: u64,
+    /// How long both sides keep what their ledgers say of exchanges [default: as each node is configured]
+    #[arg(long, value_name = "PERIOD", value_parser = ["one_year", "three_years"])]
+    log_retention: Option<String>,
     /// What `concordat agreement party` printed at the partner
     #[arg(long, value_name = "FILE")]
     party: Option<PathBuf>,
@@ -160,6 +163,7 @@ impl Template {
             legal_bases: &self.legal_bases,
             parties: &parties,
             quota_per_day: self.quota_per_day,
+            log_retention: self.log_retention.as_deref(),
         };
         let text = draft.text(jiff::Timestamp::now())?;
         out.result(|| json!({ "draft_toml": text }), || text.clone())?;

@@ -1,27 +1,32 @@
-//! `concordat audit`: what an auditor does with published files and keys alone. No node, no database.
+//! `concordat audit`: what an auditor does with published files and keys alone, and what the agency's own node opens,
+//! proves and counts for him.
 
+mod entries;
 mod files;
+mod reconcile;
+mod report;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
 use concordat_ledger::{
-    AuditOptions, Bundle, CHECKPOINT_PATH, Cosigned, Keys, MAX_BUNDLE_BYTES, Misbehaviour, Proven,
-    Report, SignedCheckpoint, Source, Verdict, verify,
+    AuditOptions, Bundle, CHECKPOINT_PATH, Cosigned, Keys, MAX_BUNDLE_BYTES, Misbehaviour, Proven, Report,
+    SignedCheckpoint, Source, Verdict, verify,
 };
 use concordat_note::{CosignerKey, VerifierKey};
 use serde_json::{Value, json};
 
 use self::files::Files;
+use crate::connect::Connection;
 use crate::exit::{Advice, Exit, Usage};
 use crate::out::{Out, OutFile};
 
 /// Verify a ledger, or a piece of it, trusting nobody
 ///
-/// Works on published files and public keys alone: no node is asked. Exits with 0 if everything holds, with 1 if
-/// something does not, and with 4 if what could be looked at holds, but too few witnesses have cosigned or a file could
-/// not be read.
+/// `verify`, `check-bundle`, `check-misbehaviour` and `reconcile` work on files and public keys alone: no node is asked.
+/// They exit with 0 if everything holds, with 1 if something does not, and with 4 if what could be looked at holds, but
+/// too few witnesses have cosigned, a file could not be read, or an exchange has not ended. The others ask our own node.
 #[derive(Subcommand)]
 pub enum Command {
     /// Verify a whole ledger from its files
@@ -33,6 +38,25 @@ pub enum Command {
         #[command(flatten)]
         keys: KeyArgs,
     },
+    /// Join two agencies' ledgers: what one asked and the other answered
+    Reconcile(Box<reconcile::Args>),
+    /// List entries, without opening any
+    List(Box<entries::ListArgs>),
+    /// Show what is public of one entry
+    Show {
+        /// The entry's number
+        number: u64,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Open entries; that is recorded first
+    Open(Box<entries::OpenArgs>),
+    /// Write a proof of one entry that can be verified without the node, years later
+    Prove(Box<entries::ProveArgs>),
+    /// Draw entries at random, so that a second auditor draws the same
+    Sample(Box<entries::SampleArgs>),
+    /// Count entries by type, purpose and partner
+    Report(Box<report::Args>),
     /// Verify a proof that an agency signed two histories
     CheckMisbehaviour {
         /// The proof
@@ -77,14 +101,26 @@ pub struct VerifyArgs {
 impl Command {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
-        // Reading files is all there is to wait for.
-        tokio::task::spawn_blocking(move || match self {
-            Self::Verify(args) => args.run(out),
-            Self::CheckBundle { file, keys } => check_bundle(&file, &keys, out),
-            Self::CheckMisbehaviour { file, key } => check_misbehaviour(&file, &key, out),
-        })
-        .await?
+        match self {
+            Self::Verify(args) => offline(move || args.run(out)).await,
+            Self::CheckBundle { file, keys } => offline(move || check_bundle(&file, &keys, out)).await,
+            Self::CheckMisbehaviour { file, key } => {
+                offline(move || check_misbehaviour(&file, &key, out)).await
+            }
+            Self::Reconcile(args) => offline(move || args.run(out)).await,
+            Self::List(args) => args.run(out).await,
+            Self::Show { number, connection } => entries::show(number, &connection, out).await,
+            Self::Open(args) => args.run(out).await,
+            Self::Prove(args) => args.run(out).await,
+            Self::Sample(args) => args.run(out).await,
+            Self::Report(args) => args.run(out).await,
+        }
     }
+}
+
+/// Files are read, or fetched, on a thread that may wait.
+async fn offline(work: impl FnOnce() -> Result<Exit> + Send + 'static) -> Result<Exit> {
+    tokio::task::spawn_blocking(work).await?
 }
 
 impl KeyArgs {

@@ -40,7 +40,10 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+        tracing_subscriber::fmt()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .init();
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let logs = self.logs.iter().map(|log| super::audit::verifier_of(log));

@@ -29,6 +29,7 @@ pub async fn sign(asks: &Agency, owns: &Agency, kinds: &[Kind]) -> Result<()> {
         legal_bases: &[LEGAL_BASIS.into()],
         parties: &owns.info.party_toml,
         quota_per_day: QUOTA_PER_DAY,
+        log_retention: None,
     };
     let back = Draft {
         owner: asks.id,

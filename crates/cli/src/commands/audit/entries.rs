@@ -36,7 +36,12 @@ pub struct FilterArgs {
     #[arg(long, value_name = "TIME")]
     before: Option<jiff::Timestamp>,
     /// Of this type, for example "query"
-    #[arg(long = "type", value_name = "TYPE", default_value = "", hide_default_value = true)]
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "",
+        hide_default_value = true
+    )]
     kind: String,
     /// Of this exchange
     #[arg(long, value_name = "ID", value_parser = exchange)]
@@ -82,6 +87,40 @@ pub struct ReasonArgs {
     officer: String,
 }
 
+/// The same where an entry may also stay shut: all or none.
+#[derive(clap::Args)]
+#[command(next_help_heading = "To open the entry in the bundle (recorded in the ledger)")]
+pub struct MaybeReasonArgs {
+    /// What for, for example "AUDIT"
+    #[arg(long, value_name = "TEXT", requires_all = ["legal_basis", "case_reference", "recipient"])]
+    purpose: Option<String>,
+    /// On what legal basis
+    #[arg(long, value_name = "TEXT", requires = "purpose")]
+    legal_basis: Option<String>,
+    /// The number of the audit
+    #[arg(long = "case", value_name = "TEXT", requires = "purpose")]
+    case_reference: Option<String>,
+    /// Whom it is opened to, for example the supervisory authority
+    #[arg(long, value_name = "NAME", requires = "purpose")]
+    recipient: Option<String>,
+    /// Who opens it [default: the client certificate's name]
+    #[arg(long, value_name = "NAME", requires = "purpose")]
+    officer: Option<String>,
+}
+
+impl MaybeReasonArgs {
+    fn context(self) -> Option<AuditContext> {
+        Some(AuditContext {
+            purpose: self.purpose?,
+            // The command line has them all or none.
+            legal_basis: self.legal_basis?,
+            case_reference: self.case_reference?,
+            recipient: self.recipient?,
+            officer: self.officer.unwrap_or_default(),
+        })
+    }
+}
+
 /// What to list.
 #[derive(clap::Args)]
 pub struct ListArgs {
@@ -121,9 +160,8 @@ pub struct ProveArgs {
     /// Where the bundle goes
     #[arg(long = "out", value_name = "FILE")]
     file: PathBuf,
-    /// With a reason the bundle also shows what the entry says
     #[command(flatten)]
-    reason: Option<ReasonArgs>,
+    reason: MaybeReasonArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -344,7 +382,7 @@ impl ProveArgs {
         let mut file = OutFile::create(&self.file)?;
         let request = ProveEntryRequest {
             number: self.number,
-            context: self.reason.map(Into::into),
+            context: self.reason.context(),
         };
         let node = self.connection.open().await?;
         let bundle = node.audit().prove_entry(request).await?.into_inner().bundle;
@@ -363,7 +401,11 @@ impl SampleArgs {
     /// Draws.
     pub async fn run(self, out: Out) -> Result<Exit> {
         let node = self.connection.open().await?;
-        let newest = node.audit().get_checkpoint(GetCheckpointRequest {}).await?.into_inner();
+        let newest = node
+            .audit()
+            .get_checkpoint(GetCheckpointRequest {})
+            .await?
+            .into_inner();
         let note = match &self.checkpoint {
             Some(path) => read_small(path, MAX_CHECKPOINT)?,
             None => newest.checkpoint.into_bytes(),

@@ -68,7 +68,9 @@ impl Source for Files {
             Some(kept) => Ok(kept),
             None => {
                 let file = read()?;
-                self.checkpoints.borrow_mut().insert(path.to_owned(), file.clone());
+                self.checkpoints
+                    .borrow_mut()
+                    .insert(path.to_owned(), file.clone());
                 Ok(file)
             }
         }

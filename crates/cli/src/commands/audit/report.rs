@@ -112,17 +112,21 @@ impl Report {
             });
             names.iter().cloned().chain(cells).collect()
         };
-        std::iter::once(head).chain(self.rows.iter().zip(&self.cells).map(line)).collect()
+        std::iter::once(head)
+            .chain(self.rows.iter().zip(&self.cells).map(line))
+            .collect()
     }
 
     fn csv(&self, file: OutFile) -> Result<()> {
         let mut writer = csv::Writer::from_writer(file);
         for line in self.lines() {
             // A spreadsheet would run a text that begins so as a formula.
-            let safe = line.iter().map(|cell| match cell.starts_with(['=', '+', '-', '@']) {
-                true => format!("'{cell}"),
-                false => cell.clone(),
-            });
+            let safe = line
+                .iter()
+                .map(|cell| match cell.starts_with(['=', '+', '-', '@']) {
+                    true => format!("'{cell}"),
+                    false => cell.clone(),
+                });
             writer.write_record(safe).map_err(csv_error)?;
         }
         let file = writer.into_inner().map_err(|error| error.into_error())?;
@@ -130,11 +134,14 @@ impl Report {
     }
 
     fn html(&self) -> String {
-        let mut text = "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Ledger</title>\n<table>\n"
-            .to_owned();
+        let mut text =
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Ledger</title>\n<table>\n"
+                .to_owned();
         for (number, line) in self.lines().iter().enumerate() {
             let tag = if number == 0 { "th" } else { "td" };
-            let cells = line.iter().map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+            let cells = line
+                .iter()
+                .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
             text += &format!("<tr>{}</tr>\n", cells.collect::<String>());
         }
         text + "</table>\n</html>\n"
@@ -148,7 +155,10 @@ impl Report {
         };
         let widths: Vec<usize> = (0..self.columns.len() + 2).map(width).collect();
         let line = |line: &Vec<String>| {
-            let cells = line.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+            let cells = line
+                .iter()
+                .zip(&widths)
+                .map(|(cell, width)| format!("{cell:<width$}  "));
             format!("{}\n", cells.collect::<String>().trim_end())
         };
         lines.iter().map(line).collect()
@@ -167,7 +177,9 @@ impl Report {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -194,11 +206,22 @@ mod tests {
         ];
         let own = Report::new(&rows, 1).text();
         assert!(own.contains("BORDER_CHECK"), "{own}");
-        assert!(own.lines().any(|line| line.starts_with("total") && line.ends_with("122")), "{own}");
+        assert!(
+            own.lines()
+                .any(|line| line.starts_with("total") && line.ends_with("122")),
+            "{own}"
+        );
         let released = Report::new(&rows, 5).lines();
-        let small = released.iter().find(|line| line[1] == "BORDER_CHECK").expect("a row");
+        let small = released
+            .iter()
+            .find(|line| line[1] == "BORDER_CHECK")
+            .expect("a row");
         assert_eq!(small[3], "withheld");
-        let withheld = released.iter().flatten().filter(|cell| *cell == "withheld").count();
+        let withheld = released
+            .iter()
+            .flatten()
+            .filter(|cell| *cell == "withheld")
+            .count();
         assert!(withheld >= 4, "one alone could be computed: {released:?}");
     }
 
@@ -209,7 +232,9 @@ mod tests {
         assert!(report.html().contains("&lt;b&gt;"));
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("r.csv");
-        report.csv(OutFile::create(&path).expect("a file")).expect("written");
+        report
+            .csv(OutFile::create(&path).expect("a file"))
+            .expect("written");
         assert!(std::fs::read_to_string(path).expect("text").contains("'=1+1"));
     }
 }

@@ -1,0 +1,171 @@
+//! An auditor at the command line, with the ledgers that the flow has left.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::{Ran, free_ports, run};
+
+const REASON: &str = "--purpose AUDIT --legal-basis EU:2016/680:47 --case AUDIT-1 --recipient authority";
+
+/// Waits until a command ends with this code: what it looks at is published in the background.
+fn until(line: &str, code: i32) -> Ran {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let ran = run(line);
+        if ran.code == Some(code) || Instant::now() > end {
+            return ran.exits(code);
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+fn key(dir: &Path) -> String {
+    let info = run(&format!("info --dir {}", dir.display())).exits(0).stdout;
+    let line = info.lines().find_map(|line| line.strip_prefix("ledger"));
+    line.expect("the ledger's key").trim().to_owned()
+}
+
+/// The ledgers of `aa`, which asked and serves its files at `port`, and of `bb`, which answered.
+pub fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
+    let (a, b) = (aa.display(), bb.display());
+    let (key_a, key_b) = (key(aa), key(bb));
+    let url = format!("http://127.0.0.1:{port}");
+    let place = |name: &str| root.join(name).display().to_string();
+
+    // Nothing is opened without a reason; with one, that is on record first.
+    let queries = run(&format!("audit list --type query --json --dir {a}"))
+        .exits(0)
+        .json();
+    assert!(queries.len() > 2, "{queries:?}");
+    let refused = run(&format!("audit open --type query --dir {a}")).exits(2);
+    assert!(refused.stderr.contains("--recipient"), "{}", refused.stderr);
+    let opened = run(&format!(
+        "audit open --of-case FLIGHT-1 --type query {REASON} --json --dir {a}"
+    ));
+    let opened = opened.exits(0).json();
+    assert_eq!(opened.len(), queries.len());
+    assert_eq!(opened[0]["entry"]["event"]["why"]["case_reference"], "FLIGHT-1");
+    let consulted = run(&format!("audit open --type opened {REASON} --json --dir {a}"))
+        .exits(0)
+        .json();
+    assert_eq!(consulted[0]["entry"]["event"]["recipient"], "authority");
+
+    // One entry, years later; with its content only for whoever gave a reason.
+    let number = queries[0]["number"].as_u64().expect("a number");
+    let (proof, shut) = (place("entry.proof"), place("shut.proof"));
+    until(
+        &format!("audit prove {number} --out {proof} {REASON} --dir {a}"),
+        0,
+    );
+    run(&format!("audit prove {number} --out {shut} --dir {a}")).exits(0);
+    let proven = run(&format!("audit check-bundle {proof} --key {key_a} --json"))
+        .exits(0)
+        .json();
+    assert_eq!(proven[0]["entry"], opened[0]["entry"]);
+    let proven = run(&format!("audit check-bundle {shut} --key {key_a} --json"))
+        .exits(0)
+        .json();
+    assert_eq!(proven[0]["entry"], Value::Null);
+    run(&format!("audit check-bundle {proof} --key {key_b}")).exits(1);
+    run(&format!("audit show {number} --dir {a}")).exits(0);
+    run(&format!("audit show 999999 --dir {a}")).exits(1);
+
+    // The same seed and checkpoint, the same sample.
+    let kept = place("kept");
+    run(&format!("audit verify {url} --key {key_a} --keep {kept}")).exits(0);
+    let draw = |seed: &str| {
+        let line =
+            format!("audit sample --seed {seed} --count 2 --type query --checkpoint {kept} --json --dir {a}");
+        run(&line).exits(0).json().remove(0)
+    };
+    assert_eq!(draw("s1"), draw("s1"));
+
+    // Counts, for the house and for others.
+    let csv = place("report.csv");
+    let report = run(&format!(
+        "audit report --csv {csv} --html {} --dir {a}",
+        place("report.html")
+    ))
+    .exits(0);
+    assert!(report.stdout.contains("BORDER_CHECK"), "{}", report.stdout);
+    assert!(
+        fs::read_to_string(csv)
+            .expect("written")
+            .starts_with("type,purpose or outcome,")
+    );
+    let released = run(&format!("audit report --release 1000000 --dir {a}"))
+        .exits(0)
+        .stdout;
+    assert!(released.contains("withheld"), "{released}");
+
+    // Both opened, then one opened and the other's files; the other way round over HTTP.
+    let (export_a, export_b) = (place("a.jsonl"), place("b.jsonl"));
+    run(&format!(
+        "audit open --of-partner bb --export {export_a} {REASON} --dir {a}"
+    ))
+    .exits(0);
+    run(&format!(
+        "audit open --of-partner aa --export {export_b} {REASON} --dir {b}"
+    ))
+    .exits(0);
+    let against = format!("--files {url} --key {key_a} --other-files {b}/ledger --other-key {key_b}");
+    let both = format!("{against} --other-export {export_b}");
+    let joined = until(&format!("audit reconcile {export_a} {both} --json"), 0)
+        .json()
+        .remove(0);
+    let matched = joined["results"][0]["matched"].as_u64().expect("a count");
+    assert!(matched >= 3, "{joined}");
+    let leaves = run(&format!("audit reconcile {export_a} {against} --json"))
+        .exits(0)
+        .json();
+    assert_eq!(leaves[0]["results"][0]["matched"], matched);
+    let turned = format!("--files {b}/ledger --key {key_b} --other-files {url} --other-key {key_a}");
+    let turned = run(&format!("audit reconcile {export_b} {turned} --json"))
+        .exits(0)
+        .json();
+    assert_eq!(turned[0]["results"][0]["matched"], matched);
+
+    // A query that the requester keeps to itself is missed; one that it changes is not its ledger's.
+    let whole = fs::read_to_string(&export_a).expect("an export");
+    let exchange = queries[0]["exchange"].as_str().expect("an exchange");
+    let hidden: String = whole
+        .lines()
+        .filter(|line| !line.contains(exchange))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert!(hidden.len() < whole.len());
+    fs::write(&export_a, hidden).expect("written");
+    let missed = run(&format!("audit reconcile {export_a} {both}")).exits(1).stdout;
+    assert!(
+        missed.contains(exchange) && missed.contains("no purpose and no person"),
+        "{missed}"
+    );
+    fs::write(&export_a, whole.replace("FLIGHT-1", "FLIGHT-2")).expect("written");
+    let changed = run(&format!("audit reconcile {export_a} {both}")).exits(1);
+    assert!(
+        changed.stderr.contains("not what the log's entry committed to"),
+        "{}",
+        changed.stderr
+    );
+
+    // An independent witness is asked by nobody here, and waits with a key of its own.
+    let [taken] = free_ports();
+    let _listener = std::net::TcpListener::bind(("127.0.0.1", taken)).expect("a port");
+    let busy = run(&format!(
+        "witness --dir {} --name w.example/1 --listen 127.0.0.1:{taken} --log {key_a}",
+        place("witness")
+    ));
+    assert!(busy.exits(1).stderr.contains("cannot listen on"));
+
+    // What is served is verified as what is in the folder is; an older checkpoint is extended.
+    let by_url = run(&format!("audit verify {url} --key {key_a} --kept {kept} --json"))
+        .exits(0)
+        .json();
+    assert_eq!(by_url[0]["verdict"], "holds");
+    run(&format!("audit verify {url} --key {key_b}")).exits(1);
+    let https = run(&format!("audit verify https://127.0.0.1:{port} --key {key_a}")).exits(2);
+    assert!(https.stderr.contains("only http://"), "{}", https.stderr);
+}
