@@ -72,11 +72,15 @@ impl State {
     ///
     /// # Errors
     /// It cannot be recorded: nobody comes in unseen. A ledger that was halted lets in, as each call says so itself.
-    async fn signed_in(&self, name: &str) -> Result<(), Fault> {
+    async fn signed_in(&self, name: &str, auditor: bool) -> Result<(), Fault> {
         if self.ledger.halted().is_some() || !self.access.signs_in(name, self.minute()) {
             return Ok(());
         }
-        let role = if name == ADMIN { "admin" } else { "client" };
+        let role = match name {
+            _ if auditor => "auditor",
+            ADMIN => "admin",
+            _ => "client",
+        };
         let recorded = self
             .record(SignIn {
                 by: person(name),
@@ -144,16 +148,19 @@ pub async fn identify_client(state: &State, shown: Shown) -> Option<Caller> {
         }
     };
     match client {
-        Some(client) if client.revoked_ms.is_none() => match state.signed_in(&client.name).await {
-            Ok(()) => Some(Caller::Client {
-                name: client.name,
-                cert_sha256,
-            }),
-            Err(fault) => {
-                tracing::error!(%fault, client = client.name, "a sign-in could not be recorded");
-                None
+        Some(client) if client.revoked_ms.is_none() => {
+            match state.signed_in(&client.name, client.auditor).await {
+                Ok(()) => Some(Caller::Client {
+                    name: client.name,
+                    cert_sha256,
+                    auditor: client.auditor,
+                }),
+                Err(fault) => {
+                    tracing::error!(%fault, client = client.name, "a sign-in could not be recorded");
+                    None
+                }
             }
-        },
+        }
         Some(client) => {
             let reason = "the certificate was revoked";
             state.refused(CONNECTING, Some(&client.name), reason).await;

@@ -500,15 +500,19 @@ impl NodeService for Info {
             certificate: digest(signed.fingerprint),
             change: ClientChange::Added,
         })?;
-        state
-            .store
-            .recording(added)
-            .add_client(&request.name, &signed.fingerprint, state.now_ms())
-            .await
-            .map_err(|error| match error {
-                StoreError::AlreadyExists { .. } => has_a_certificate(&request.name),
-                error => store_fault(&error),
-            })?;
+        let (store, now_ms) = (state.store.recording(added), state.now_ms());
+        let added = match request.auditor {
+            true => {
+                store
+                    .add_auditor(&request.name, &signed.fingerprint, now_ms)
+                    .await
+            }
+            false => store.add_client(&request.name, &signed.fingerprint, now_ms).await,
+        };
+        added.map_err(|error| match error {
+            StoreError::AlreadyExists { .. } => has_a_certificate(&request.name),
+            error => store_fault(&error),
+        })?;
         tracing::info!(client = request.name, "a client may call");
         Ok(Response::new(AddClientResponse {
             certificate_pem: signed.pem,
@@ -619,6 +623,7 @@ pub fn client_to_proto(client: &ApiClient) -> Client {
         added_at: time(client.created_ms),
         revoked_at: client.revoked_ms.map(time).unwrap_or_default(),
         cert_sha256: client.cert_sha256.to_vec(),
+        auditor: client.auditor,
     }
 }
 
@@ -626,12 +631,29 @@ pub fn client_to_proto(client: &ApiClient) -> Client {
 /// listener without authentication.
 fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
     match request.extensions().get::<Caller>() {
-        Some(Caller::Client { name, .. }) if name == identity::ADMIN => Ok(()),
+        Some(Caller::Client {
+            name, auditor: false, ..
+        }) if name == identity::ADMIN => Ok(()),
         _ => Err(Fault::new(
             Reason::NotPermitted,
             "NODE-010",
             "only the client admin manages clients and orders erasures",
         )),
+    }
+}
+
+/// Keeps auditors out of a service that is not theirs.
+///
+/// # Errors
+/// The caller is one.
+#[expect(clippy::result_large_err, reason = "an interceptor of tonic answers so")]
+pub fn no_auditor(request: Request<()>) -> Result<Request<()>, Status> {
+    match request.extensions().get::<Caller>() {
+        Some(Caller::Client { auditor: true, .. }) => {
+            let message = "this certificate is an auditor's: it opens the service for auditors only";
+            Err(Fault::new(Reason::NotPermitted, "NODE-016", message).into())
+        }
+        _ => Ok(request),
     }
 }
 

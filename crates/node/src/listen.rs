@@ -38,6 +38,8 @@ pub enum Caller {
         name: String,
         /// By its certificate.
         cert_sha256: [u8; 32],
+        /// It may audit, and do nothing else.
+        auditor: bool,
     },
     /// Anyone on this machine, through the listener without authentication.
     Loopback,

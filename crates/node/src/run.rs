@@ -18,10 +18,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use zeroize::Zeroizing;
 
-use crate::admin_services::{self, Agreements, Info, Snapshots};
+use crate::admin_services::{self, Agreements, Info, Snapshots, no_auditor};
 use crate::audit_service::Audit;
 use crate::book::Book;
 use crate::charge::Charger;
@@ -321,7 +322,9 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
     // Who may call is decided when a connection is made; who was revoked since then, at each call.
     let asked = Arc::clone(&state);
     let still_allowed = move |request: tonic::Request<()>| match request.extensions().get::<Caller>() {
-        Some(Caller::Client { cert_sha256, name }) if asked.revoked.contains(cert_sha256) => {
+        Some(Caller::Client {
+            cert_sha256, name, ..
+        }) if asked.revoked.contains(cert_sha256) => {
             access::refuse_call(&asked, name);
             Err(admin_services::revoked().into())
         }
@@ -330,10 +333,16 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
     let router = server()
         .layer(tonic::service::InterceptorLayer::new(still_allowed))
         .add_service(health_service)
-        .add_service(matching)
-        .add_service(watchlists)
-        .add_service(AgreementServiceServer::new(Agreements(Arc::clone(&state))))
-        .add_service(SnapshotServiceServer::new(Snapshots(Arc::clone(&state))))
+        .add_service(InterceptedService::new(matching, no_auditor))
+        .add_service(InterceptedService::new(watchlists, no_auditor))
+        .add_service(AgreementServiceServer::with_interceptor(
+            Agreements(Arc::clone(&state)),
+            no_auditor,
+        ))
+        .add_service(SnapshotServiceServer::with_interceptor(
+            Snapshots(Arc::clone(&state)),
+            no_auditor,
+        ))
         .add_service(AuditServiceServer::new(Audit(Arc::clone(&state))))
         .add_service(NodeServiceServer::new(Info(Arc::clone(&state))));
     let served = router

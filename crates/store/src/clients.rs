@@ -13,6 +13,8 @@ pub struct ApiClient {
     pub name: String,
     /// SHA-256 of its certificate in DER.
     pub cert_sha256: [u8; 32],
+    /// It may audit, and do nothing else.
+    pub auditor: bool,
     /// When it was added, Unix milliseconds.
     pub created_ms: i64,
     /// When it was revoked, Unix milliseconds.
@@ -26,20 +28,34 @@ impl Store {
     /// [`StoreError::AlreadyExists`] if the name stands for another certificate, or the certificate was ever given to
     /// a client, revoked ones included: a revocation is final.
     pub async fn add_client(&self, name: &str, cert_sha256: &[u8; 32], now_ms: i64) -> Result<()> {
+        self.add(name, cert_sha256, false, now_ms).await
+    }
+
+    /// Lets an auditor call, who may do nothing else. As [`add_client`](Self::add_client).
+    ///
+    /// # Errors
+    /// As [`add_client`](Self::add_client).
+    pub async fn add_auditor(&self, name: &str, cert_sha256: &[u8; 32], now_ms: i64) -> Result<()> {
+        self.add(name, cert_sha256, true, now_ms).await
+    }
+
+    async fn add(&self, name: &str, cert_sha256: &[u8; 32], auditor: bool, now_ms: i64) -> Result<()> {
         let mut tx = self.begin("api_client.add").await?;
         let same: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM api_client WHERE name = ? AND cert_sha256 = ? AND revoked_ms IS NULL",
+            "SELECT count(*) FROM api_client WHERE name = ? AND cert_sha256 = ? AND auditor = ? AND revoked_ms IS NULL",
         )
         .bind(name)
         .bind(cert_sha256.as_slice())
+        .bind(auditor)
         .fetch_one(&mut *tx)
         .await?;
         if same > 0 {
             return Ok(());
         }
-        sqlx::query("INSERT INTO api_client (name, cert_sha256, created_ms) VALUES (?, ?, ?)")
+        sqlx::query("INSERT INTO api_client (name, cert_sha256, auditor, created_ms) VALUES (?, ?, ?, ?)")
             .bind(name)
             .bind(cert_sha256.as_slice())
+            .bind(auditor)
             .bind(now_ms)
             .execute(&mut *tx)
             .await
@@ -93,6 +109,7 @@ fn client_of(row: &SqliteRow) -> Result<ApiClient> {
     Ok(ApiClient {
         name: row.try_get("name")?,
         cert_sha256: row.bytes("cert_sha256")?,
+        auditor: row.try_get("auditor")?,
         created_ms: row.try_get("created_ms")?,
         revoked_ms: row.try_get("revoked_ms")?,
     })

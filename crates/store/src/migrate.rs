@@ -18,6 +18,7 @@ const APPLICATION_ID: i64 = 0x4363_6431;
 const STEPS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_ledger.sql"),
+    include_str!("../migrations/0003_client_role.sql"),
 ];
 
 /// The schema this program writes and the newest it reads.

@@ -6,12 +6,21 @@ use std::process::Command;
 use concordat_ledger::{AddCheckpoint, Bundle, Event, Keys, Leaf, Opening, attach_cosignatures};
 use concordat_node::clock::ManualClock;
 use concordat_node::http::Client;
+use concordat_node::identity;
+use concordat_node::tls::{self, Credentials};
 use concordat_node::witness::{self, Witness};
 use concordat_tests::{Agency, OWNER, Pair, START, Terms, document, item, person};
 use concordat_wire::FaultView;
+use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
+use concordat_wire::v1::audit_service_client::AuditServiceClient;
+use concordat_wire::v1::matching_service_client::MatchingServiceClient;
+use concordat_wire::v1::node_service_client::NodeServiceClient;
+use concordat_wire::v1::snapshot_service_client::SnapshotServiceClient;
+use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
 use concordat_wire::v1::{
-    AuditContext, EntryFilter, GetCheckpointRequest, ListEntriesRequest, MatchItem, OpenEntriesRequest,
-    OpenedEntry, ProveEntryRequest, ReportRequest,
+    AuditContext, EntryFilter, GetCheckpointRequest, InfoRequest, ListAgreementsRequest, ListClientsRequest,
+    ListEntriesRequest, ListListsRequest, MatchItem, MatchRequest, OpenEntriesRequest, OpenedEntry,
+    ProveEntryRequest, ReportRequest, SnapshotStatusRequest,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::hostile_requester::listed;
+use crate::tls::channel;
 
 const NUMBER: &str = "ZX7741209";
 
@@ -371,4 +381,61 @@ async fn a_reader_in_another_language_verifies_what_a_node_wrote() {
     };
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("HOLDS"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_auditor_may_audit_and_nothing_else() {
+    let pair = asked().await;
+    let agency = &pair.asker;
+    let port = agency.node().api_address.port();
+    let files = identity::create_client(agency.folder(), "court").expect("made");
+    let store = &agency.node().state.store;
+    store
+        .add_auditor("court", &files.fingerprint, 0)
+        .await
+        .expect("kept");
+    let read = |path: &Path| std::fs::read(path).expect("read");
+    let credentials = Credentials::from_pem(&read(&files.certificate), &read(&files.key)).expect("PEM");
+    let config = tls::api_client(&credentials, &read(&files.ca)).expect("TLS");
+    let channel = channel(config, port);
+
+    NodeServiceClient::new(channel.clone())
+        .info(InfoRequest {})
+        .await
+        .expect("let in");
+    let mut audit = AuditServiceClient::new(channel.clone());
+    audit
+        .get_checkpoint(GetCheckpointRequest {})
+        .await
+        .expect("an auditor's own");
+    let request = MatchRequest {
+        items: vec![passport(NUMBER)],
+        ..MatchRequest::default()
+    };
+    let asked = MatchingServiceClient::new(channel.clone()).r#match(request).await;
+    assert_eq!(rule(asked), "NODE-016");
+    let lists = WatchlistServiceClient::new(channel.clone())
+        .list_lists(ListListsRequest {})
+        .await;
+    assert_eq!(rule(lists), "NODE-016");
+    let agreements = AgreementServiceClient::new(channel.clone())
+        .list(ListAgreementsRequest {})
+        .await;
+    assert_eq!(rule(agreements), "NODE-016");
+    let fetched = SnapshotServiceClient::new(channel.clone())
+        .status(SnapshotStatusRequest {})
+        .await;
+    assert_eq!(rule(fetched), "NODE-016");
+    let clients = NodeServiceClient::new(channel)
+        .list_clients(ListClientsRequest {})
+        .await;
+    assert_eq!(rule(clients), "NODE-010");
+    let sign_ins = agency.entries_of("sign-in").await;
+    let Some(Event::SignIn(sign_in)) = sign_ins.last().map(|entry| &entry.event) else {
+        panic!("a sign-in")
+    };
+    assert_eq!(
+        (sign_in.by.id.as_str(), sign_in.role.as_str()),
+        ("court", "auditor")
+    );
 }

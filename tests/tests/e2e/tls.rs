@@ -217,7 +217,7 @@ async fn client_config(agency: &Agency, name: &str) -> Arc<ClientConfig> {
     tls::api_client(&credentials, &read(&files.ca)).expect("TLS")
 }
 
-fn channel(config: Arc<ClientConfig>, port: u16) -> Channel {
+pub(crate) fn channel(config: Arc<ClientConfig>, port: u16) -> Channel {
     let connector = tower::service_fn(move |_: Uri| {
         let config = Arc::clone(&config);
         async move {
@@ -268,6 +268,7 @@ async fn admin_alone_manages_clients_and_a_revocation_reaches_open_connections()
     let add = |name: &str, pem: &str| AddClientRequest {
         name: name.to_owned(),
         request_pem: pem.to_owned(),
+        auditor: false,
     };
     for (name, pem, wanted) in [
         ("Gate 7", request.pem(), "NODE-011"),

@@ -30,6 +30,9 @@ pub enum Command {
     Add {
         /// Lower-case letters, digits, '-' and '.'
         name: String,
+        /// It may audit (`audit list`, `open`, `prove`, `report`), and do nothing else
+        #[arg(long)]
+        auditor: bool,
         #[command(flatten)]
         connection: Connection,
     },
@@ -53,10 +56,14 @@ impl Command {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
         match self {
-            Self::Add { name, connection } => {
+            Self::Add {
+                name,
+                auditor,
+                connection,
+            } => {
                 let files = match way(&connection).await? {
-                    Way::Node(node) => add_through(&node, &connection, &name).await?,
-                    Way::Folder(config) => add_in_folder(&config, &name).await?,
+                    Way::Node(node) => add_through(&node, &connection, &name, auditor).await?,
+                    Way::Folder(config) => add_in_folder(&config, &name, auditor).await?,
                 };
                 let [certificate, key, ca] =
                     [&files.certificate, &files.key, &files.ca].map(|path| plain(path));
@@ -118,17 +125,17 @@ impl Command {
 }
 
 fn list(clients: &[Client], out: Out) -> Result<()> {
-    let mut table = Table::new(["CLIENT", "ADDED", "REVOKED", "CERTIFICATE SHA-256"]);
+    let mut table = Table::new(["CLIENT", "MAY", "ADDED", "REVOKED", "CERTIFICATE SHA-256"]);
     for client in clients {
         let (added, revoked) = (time(&client.added_at), time(&client.revoked_at));
         let sha256 = hex::encode(&client.cert_sha256);
         if out.json {
             let revoked = (!revoked.is_empty()).then_some(revoked);
-            let value =
-                || json!({ "name": client.name, "added": added, "revoked": revoked, "sha256": sha256 });
+            let value = || json!({ "name": client.name, "auditor": client.auditor, "added": added, "revoked": revoked, "sha256": sha256 });
             out.result(value, String::new)?;
         } else {
-            table.row([client.name.clone(), added, revoked, sha256]);
+            let may = if client.auditor { "audit" } else { "ask" };
+            table.row([client.name.clone(), may.into(), added, revoked, sha256]);
         }
     }
     Ok(out.text(table)?)
@@ -168,12 +175,13 @@ async fn way(connection: &Connection) -> Result<Way> {
 }
 
 /// Makes the key of a client here, has the running node sign its certificate, and puts both into `DIR/clients`.
-async fn add_through(node: &Node, connection: &Connection, name: &str) -> Result<ClientFiles> {
+async fn add_through(node: &Node, connection: &Connection, name: &str, auditor: bool) -> Result<ClientFiles> {
     let folder = connection.dir().join("clients");
     let request = identity::client_request(&folder, name).map_err(|error| taken(error, name))?;
     let asked = AddClientRequest {
         name: name.to_owned(),
         request_pem: request.pem().to_owned(),
+        auditor,
     };
     let answer = node.node().add_client(asked).await?.into_inner();
     let ca = connection.files().ca;
@@ -184,7 +192,7 @@ async fn add_through(node: &Node, connection: &Connection, name: &str) -> Result
 ///
 /// # Errors
 /// The node runs, the name is taken, or a file cannot be written.
-pub async fn add_in_folder(config: &Config, name: &str) -> Result<ClientFiles> {
+pub async fn add_in_folder(config: &Config, name: &str, auditor: bool) -> Result<ClientFiles> {
     // First, so that nothing is written while the node runs.
     let store = open(config).await?;
     let added = async {
@@ -206,10 +214,11 @@ pub async fn add_in_folder(config: &Config, name: &str) -> Result<ClientFiles> {
                 change: ClientChange::Added,
             },
         )?;
-        store
-            .recording(entry)
-            .add_client(name, &files.fingerprint, now_ms())
-            .await?;
+        let store = store.recording(entry);
+        match auditor {
+            true => store.add_auditor(name, &files.fingerprint, now_ms()).await?,
+            false => store.add_client(name, &files.fingerprint, now_ms()).await?,
+        }
         Ok(files)
     };
     let added = added.await;

@@ -119,7 +119,7 @@ pub async fn create(dir: &Path, setup: &Setup) -> Result<()> {
     let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
     identity::create(dir, &setup.agency_id, &config.api.certificate_names(), &mut rng)?;
     config.node.data_dir = dir.to_owned();
-    client::add_in_folder(&config, ADMIN).await?;
+    client::add_in_folder(&config, ADMIN, false).await?;
     // Last: a folder with a configuration is complete.
     let write = || {
         let mut file = std::fs::OpenOptions::new()
