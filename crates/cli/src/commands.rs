@@ -1,6 +1,7 @@
 //! One module per command.
 
 pub mod agreement;
+pub mod audit;
 pub mod bench;
 pub mod client;
 pub mod completions;

@@ -4,6 +4,7 @@ use concordat_lists::Reject;
 use concordat_wire::v1;
 use serde_json::{Value, json};
 
+use crate::commands::info::ledger_key;
 use crate::words;
 
 /// An [`v1::InfoResponse`].
@@ -13,6 +14,7 @@ pub fn info(info: &v1::InfoResponse) -> Value {
         "agency_name": info.agency_name,
         "version": info.version,
         "identity_key": info.identity_key,
+        "ledger_key": ledger_key(&info.identity_key),
         "tls_spki_sha256": info.tls_spki_sha256,
         "peer_endpoint": info.peer_endpoint,
         "profile": info.profile,

@@ -1,6 +1,6 @@
 //! The `concordat` command: an agency's node, and a thin client of it.
 //!
-//! Every command but `init`, `node`, `client`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
+//! Every command but `init`, `node`, `client`, `audit`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
 //! node, over the services of `proto/concordat/v1/`. Results go to stdout, progress and errors to stderr.
 
 #![expect(
@@ -49,7 +49,8 @@ Exit codes:
   1  it failed, or not everything could be done
   2  the command line cannot be understood
   3  `match`: at least one HIT
-  4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN)
+  4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN);
+     `audit`: what was looked at holds, but too few witnesses, or not all could be read
 130  interrupted by Ctrl-C; a job of the node goes on
 
 A rule in brackets, such as [AGR-102], says who is to blame and what to do: docs/rules.md.";
@@ -72,6 +73,8 @@ enum Command {
     Job(commands::job::Command),
     #[command(subcommand)]
     Snapshot(commands::snapshot::Command),
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
     Gen(commands::generate::Args),
     Demo(demo::Args),
     Bench(commands::bench::Args),
@@ -100,6 +103,7 @@ async fn run(command: Command, out: Out) -> anyhow::Result<Exit> {
         Command::Intersect(args) => args.run(out).await,
         Command::Job(command) => command.run(out).await,
         Command::Snapshot(command) => command.run(out).await,
+        Command::Audit(command) => command.run(out).await,
         Command::Gen(args) => args.run(out),
         Command::Demo(args) => args.run(out).await,
         Command::Bench(args) => args.run(out),

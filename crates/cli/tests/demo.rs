@@ -28,6 +28,7 @@ fn the_demo_finds_exactly_what_is_on_both_lists() {
         "--seed",
         "7",
         "--json",
+        "--tamper",
         "--pairs",
     ])
     .arg(&pairs)
@@ -72,11 +73,37 @@ fn the_demo_finds_exactly_what_is_on_both_lists() {
         "flight",
         "intersect",
         "resolve",
+        "audit",
         "total",
     ] {
         assert!(object["seconds"][phase].is_f64(), "{phase}");
     }
     assert!(object["flight_ms"].is_f64());
+
+    let ledger = &object["ledger"];
+    assert_eq!(
+        (&ledger["verified"], &ledger["unmatched"]),
+        (&true.into(), &0.into()),
+        "{ledger}"
+    );
+    assert!(ledger["entries"].as_u64() > Some(40), "{ledger}");
+    assert!(
+        ledger["reconciled"].as_u64() >= Some(3),
+        "a flight and two kinds: {ledger}"
+    );
+    let found: Vec<&str> = ledger["tampered"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|tampered| tampered["found"].as_str().expect("noticed"))
+        .collect();
+    assert_eq!(found.len(), 5);
+    for (sentence, word) in found
+        .iter()
+        .zip(["altered", "dropped", "reordered", "truncated", "swapped"])
+    {
+        assert!(sentence.contains(word), "{sentence}");
+    }
 
     let csv = std::fs::read_to_string(&pairs).expect("the pairs");
     let mut lines = csv.lines();

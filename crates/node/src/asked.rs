@@ -43,6 +43,8 @@ pub struct Question {
     pub exchange: Uuid,
     /// How often it was closed before.
     pub step: u32,
+    /// Elements that are announced, padding included.
+    pub elements: u64,
 }
 
 /// How an exchange of ours came out.
@@ -93,13 +95,7 @@ impl Question {
     ///
     /// # Errors
     /// The ledger was halted.
-    pub fn opened(
-        &self,
-        state: &State,
-        elements: u64,
-        items: u64,
-        lists: &[String],
-    ) -> Result<NewEntry, Fault> {
+    pub fn opened(&self, state: &State, items: u64, lists: &[String]) -> Result<NewEntry, Fault> {
         let event = QueryOpened {
             exchange: self.id(),
             step: self.step,
@@ -108,7 +104,7 @@ impl Question {
             why: self.why(),
             partner: text(&self.entry.partner.id),
             scope: self.scope(),
-            elements,
+            elements: self.elements,
             items,
             lists: lists.iter().map(|list| text(list)).collect(),
         };
@@ -148,7 +144,7 @@ impl Question {
             side: Side::Requester,
             partner: text(partner),
             scope: self.scope(),
-            elements: 0,
+            elements: self.elements,
         };
         let (kind, event): (&str, Event) = match failure.reason {
             UnknownReason::ProofFailed => ("proof_failed", self.proof_failed(failure)),

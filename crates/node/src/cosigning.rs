@@ -26,6 +26,10 @@ use crate::tls::SpkiPin;
 const PAUSE: Duration = Duration::from_secs(2);
 /// How often it is judged anew where another request of the same partner was faster.
 const TRIES: u32 = 3;
+/// The kind of incident that a partner's contradiction is.
+const CONTRADICTION: &str = "ledger_contradiction";
+/// Until a contradiction of the same partner is recorded again.
+const AGAIN_MS: i64 = 3_600_000;
 /// A partner may have kept a checkpoint that we have to prove from, and another request may be on the way.
 const ROUNDS: u32 = 3;
 
@@ -118,7 +122,7 @@ pub async fn add_checkpoint(
     .retry_after(PAUSE))
 }
 
-/// Puts a partner's contradiction on record, once.
+/// Puts a partner's contradiction on record: once an hour, for one is proof enough, and nobody fills our disk with more.
 async fn misbehaviour(
     state: &State,
     partner: &str,
@@ -137,10 +141,11 @@ async fn misbehaviour(
         .await
         .map_err(|error| store_fault(&error))?;
     let digest: [u8; 32] = <sha2::Sha256 as sha2::Digest>::digest(shown).into();
-    if seen
-        .iter()
-        .any(|incident| incident.partner == partner && incident.transcript_digest == Some(digest))
-    {
+    let recent = state.now_ms() - AGAIN_MS;
+    let known = |incident: &Incident| {
+        incident.partner == partner && incident.kind == CONTRADICTION && incident.at_ms > recent
+    };
+    if seen.iter().any(known) {
         return Ok(());
     }
     tracing::error!(partner, what, "incident: a partner's ledger contradicts itself");
@@ -153,7 +158,7 @@ async fn misbehaviour(
     let incident = Incident {
         at_ms: state.now_ms(),
         partner: partner.to_owned(),
-        kind: "ledger_contradiction".to_owned(),
+        kind: CONTRADICTION.to_owned(),
         exchange: None,
         transcript_digest: Some(digest),
         detail: what.to_owned(),

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use concordat_ledger::{Evaluation, EvaluationOpened, Hex, QuotaRefused, Scope, Side, Stated, transcript};
@@ -50,6 +51,8 @@ struct Admitted {
     announced: u64,
     stated: Stated,
     priority: Priority,
+    /// That its quota is used up is on record.
+    refused: AtomicBool,
     /// The partner's places for chunks.
     places: Arc<Semaphore>,
     /// The partner's place for this stream.
@@ -176,6 +179,7 @@ pub async fn serve(
         announced,
         stated,
         priority,
+        refused: AtomicBool::new(false),
         places: Arc::clone(&fair.chunks),
         _stream: stream,
     });
@@ -380,14 +384,17 @@ async fn evaluate(
                 "the {which} of offer {} does not cover this chunk",
                 admitted.offer.id
             );
-            let recorded = QuotaRefused {
-                exchange: Hex(admitted.request_id),
-                side: Side::Owner,
-                partner: text(&admitted.entry.partner.id),
-                scope: admitted.scope(),
-                elements: u64::from(elements),
-            };
-            state.record_under(&admitted.entry.agreement, recorded).await?;
+            // Once for a stream, however many chunks do not fit.
+            if !admitted.refused.swap(true, Ordering::Relaxed) {
+                let recorded = QuotaRefused {
+                    exchange: Hex(admitted.request_id),
+                    side: Side::Owner,
+                    partner: text(&admitted.entry.partner.id),
+                    scope: admitted.scope(),
+                    elements: admitted.announced,
+                };
+                state.record_under(&admitted.entry.agreement, recorded).await?;
+            }
             let wait = resets_at_ms.map_or(0, |reset| u64::try_from(reset - state.now_ms()).unwrap_or(0));
             return refused(Cause::Quota, "AGR-120", detail, wait);
         }

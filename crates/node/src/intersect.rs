@@ -8,14 +8,16 @@
 //! When everything has a tag, all tags are looked up in one snapshot, and that pass is the result: whichever job asked
 //! for a tag, and whatever snapshot was held when it came, the job finds what the snapshot that it names holds.
 
+mod planner;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::Kind;
 use concordat_store::{
-    BlindIndex, ChunkItem, ChunkPlan, CompletedChunk, Exchange as ExchangeRow, IdentifierRow, JobId,
-    JobRequest, KeptTag, ListId, NewMatch, ScopeId, Selection, StoreError,
+    BlindIndex, ChunkPlan, CompletedChunk, Exchange as ExchangeRow, JobId, JobRequest, KeptTag, ListId,
+    NewMatch, ScopeId, Selection, StoreError,
 };
 use concordat_wire::v1::{OfferSummary, Purpose, UnknownReason};
 use concordat_wire::{Fault, Reason, kind_to_proto};
@@ -28,14 +30,15 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::agreement::{Offer, purpose_from_name, purpose_name};
 use crate::asked::{self, Question};
 use crate::book::{Entry, scope_to_proto, store_fault};
-use crate::chunk::{Answer, CanarySeeds, ChunkInput, MIN_DUMMIES, layout};
+use crate::chunk::{Answer, CanarySeeds, ChunkInput, layout};
 use crate::compute::Priority;
 use crate::exchange::{ChunkDone, Contains, Exchange, Failure, Stats};
 use crate::held::{HeldScope, lookup_of};
 use crate::jobs::{End, Handle};
 use crate::matching::{Context, describe, in_force, usable_scope};
-use crate::rows::{identifier_of, kind_of};
+use crate::rows::kind_of;
 use crate::state::State;
+use planner::Planner;
 
 /// Chunks on the way at once.
 const WINDOW: usize = 8;
@@ -496,6 +499,7 @@ impl OfferRun {
             epoch: self.scope.epoch,
             exchange: uuid::Uuid::from_bytes(request.request_id),
             step: closed.map_err(|error| store_fault(&error))?,
+            elements: request.elements,
         })
     }
 
@@ -541,7 +545,7 @@ impl OfferRun {
         let plans = Arc::clone(&planner.plans);
         // One record of the request on either side, however many streams it takes.
         let question = self.question(&request).await?;
-        let opened = question.opened(&state, request.elements, request.identifiers, &self.lists)?;
+        let opened = question.opened(&state, request.identifiers, &self.lists)?;
         let row = ExchangeRow {
             id: question.exchange,
             at_ms: state.now_ms(),
@@ -705,126 +709,6 @@ fn gone() -> Failure {
 
 /// The identifiers of chunks on the way, by the chunk's index.
 type Plans = Arc<tokio::sync::Mutex<HashMap<u32, Vec<BlindIndex>>>>;
-
-/// Makes chunks: first those planned before a crash, then new ones, as many as the request has.
-struct Planner {
-    state: Arc<State>,
-    job: JobId,
-    scope: ScopeId,
-    selection: Selection,
-    request: JobRequest,
-    again: Vec<ChunkPlan>,
-    left: usize,
-    plans: Plans,
-}
-
-impl Planner {
-    /// Makes chunks until there are no more, or nobody takes them.
-    async fn run(self, first: ChunkInput, planned: mpsc::Sender<ChunkInput>) -> Result<(), Fault> {
-        let (mut chunk, mut planner) = (first, self);
-        while planned.send(chunk).await.is_ok() {
-            match planner.next().await? {
-                Some(next) => (chunk, planner) = next,
-                None => break,
-            }
-        }
-        Ok(())
-    }
-
-    /// The next chunk; `None` when there is nothing more to ask in this stream.
-    async fn next(mut self) -> Result<Option<(ChunkInput, Self)>, Fault> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        let plan = if self.again.is_empty() {
-            match self.plan().await? {
-                Some(plan) => plan,
-                None => return Ok(None),
-            }
-        } else {
-            self.again.remove(0)
-        };
-        let mut inputs = Vec::with_capacity(plan.items.len());
-        for (number, item) in plan.items.iter().enumerate() {
-            let row = IdentifierRow {
-                kind: self.selection.kind,
-                rule: item.rule,
-                grade: item.grade,
-                variant: false,
-                canonical: item.canonical.clone(),
-            };
-            let identifier =
-                identifier_of(&row).ok_or_else(|| Fault::internal("an identifier of a newer version"))?;
-            inputs.push((number, identifier.oprf_input()));
-        }
-        let size = self.share(self.request.elements, plan.index) as usize;
-        let blind_indexes = plan.items.iter().map(|item| item.blind_index).collect();
-        self.plans.lock().await.insert(plan.index, blind_indexes);
-        Ok(Some((
-            ChunkInput {
-                index: plan.index,
-                inputs,
-                size,
-                seed: plan.seed,
-            },
-            self,
-        )))
-    }
-
-    /// Plans the next chunk and writes the plan down. The number of chunks and their sizes are those of the request,
-    /// even if what there is to ask has become less.
-    async fn plan(&self) -> Result<Option<ChunkPlan>, Fault> {
-        let store = &self.state.store;
-        let fault = |error: StoreError| store_fault(&error);
-        let cursor = store.plan_cursor(self.job, self.scope).await.map_err(fault)?;
-        let index = cursor.map_or(0, |cursor| cursor.next_index);
-        if index >= self.request.first_index + self.request.chunks {
-            return Ok(None);
-        }
-        // A request begins at the beginning: its identifiers are those that had no tag then.
-        let after = cursor
-            .filter(|_| index > self.request.first_index)
-            .map(|cursor| cursor.after);
-        let room = self
-            .share(self.request.elements, index)
-            .saturating_sub(MIN_DUMMIES as u64);
-        let limit = self.share(self.request.identifiers, index).min(room);
-        let page = store
-            .unasked_page(
-                self.scope,
-                &self.selection,
-                after,
-                u32::try_from(limit).unwrap_or(u32::MAX),
-            )
-            .await
-            .map_err(fault)?;
-        let plan = ChunkPlan {
-            job: self.job,
-            scope: self.scope,
-            index,
-            seed: self.state.entropy.seed(),
-            items: page
-                .into_iter()
-                .map(|indexed| ChunkItem {
-                    blind_index: indexed.blind_index,
-                    rule: indexed.identifier.rule,
-                    grade: indexed.identifier.grade,
-                    canonical: indexed.identifier.canonical,
-                })
-                .collect(),
-        };
-        store.plan_chunk(&plan).await.map_err(fault)?;
-        Ok(Some(plan))
-    }
-
-    /// A chunk's part of what is spread evenly over all of them: as in [`layout`].
-    fn share(&self, of: u64, index: u32) -> u64 {
-        let chunks = u64::from(self.request.chunks);
-        let place = u64::from(index.saturating_sub(self.request.first_index));
-        of / chunks + u64::from(place < of % chunks)
-    }
-}
 
 /// The same for every stream of a request: a chunk sent again is known by it and its index. Whatever else decides a
 /// chunk's bytes is part of it: with another base it is another request.

@@ -1,14 +1,16 @@
 //! From items in clear to verdicts: derive, ask every offer at once, combine.
 
+mod verdict;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use concordat_identifiers::{Grade, Identifier, Kind, Other, Rule, Severity, Subject};
+use concordat_identifiers::{Identifier, Kind, Other, Severity, Subject};
 use concordat_store::{Answered, Asked, Exchange as ExchangeRow, ScopeId};
 use concordat_wire::v1::{
-    ItemResult, KindVerdict, MatchItem, MatchResponse, OfferSummary, OfferTimings, PartnerSummary,
-    PartnerVerdict, QueryContext, Rejection, UnknownReason, Verdict, match_item,
+    MatchItem, MatchResponse, OfferSummary, OfferTimings, PartnerSummary, QueryContext, Rejection,
+    UnknownReason, match_item,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, subject_from_proto, v1};
 use futures_util::FutureExt;
@@ -24,6 +26,7 @@ use crate::exchange::{AnsweredChunk, Exchange, Failure, Recorded, Stats, late};
 use crate::held::{HeldScope, lookup_of};
 use crate::listen::Caller;
 use crate::state::State;
+use verdict::judge;
 
 /// How far apart the clocks of two nodes may be, in seconds. A snapshot from further ahead would stay young too long.
 pub const CLOCKS_APART_S: i64 = 300;
@@ -508,14 +511,9 @@ async fn try_ask(
         epoch: scope.epoch,
         exchange: exchange_id,
         step: 0,
+        elements: padded as u64,
     };
-    let recorded = open(
-        state,
-        &question,
-        (scope.scope, query),
-        padded as u64,
-        wanted.len() as u64,
-    );
+    let recorded = open(state, &question, (scope.scope, query), wanted.len() as u64);
     let window = chunks.len();
     let exchange = Exchange {
         partner: route.entry.partner.clone(),
@@ -599,13 +597,7 @@ async fn try_ask(
 }
 
 /// Puts an exchange on record; ends when that is on disk.
-fn open(
-    state: &Arc<State>,
-    question: &Question,
-    (scope, query): (ScopeId, Uuid),
-    elements: u64,
-    items: u64,
-) -> Recorded {
+fn open(state: &Arc<State>, question: &Question, (scope, query): (ScopeId, Uuid), items: u64) -> Recorded {
     let row = ExchangeRow {
         id: question.exchange,
         at_ms: state.now_ms(),
@@ -613,10 +605,10 @@ fn open(
         scope: Some(scope),
         purpose: purpose_name(question.context.purpose).to_owned(),
         legal_basis: question.context.legal_basis.clone(),
-        elements,
+        elements: question.elements,
         asked: Some(question.context.asked(query)),
     };
-    let entry = question.opened(state, elements, items, &[]);
+    let entry = question.opened(state, items, &[]);
     let store = state.store.clone();
     // A task of its own: blinding goes on meanwhile.
     let recording = tokio::spawn(async move {
@@ -732,138 +724,9 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Combines what all offers said of one item.
-fn judge(item: Item, partners: &[String], routes: &[Route], answers: &[Answers]) -> ItemResult {
-    let verdicts: Vec<PartnerVerdict> = partners
-        .iter()
-        .map(|partner| judge_partner(&item, partner, routes, answers))
-        .collect();
-    ItemResult {
-        verdict: combine(verdicts.iter().map(PartnerVerdict::verdict)).into(),
-        item_id: item.id,
-        partners: verdicts,
-        rejections: item.rejections,
-    }
-}
-
-fn judge_partner(item: &Item, partner: &str, routes: &[Route], answers: &[Answers]) -> PartnerVerdict {
-    let mut kinds: Vec<Kind> = item
-        .identifiers
-        .iter()
-        .map(Identifier::kind)
-        .chain(item.spoilt.iter().copied())
-        .collect();
-    kinds.sort_unstable();
-    kinds.dedup();
-    let covers = |kind: Kind| {
-        routes
-            .iter()
-            .any(|route| route.entry.partner.id == partner && route.offer.kind == kind)
-    };
-    let (covered, not_covered): (Vec<Kind>, Vec<Kind>) = kinds.into_iter().partition(|kind| covers(*kind));
-    let verdicts: Vec<KindVerdict> = covered
-        .into_iter()
-        .map(|kind| judge_kind(item, partner, kind, answers))
-        .collect();
-    // An item of which nothing was checked has no "no hit" to report.
-    let verdict = if item.unreadable || verdicts.is_empty() {
-        Verdict::Unknown
-    } else {
-        combine(verdicts.iter().map(KindVerdict::verdict))
-    };
-    let grade = verdicts
-        .iter()
-        .filter(|kind| kind.verdict() == Verdict::Hit)
-        .map(KindVerdict::grade)
-        .min_by_key(|grade| i32::from(*grade));
-    PartnerVerdict {
-        partner_id: partner.to_owned(),
-        verdict: verdict.into(),
-        grade: grade.unwrap_or(v1::Grade::Unspecified).into(),
-        kinds: verdicts,
-        not_covered: not_covered
-            .into_iter()
-            .map(|kind| kind_to_proto(kind).into())
-            .collect(),
-    }
-}
-
-fn judge_kind(item: &Item, partner: &str, kind: Kind, answers: &[Answers]) -> KindVerdict {
-    let mut best: Option<(Grade, Rule)> = None;
-    let mut unknown = item.spoilt.contains(&kind).then_some(UnknownReason::InvalidItem);
-    for answer in answers
-        .iter()
-        .filter(|answer| answer.partner == partner && answer.kind == kind)
-    {
-        for identifier in item
-            .identifiers
-            .iter()
-            .filter(|identifier| identifier.kind() == kind)
-        {
-            match answer.found.get(identifier) {
-                Some(Ok(true)) => {
-                    let hit = (identifier.grade(), identifier.rule());
-                    best = Some(best.map_or(hit, |best| best.min(hit)));
-                }
-                Some(Ok(false)) => {}
-                Some(Err(reason)) => unknown = Some(*reason),
-                None => unknown = Some(UnknownReason::Failed),
-            }
-        }
-    }
-    let verdict = |verdict: Verdict, grade: v1::Grade, rule: &str, reason: UnknownReason| KindVerdict {
-        kind: kind_to_proto(kind).into(),
-        verdict: verdict.into(),
-        grade: grade.into(),
-        rule: rule.to_owned(),
-        reason: reason.into(),
-    };
-    match (best, unknown) {
-        (Some((grade, rule)), reason) => verdict(
-            Verdict::Hit,
-            grade.into(),
-            rule.id(),
-            reason.unwrap_or(UnknownReason::Unspecified),
-        ),
-        (None, Some(reason)) => verdict(Verdict::Unknown, v1::Grade::Unspecified, "", reason),
-        (None, None) => verdict(
-            Verdict::NoHit,
-            v1::Grade::Unspecified,
-            "",
-            UnknownReason::Unspecified,
-        ),
-    }
-}
-
-/// HIT if any is; else UNKNOWN if any is, or there is none at all; else NO_HIT.
-fn combine(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
-    let mut combined = None;
-    for verdict in verdicts {
-        combined = Some(match (combined, verdict) {
-            (Some(Verdict::Hit), _) | (_, Verdict::Hit) => Verdict::Hit,
-            (None | Some(Verdict::NoHit), Verdict::NoHit) => Verdict::NoHit,
-            _ => Verdict::Unknown,
-        });
-    }
-    combined.unwrap_or(Verdict::Unknown)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn verdicts_combine_and_nothing_is_never_no_hit() {
-        use Verdict::{Hit, NoHit, Unknown};
-        let of = |verdicts: &[Verdict]| combine(verdicts.iter().copied());
-        assert_eq!(of(&[]), Unknown);
-        assert_eq!(of(&[NoHit, NoHit]), NoHit);
-        assert_eq!(of(&[NoHit, Unknown]), Unknown);
-        assert_eq!(of(&[Unknown, NoHit]), Unknown);
-        assert_eq!(of(&[Unknown, Hit, NoHit]), Hit);
-        assert_eq!(of(&[Hit, Unknown]), Hit);
-        assert_eq!(of(&[Verdict::Unspecified]), Unknown);
-    }
 
     #[test]
     fn a_rejected_field_spoils_its_kind_only() {

@@ -166,7 +166,6 @@ fn flatten(name: String, value: Value, settings: &mut BTreeMap<String, Value>) {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test stops at the first surprise")]
 mod tests {
     use super::*;
 

@@ -488,8 +488,8 @@ async fn killed_again_and_again() {
                     };
                     match matching.r#match(request).await {
                         Ok(answer) => {
-                            answered +=
-                                u64::from(answer.into_inner().results[0].verdict() == v1::Verdict::Hit)
+                            let verdict = answer.into_inner().results[0].verdict();
+                            answered += u64::from(verdict == v1::Verdict::Hit);
                         }
                         Err(_) => return answered,
                     }
@@ -563,7 +563,7 @@ async fn killed_again_and_again() {
     }
 }
 
-fn all_bytes(folder: &Path) -> Vec<u8> {
+pub(crate) fn all_bytes(folder: &Path) -> Vec<u8> {
     let mut bytes = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -575,7 +575,7 @@ fn all_bytes(folder: &Path) -> Vec<u8> {
     bytes
 }
 
-fn holds(haystack: &[u8], needle: &[u8]) -> bool {
+pub(crate) fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 

@@ -19,3 +19,4 @@ mod publication;
 mod quota;
 mod rules;
 mod tls;
+mod upkeep;

@@ -26,6 +26,7 @@ impl Args {
                 ("version", info.version.clone()),
                 ("engine", info.engine.clone()),
                 ("identity", info.identity_key.clone()),
+                ("ledger", ledger_key(&info.identity_key)),
                 ("tls key", info.tls_spki_sha256.clone()),
                 ("endpoint", info.peer_endpoint.clone()),
                 ("profile", info.profile.clone()),
@@ -45,4 +46,13 @@ impl Args {
         out.result(|| json::info(&info), text)?;
         Ok(Exit::Done)
     }
+}
+
+/// The key that verifies the node's ledger, as auditors are given it.
+pub fn ledger_key(identity: &str) -> String {
+    let key = identity
+        .parse()
+        .ok()
+        .and_then(|key| concordat_node::ledger::key_of(&key).ok());
+    key.map_or_else(String::new, |key| key.to_string())
 }

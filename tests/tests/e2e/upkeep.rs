@@ -1,0 +1,180 @@
+//! What happens to lists, agreements, keys, snapshots and the configuration is in the ledger, once each; and what has had
+//! its day is gone from every file.
+
+use concordat_ledger::{Actor, AgreementChange, Event, KeyChange, Keys, RecordChange, Verdict as Audit};
+use concordat_node::erasure;
+use concordat_node::ledger::key_of;
+use concordat_tests::{OWNER, Pair, Terms, document, item, person};
+use concordat_wire::v1::{DeleteRecordsRequest, UpsertRequest};
+
+use crate::hostile_requester::listed;
+
+const YEAR: i64 = 366 * 86_400;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_change_is_recorded_once() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    let counts = pair.owner.entry_counts().await;
+    // One list made and filled, one agreement signed and in force, two keys, two snapshots, one configuration.
+    for (kind, expected) in [
+        ("list.changed", 1),
+        ("import", 1),
+        ("snapshot.published", 2),
+        ("key.changed", 2),
+        ("configuration.changed", 1),
+    ] {
+        assert_eq!(counts.get(kind), Some(&expected), "{kind} in {counts:?}");
+    }
+    let changes = agreement_changes(&pair.owner).await;
+    assert!(changes.contains(&AgreementChange::Signed), "{changes:?}");
+    let imports = pair.owner.entries_of("import").await;
+    let Event::Import(import) = &imports[0].event else {
+        panic!("an import")
+    };
+    assert_eq!(
+        (import.added, import.changed, import.removed, import.rejected),
+        (1, 0, 0, 0)
+    );
+    assert!(matches!(&import.by, Actor::Person(person) if person.id.as_str() == "loopback"));
+    let fetched = pair.asker.entry_counts().await;
+    assert_eq!(fetched.get("snapshot.fetched"), Some(&2), "{fetched:?}");
+
+    // The same again changes nothing, and nothing is recorded.
+    let before = pair.owner.entries().await.len();
+    pair.owner.upsert("wanted", listed()).await;
+    assert_eq!(pair.owner.entries().await.len(), before);
+
+    // Single records, with and without a reason.
+    let mut record = listed().remove(0);
+    record.source_id = "w2".into();
+    let request = UpsertRequest {
+        list: "wanted".into(),
+        records: vec![record],
+        context: Some(concordat_wire::v1::ChangeContext {
+            purpose: "correction".into(),
+            legal_basis: "Art. 16".into(),
+            case_reference: "C-7".into(),
+        }),
+    };
+    pair.owner.watchlists().upsert(request).await.expect("kept");
+    let request = DeleteRecordsRequest {
+        list: "wanted".into(),
+        source_ids: vec!["w2".into()],
+        context: None,
+    };
+    pair.owner
+        .watchlists()
+        .delete_records(request)
+        .await
+        .expect("removed");
+    let changed: Vec<_> = pair
+        .owner
+        .entries_of("record.changed")
+        .await
+        .into_iter()
+        .map(|entry| match entry.event {
+            Event::RecordChanged(changed) => (changed.change, changed.why.purpose.as_str().to_owned()),
+            _ => panic!("a change"),
+        })
+        .collect();
+    assert_eq!(
+        changed,
+        [
+            (RecordChange::Added, "correction".to_owned()),
+            (RecordChange::Removed, "list maintenance".to_owned())
+        ]
+    );
+
+    pair.owner.suspend(&pair.agreement).await;
+    pair.owner.resume(&pair.agreement).await;
+    let changes = agreement_changes(&pair.owner).await;
+    assert_eq!(
+        changes[changes.len() - 2..],
+        [AgreementChange::Suspended, AgreementChange::Resumed]
+    );
+}
+
+async fn agreement_changes(agency: &concordat_tests::Agency) -> Vec<AgreementChange> {
+    let entries = agency.entries_of("agreement.changed").await;
+    let change = |entry: concordat_ledger::Entry| match entry.event {
+        Event::AgreementChanged(changed) => changed.change,
+        _ => panic!("a change"),
+    };
+    entries.into_iter().map(change).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_destroyed_is_recorded() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    // Two epochs later the first one's keys are gone.
+    pair.advance(15 * 86_400);
+    let state = &pair.owner.node().state;
+    concordat_node::maintenance::end_epochs(state).await;
+    let changes = pair.owner.entries_of("key.changed").await;
+    let destroyed = changes.iter().filter(
+        |entry| matches!(&entry.event, Event::KeyChanged(changed) if changed.change == KeyChange::Destroyed),
+    );
+    assert_eq!(destroyed.count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_setting_is_recorded_by_its_name() {
+    let mut pair = Pair::with(Terms::default(), listed()).await;
+    pair.owner.stop().await;
+    pair.owner.configure(&[("queue_chunks", "99")]);
+    pair.owner.start().await;
+    pair.owner.stop().await;
+    pair.owner.start().await;
+    let changes = pair.owner.entries_of("configuration.changed").await;
+    let Some(Event::ConfigurationChanged(changed)) = changes.get(1).map(|entry| &entry.event) else {
+        panic!("the second change")
+    };
+    let names: Vec<&str> = changed
+        .settings
+        .iter()
+        .map(concordat_ledger::Text::as_str)
+        .collect();
+    assert_eq!(names, ["compute.queue_chunks"]);
+    assert_eq!(changes.len(), 2, "a start without a change records none");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_had_its_day_is_erased_and_everything_still_holds() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    let passport = || item("p", person(vec![], vec![], vec![document("ZX7741209", "NLD")]));
+    pair.asker.ask(vec![passport()]).await;
+    pair.asker.published().await;
+    let state = &pair.asker.node().state;
+    assert_eq!(erasure::erase_due(state).await.expect("nothing is due"), 0);
+    let payloads: Vec<Vec<u8>> = {
+        let all = state
+            .store
+            .ledger_entries(&concordat_store::EntryFilter::default(), 1_000)
+            .await;
+        let kept = all.expect("entries").into_iter();
+        kept.filter(|entry| entry.exchange.is_some())
+            .filter_map(|entry| entry.sealed.map(|(payload, _)| payload))
+            .collect()
+    };
+    assert_eq!(payloads.len(), 2, "opened and closed");
+
+    pair.advance(4 * YEAR);
+    let erased = erasure::erase_due(state).await.expect("erased");
+    assert!(erased >= 2, "{erased}");
+    assert!(erasure::empty_log(state).await, "nobody reads the log");
+    assert!(pair.asker.entries_of("query").await.is_empty());
+    let says = pair.asker.entries_of("erasure").await;
+    assert_eq!(says.len(), 1);
+    let files = crate::ledger::all_bytes(pair.asker.folder());
+    for payload in payloads {
+        assert!(!crate::ledger::holds(&files, &payload), "gone from every file");
+    }
+    pair.asker.published().await;
+    let keys = Keys::of(key_of(&pair.asker.identity().signing.verifier()).expect("a key"));
+    let report = pair.asker.audit(&keys, &[]);
+    assert_eq!(report.verdict(), Audit::Holds, "{report}");
+    assert_eq!(report.erased, erased);
+    assert_eq!(erasure::erase_due(state).await.expect("again"), 0);
+    // The owner's ledger is another: it erases its own.
+    assert!(!pair.owner.entries_of("evaluation").await.is_empty(), "{OWNER}");
+}
