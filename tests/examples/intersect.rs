@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         offers: vec![Offer::new("mail", "email")],
         ..Terms::default()
     };
-    let pair = Pair::between(asker, owner, &terms.quota(1_000_000_000, 10_000_000_000)).await;
+    let pair = Pair::between(asker, owner, &terms.quota(1_000_000_000, 1 << 30)).await;
 
     let right = entries - overlap..2 * entries - overlap;
     let first = run(&pair, 0..entries, right.clone(), overlap).await?;

@@ -148,11 +148,13 @@ fn report<T: Clone>(
     run: impl Fn(&T),
 ) {
     let drawn: Vec<T> = (0..INPUTS).map(|_| draw(random)).collect();
+    // As many copies, so that both classes come from as much memory: what one evicts, the other does.
+    let fixed = vec![fixed; INPUTS];
     let mut times: [Vec<f64>; 2] = [Vec::new(), Vec::new()];
     for measurement in 0..measurements {
         let class = (random.word() & 1) as usize;
         // Copied in both classes, so that both come from memory that was just written.
-        let input = [&fixed, &drawn[measurement % INPUTS]][class].clone();
+        let input = [&fixed, &drawn][class][measurement % INPUTS].clone();
         let start = Instant::now();
         run(black_box(&input));
         times[class].push(start.elapsed().as_nanos() as f64);

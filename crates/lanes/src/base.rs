@@ -13,8 +13,8 @@ use crate::{Point, Points, Scalar};
 
 /// Multiples of one public point, computed once: each multiplication by it then costs less than half.
 ///
-/// The table is public: 30 KiB on the portable engine, 161 KiB on `avx512ifma`, both on `avx2`. The scalars are secret, and which entries
-/// are chosen shows neither in time nor in addresses.
+/// The table is public: 30 KiB on the portable engine, 161 KiB on `avx512ifma`, both on `avx2`. The scalars are
+/// secret, and which entries are chosen shows neither in time nor in addresses.
 pub struct FixedBase(Table);
 
 enum Table {

@@ -78,7 +78,10 @@ fn on_batches(mut compare: impl FnMut(Engine, &mut Random, &[u8], Points, Points
 
 #[test]
 fn decode_and_encode() {
-    on_batches(|_, _, packed, points, _| assert_eq!(points.encode(), packed));
+    on_batches(|_, _, packed, points, _| {
+        assert_eq!(points.encode(), packed);
+        assert_eq!(points.position_of_identity(), None);
+    });
 }
 
 #[test]
@@ -353,6 +356,26 @@ fn torsion_does_not_show() {
             shifted.vartime_sum_of_products(&scalars),
             points.vartime_sum_of_products(&scalars)
         );
+    }
+}
+
+#[test]
+fn hashes_of_random_messages() {
+    let prefix = Prefix::new(&[[0x5c; BLOCK_BYTES]]);
+    for (engine, batches) in engines() {
+        let mut random = Random(17);
+        for _ in 0..batches {
+            let uniform = random.uniform(BATCH + 4);
+            let message = |at: usize| &uniform[at..][..at % 4 + 1];
+            let mut hashes = vec![[0; HASH_BYTES]; BATCH];
+            prefix.hash_each_on(engine, &mut hashes, |at, to| {
+                message(at).iter().for_each(|part| to.push(part));
+            });
+            for (at, hash) in hashes.iter().enumerate() {
+                let plain = [[0x5c; BLOCK_BYTES].as_slice(), message(at).as_flattened()].concat();
+                assert_eq!(hash, &plain_hash(&plain));
+            }
+        }
     }
 }
 

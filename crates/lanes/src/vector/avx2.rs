@@ -1,4 +1,4 @@
-//! AVX2: its multiplier takes 32 bits, its registers hold four integers. Unsafe code of the arithmetic is in this file.
+//! AVX2: its multiplier takes 32 bits, its registers hold four integers. Unsafe code, as `ifma`.
 //!
 //! What is used here adds, subtracts, multiplies, shifts, combines bit by bit, compares and permutes within registers,
 //! and loads and stores them whole: none of it takes a time that depends on its operands. `tests/assembly.rs` looks
@@ -123,7 +123,7 @@ impl<const N: usize> Registers<N> {
         })
     }
 
-    /// For each lane, entry `lane % 4` of `entries`, in a register.
+    /// For each lane, entry `lane % 4` of part `part` of `entries`, which is a register's worth.
     #[inline(always)]
     fn pick(self, entries: &Words, part: usize) -> Self {
         let entries = Avx2::load(self.cpu(), entries).0[part];

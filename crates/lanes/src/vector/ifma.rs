@@ -1,4 +1,4 @@
-//! AVX-512 with its 52-bit multiplier (IFMA). The unsafe code of the arithmetic is in this file.
+//! AVX-512 with its 52-bit multiplier (IFMA). The unsafe code of the arithmetic is in this file and in `avx2`.
 //!
 //! Of what is used here, Intel lists every instruction among those whose time does not depend on operands ("data
 //! operand independent timing"): VPMADD52, VPADDQ, VPSUBQ, VPSRLQ, VPSLLQ, VPAND, VPOR, VPXOR, VPTERNLOGQ, VPCMPEQQ,
