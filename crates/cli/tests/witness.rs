@@ -145,7 +145,8 @@ fn a_witness_that_is_killed_remembers_what_it_cosigned() {
             assert!(killed.expect("kill").success());
             if let Some((200, body)) = asking.join().expect("ended") {
                 let mut checkpoint = checkpoint.clone();
-                if attach_cosignatures(&mut checkpoint, &[witness.key.clone()], &body) == Some(1) {
+                if attach_cosignatures(&mut checkpoint, std::slice::from_ref(&witness.key), &body) == Some(1)
+                {
                     (cosigned, answered) = (checkpoint.size(), answered + 1);
                 }
             }

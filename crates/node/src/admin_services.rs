@@ -646,7 +646,6 @@ fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
 ///
 /// # Errors
 /// The caller is one.
-#[expect(clippy::result_large_err, reason = "an interceptor of tonic answers so")]
 pub fn no_auditor(request: Request<()>) -> Result<Request<()>, Status> {
     match request.extensions().get::<Caller>() {
         Some(Caller::Client { auditor: true, .. }) => {

@@ -29,7 +29,7 @@ fn key(dir: &Path) -> String {
 }
 
 /// The ledgers of `aa`, which asked and serves its files at `port`, and of `bb`, which answered.
-pub fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
+pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     let (a, b) = (aa.display(), bb.display());
     let (key_a, key_b) = (key(aa), key(bb));
     let url = format!("http://127.0.0.1:{port}");
