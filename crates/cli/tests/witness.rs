@@ -7,8 +7,6 @@
     reason = "tests"
 )]
 
-// What the other tests need of it, this one does not.
-#[allow(dead_code, reason = "shared by tests")]
 mod common;
 
 use std::io::{BufRead, BufReader, Read, Write};
