@@ -175,3 +175,52 @@ fn a_bundle_proves_one_entry_and_a_proof_convicts() {
     std::fs::write(path("proof"), request.to_string()).expect("written");
     audit(["check-misbehaviour", &path("proof"), "--key", &vkey]).exits(1);
 }
+
+/// What is done in the folder of a node that does not run is in its ledger too.
+#[tokio::test]
+async fn clients_of_a_stopped_node_are_on_record() {
+    let home = tempfile::tempdir().expect("a folder");
+    let dir = home.path().join("node");
+    let dir = dir.to_str().expect("text");
+    let run = |line: &str| Ran::from(concordat(line.split(' ')).output().expect("it runs"));
+    run(&format!("init --agency-id aa --agency-name Agency --dir {dir}")).exits(0);
+    run(&format!("client add gate-7 --dir {dir}")).exits(0);
+    run(&format!("client revoke gate-7 --dir {dir}")).exits(0);
+    run(&format!("client revoke gate-7 --dir {dir}")).exits(1);
+    let config = Path::new(dir).join("concordat.toml");
+    let config = concordat_node::config::Config::load(&config).expect("a configuration");
+    let entropy = concordat_node::Outside::default().store_entropy;
+    let store = concordat_node::open_store(&config, entropy)
+        .await
+        .expect("a store");
+    let entries = store
+        .ledger_entries(&concordat_store::EntryFilter::default(), 100)
+        .await
+        .expect("entries");
+    let changes: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.kind == "client.changed")
+        .map(|entry| {
+            let leaf = std::str::from_utf8(&entry.leaf).expect("text");
+            let leaf = concordat_ledger::Leaf::parse_draft(leaf).expect("a leaf");
+            let (payload, key) = entry.sealed.as_ref().expect("not erased");
+            let opening = Opening::unseal(&leaf, payload, &EntryKey::new(**key)).expect("it opens");
+            match opening.verify(&leaf).expect("an entry").event {
+                concordat_ledger::Event::ClientChanged(changed) => {
+                    (changed.client.as_str().to_owned(), changed.change)
+                }
+                _ => panic!("a change"),
+            }
+        })
+        .collect();
+    use concordat_ledger::ClientChange::{Added, Revoked};
+    let name = |name: &str| name.to_owned();
+    assert_eq!(
+        changes,
+        [
+            (name("admin"), Added),
+            (name("gate-7"), Added),
+            (name("gate-7"), Revoked)
+        ]
+    );
+}

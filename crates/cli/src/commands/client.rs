@@ -93,10 +93,7 @@ impl Command {
                         node.node().revoke_client(request).await?;
                     }
                     Way::Folder(config) => {
-                        let store = open(&config).await?;
-                        let revoked = store.revoke_client(&name, now_ms()).await;
-                        store.close().await;
-                        revoked.with_context(|| format!("revoking {name}"))?;
+                        revoke_in_folder(&config, &name).await?;
                     }
                 }
                 out.result(
@@ -224,6 +221,32 @@ pub async fn add_in_folder(config: &Config, name: &str, auditor: bool) -> Result
     let added = added.await;
     store.close().await;
     added
+}
+
+/// Stops a client of a node that does not run, with the entry that says so.
+async fn revoke_in_folder(config: &Config, name: &str) -> Result<()> {
+    let store = open(config).await?;
+    let revoked = async {
+        let clients = store.clients().await?;
+        let mut may_call = clients.iter().filter(|client| client.revoked_ms.is_none());
+        let client = may_call.find(|client| client.name == name);
+        let entry = upkeep::entry_of_stopped_node(
+            config,
+            ClientChanged {
+                by: upkeep::local_operator(),
+                client: ledger::text(name),
+                certificate: ledger::digest(
+                    client.ok_or(StoreError::NotFound { what: "client" })?.cert_sha256,
+                ),
+                change: ClientChange::Revoked,
+            },
+        )?;
+        store.recording(entry).revoke_client(name, now_ms()).await?;
+        anyhow::Ok(())
+    };
+    let revoked = revoked.await;
+    store.close().await;
+    revoked.with_context(|| format!("revoking {name}"))
 }
 
 fn taken(error: identity::IdentityError, name: &str) -> anyhow::Error {
