@@ -20,11 +20,11 @@ use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::snapshot_service_client::SnapshotServiceClient;
 use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
 use concordat_wire::v1::{
-    Agreement, CreateListRequest, DeleteRecordsRequest, FetchRequest, FetchResponse, GetAgreementRequest,
-    GetJobRequest, ImportEnd, ImportFile, ImportOpen, ImportRequest, ImportSummary, InfoRequest,
-    IntersectRequest, Job, JobMatch, ListMatchesRequest, MatchItem, MatchRequest, MatchResponse, OfferUsage,
-    ProposeRequest, PublishRequest, QueryContext, Record, ResumeRequest, SignRequest, SuspendRequest,
-    UpsertRequest, UpsertResponse, import_request, import_response, job,
+    Agreement, CreateListRequest, DeleteRecordsRequest, EntryRange, EraseEntriesRequest, FetchRequest,
+    FetchResponse, GetAgreementRequest, GetJobRequest, ImportEnd, ImportFile, ImportOpen, ImportRequest,
+    ImportSummary, InfoRequest, IntersectRequest, Job, JobMatch, ListMatchesRequest, MatchItem, MatchRequest,
+    MatchResponse, OfferUsage, ProposeRequest, PublishRequest, QueryContext, Record, ResumeRequest,
+    SignRequest, SuspendRequest, UpsertRequest, UpsertResponse, import_request, import_response, job,
 };
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -275,6 +275,24 @@ impl Agency {
             .info(InfoRequest {})
             .await;
         info.expect("info").into_inner().party_toml
+    }
+
+    /// Orders the erasure of an entry of the node's ledger.
+    ///
+    /// # Errors
+    /// As the node answers.
+    pub async fn erase(&self, number: u64, order: &str) -> Result<u64, Status> {
+        let request = EraseEntriesRequest {
+            entries: vec![EntryRange {
+                first: number,
+                last: number,
+            }],
+            order: order.to_owned(),
+        };
+        let erased = NodeServiceClient::new(self.channel.clone())
+            .erase_entries(request)
+            .await?;
+        Ok(erased.into_inner().erased)
     }
 
     /// Proposes an agreement.

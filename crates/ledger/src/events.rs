@@ -523,6 +523,9 @@ pub struct ClientChanged {
     pub client: Text,
     /// SHA-256 of its certificate.
     pub certificate: Digest,
+    /// It may audit, and nothing else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub auditor: bool,
     /// What was done.
     pub change: ClientChange,
 }

@@ -82,6 +82,7 @@ fn every_event() -> Vec<Event> {
             by: by(),
             client: text("gate-7"),
             certificate: digest(9),
+            auditor: true,
             change: ClientChange::Revoked,
         }
         .into(),

@@ -498,6 +498,7 @@ impl NodeService for Info {
             by,
             client: text(&request.name),
             certificate: digest(signed.fingerprint),
+            auditor: request.auditor,
             change: ClientChange::Added,
         })?;
         let (store, now_ms) = (state.store.recording(added), state.now_ms());
@@ -530,11 +531,12 @@ impl NodeService for Info {
         let unknown =
             || Fault::new(Reason::NotFound, "NODE-013", format!("there is no client {name}")).field("name");
         let mut may_call = clients.iter().filter(|client| client.revoked_ms.is_none());
-        let client = may_call.find(|client| client.name == name);
+        let client = may_call.find(|client| client.name == name).ok_or_else(unknown)?;
         let revoked = state.entry(ClientChanged {
             by,
             client: text(&name),
-            certificate: digest(client.ok_or_else(unknown)?.cert_sha256),
+            certificate: digest(client.cert_sha256),
+            auditor: client.auditor,
             change: ClientChange::Revoked,
         })?;
         state

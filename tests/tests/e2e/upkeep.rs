@@ -1,11 +1,13 @@
 //! What happens to lists, agreements, keys, snapshots and the configuration is in the ledger, once each; and what has had
 //! its day is gone from every file.
 
-use concordat_ledger::{Actor, AgreementChange, Event, KeyChange, Keys, RecordChange, Verdict as Audit};
+use concordat_ledger::{
+    Actor, AgreementChange, Event, KeyChange, Keys, ListChange, RecordChange, Verdict as Audit,
+};
 use concordat_node::erasure;
 use concordat_node::ledger::key_of;
 use concordat_tests::{OWNER, Pair, Terms, document, item, person};
-use concordat_wire::v1::{DeleteRecordsRequest, UpsertRequest};
+use concordat_wire::v1::{DeleteListRequest, DeleteRecordsRequest, EndRequest, UpsertRequest};
 
 use crate::hostile_requester::listed;
 
@@ -92,6 +94,102 @@ async fn every_change_is_recorded_once() {
         changes[changes.len() - 2..],
         [AgreementChange::Suspended, AgreementChange::Resumed]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ends_is_recorded_too() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    let changes = agreement_changes(&pair.owner).await;
+    assert_eq!(changes, [AgreementChange::Signed, AgreementChange::InForce]);
+    let pinned = pair.asker.entries_of("key.changed").await;
+    let pinned = pinned.iter().filter(
+        |entry| matches!(&entry.event, Event::KeyChanged(changed) if changed.change == KeyChange::Pinned),
+    );
+    assert_eq!(pinned.count(), 2, "one for each offer");
+
+    let end = EndRequest {
+        agreement_id: pair.agreement.clone(),
+        reason: "a test".into(),
+    };
+    pair.owner.agreements().end(end).await.expect("ended");
+    assert_eq!(
+        agreement_changes(&pair.owner).await.last(),
+        Some(&AgreementChange::Ended)
+    );
+    let delete = DeleteListRequest {
+        name: "wanted".into(),
+    };
+    pair.owner
+        .watchlists()
+        .delete_list(delete)
+        .await
+        .expect("deleted");
+    let lists = pair.owner.entries_of("list.changed").await;
+    let lists = lists.iter().map(|entry| match &entry.event {
+        Event::ListChanged(changed) => changed.change,
+        _ => panic!("a change"),
+    });
+    assert_eq!(
+        lists.collect::<Vec<_>>(),
+        [ListChange::Created, ListChange::Deleted]
+    );
+}
+
+/// The digest of an import is that of what was sent, so that the file can be held to it later.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_names_its_source_by_digest() {
+    use sha2::{Digest, Sha256};
+    let agency = concordat_tests::Agency::new(OWNER).await;
+    let subject = person(vec![], vec![], vec![document("ZX7741209", "NLD")]);
+    let subject = concordat_wire::subject_from_proto(&subject).expect("a subject");
+    let line = serde_json::json!({ "source_id": "n1", "subject": subject });
+    let bytes = format!("{line}\n").into_bytes();
+    let digest: [u8; 32] = Sha256::digest(&bytes).into();
+    agency.import_jsonl("wanted", bytes).await.expect("imported");
+    let imports = agency.entries_of("import").await;
+    let Event::Import(import) = &imports[0].event else {
+        panic!("an import")
+    };
+    assert_eq!(import.source.0, digest);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_are_erased_before_their_day_by_order_only() {
+    let pair = Pair::with(Terms::default(), listed()).await;
+    let passport = item("p", person(vec![], vec![], vec![document("ZX7741209", "NLD")]));
+    pair.asker.ask(vec![passport]).await;
+    let state = &pair.asker.node().state;
+    let queries = pair.asker.entries().await;
+    let of_exchange = |entry: &concordat_ledger::Entry| entry.kind().name().starts_with("query");
+    let numbers: Vec<u64> = queries
+        .iter()
+        .filter(|(_, entry)| of_exchange(entry))
+        .map(|(number, _)| *number)
+        .collect();
+    assert_eq!(numbers.len(), 2);
+    let refused = pair
+        .asker
+        .erase(numbers[0], "a test")
+        .await
+        .expect_err("not the admin");
+    assert_eq!(concordat_wire::FaultView::from(&refused).rule, "NODE-010");
+
+    let by = Actor::Person(concordat_node::ledger::person("chief-1"));
+    let order = concordat_node::ledger::text("court order 7 of 2026");
+    let range = numbers[0]..=numbers[1];
+    let ordered = async || erasure::erase_ordered(state, std::slice::from_ref(&range), &by, &order).await;
+    assert_eq!(ordered().await.expect("erased"), 2);
+    assert_eq!(ordered().await.expect("again"), 0, "what is gone is gone once");
+    let says = pair.asker.entries_of("erasure").await;
+    let [Event::Erasure(says)] = says.iter().map(|entry| &entry.event).collect::<Vec<_>>()[..] else {
+        panic!("one erasure")
+    };
+    assert_eq!(says.order.as_ref(), Some(&order));
+    // The public part says so: an audit does not take it for one that came too early.
+    pair.asker.published().await;
+    let keys = Keys::of(key_of(&pair.asker.identity().signing.verifier()).expect("a key"));
+    let report = pair.asker.audit(&keys, &[]);
+    assert_eq!((report.verdict(), report.erased), (Audit::Holds, 2), "{report}");
 }
 
 async fn agreement_changes(agency: &concordat_tests::Agency) -> Vec<AgreementChange> {

@@ -208,6 +208,7 @@ pub async fn add_in_folder(config: &Config, name: &str, auditor: bool) -> Result
                 by: upkeep::local_operator(),
                 client: ledger::text(name),
                 certificate: ledger::digest(files.fingerprint),
+                auditor,
                 change: ClientChange::Added,
             },
         )?;
@@ -230,14 +231,14 @@ async fn revoke_in_folder(config: &Config, name: &str) -> Result<()> {
         let clients = store.clients().await?;
         let mut may_call = clients.iter().filter(|client| client.revoked_ms.is_none());
         let client = may_call.find(|client| client.name == name);
+        let client = client.ok_or(StoreError::NotFound { what: "client" })?;
         let entry = upkeep::entry_of_stopped_node(
             config,
             ClientChanged {
                 by: upkeep::local_operator(),
                 client: ledger::text(name),
-                certificate: ledger::digest(
-                    client.ok_or(StoreError::NotFound { what: "client" })?.cert_sha256,
-                ),
+                certificate: ledger::digest(client.cert_sha256),
+                auditor: client.auditor,
                 change: ClientChange::Revoked,
             },
         )?;
