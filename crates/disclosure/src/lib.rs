@@ -58,7 +58,7 @@ pub use case::{
 pub use decision::{Decided, Decision, Refusal, Released, Verdict, Withheld};
 pub use document::{Bytes, Document};
 pub use event::{Event, What};
-pub use logged::ledger_event;
+pub use logged::{ledger_events, registry_changed, step_refused};
 pub use message::{Message, SealedMessage};
 pub use passkey::{Asserted, Assertion, Passkey, RelyingParty};
 pub use registry::{Account, Change, ChangeWhat, NewOfficer, Registry, Role};
