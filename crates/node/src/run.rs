@@ -38,7 +38,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
-use crate::{access, asked, cosigning, import, jobs, ledger, log_files, maintenance, upkeep};
+use crate::{access, asked, cosigning, desk, import, jobs, ledger, log_files, maintenance, upkeep};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -203,6 +203,7 @@ impl Node {
             revoked: Revoked::default(),
             access: Default::default(),
             erasing: Default::default(),
+            desk: Default::default(),
             troubles: Default::default(),
             stop: stop.clone(),
             config,
@@ -252,6 +253,8 @@ impl Node {
         jobs::resume_all(&state).await?;
         tasks.spawn(ledger::run(Arc::clone(&state)));
         tasks.spawn(cosigning::run(Arc::clone(&state)));
+        tasks.spawn(desk::deliver::run(Arc::clone(&state)));
+        tasks.spawn(desk::upkeep::run(Arc::clone(&state)));
         tasks.spawn(maintenance::end_keys(Arc::clone(&state)));
         tasks.spawn(maintenance::run(Arc::clone(&state)));
         Ok(Self {
