@@ -265,7 +265,8 @@ const COUNTS: &str =
     "SELECT side, state, waits_for, count(*) AS cases FROM disclosure_case GROUP BY side, state, waits_for";
 
 const TO_DELIVER: &str = "SELECT case_id AS id FROM case_pending WHERE case_id > ?1
-    UNION SELECT id FROM disclosure_case WHERE side = 'owner' AND step > delivered AND id > ?1
+    UNION SELECT id FROM disclosure_case INDEXED BY disclosure_case_undelivered
+        WHERE side = 'owner' AND step > delivered AND id > ?1
     ORDER BY id LIMIT ?2";
 
 const DUE: &str = "SELECT * FROM disclosure_case WHERE wake_ms <= ? ORDER BY wake_ms LIMIT ?";
