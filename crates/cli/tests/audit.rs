@@ -176,6 +176,161 @@ fn a_bundle_proves_one_entry_and_a_proof_convicts() {
     audit(["check-misbehaviour", &path("proof"), "--key", &vkey]).exits(1);
 }
 
+/// A decision document, approved by two people with passkeys and one with a file key; as the ledger holds it.
+fn decision() -> (&'static str, concordat_ledger::Decision) {
+    use concordat_disclosure::software_passkey::SoftwarePasskey;
+    use concordat_disclosure::{Document, FileKey, RelyingParty};
+    use concordat_ledger::{Approved, CaseStep, Console, Hex, Outcome, Side, Stated};
+    // What matters here is that these bytes, and no others, were signed.
+    let document =
+        r#"{"body":{"released":[{"field":"b","values":["Example"]}]},"kind":"concordat/v1/decision"}"#;
+    let digest = Hex(<sha2::Sha256 as sha2::Digest>::digest(document).into());
+    let text = |text: &str| Text::new(text).expect("a text");
+    let person = |id: &str| Person {
+        id: text(id),
+        unit: None,
+    };
+    let origin = text("https://console.bb.example");
+    let console = RelyingParty {
+        id: text("bb.example"),
+        origins: [origin.clone()].into(),
+    };
+    let mut keys = [[1; 32], [2; 32]].map(|secret| SoftwarePasskey::new(&secret).expect("a key"));
+    let mut sign = |key: usize, id: &str| keys[key].approve(&text(id), &digest, &console).expect("signed");
+    let approvals = [
+        sign(0, "anna"),
+        sign(1, "ben"),
+        FileKey::from_seed(&[3; 32]).approve(&text("cleo"), &digest),
+    ];
+    let approvals = approvals.map(|approval| Approved {
+        by: person(approval.officer.as_str()),
+        approval: approval.encode().expect("canonical"),
+    });
+    let decision = concordat_ledger::Decision {
+        step: CaseStep {
+            exchange: Hex([1; 16]),
+            case: Hex([2; 16]),
+            side: Side::Owner,
+            step: 7,
+            digest: Hex([3; 32]),
+        },
+        by: person("anna"),
+        partner: text("aa"),
+        outcome: Outcome::Released,
+        stated: Stated {
+            purpose: text("FUGITIVE"),
+            legal_basis: text("Art. 26"),
+        },
+        ground: None,
+        request: Hex([4; 32]),
+        document: digest,
+        approvals: approvals.into(),
+        console: Console {
+            id: text("bb.example"),
+            origins: vec![origin],
+        },
+    };
+    (document, decision)
+}
+
+/// A bundle in `folder` that opens an entry with this decision; gives its path and the key of its log.
+fn bundle_of(folder: &Path, decision: concordat_ledger::Decision) -> (String, String) {
+    let own = key(7, "bb/ledger");
+    let at = jiff::Timestamp::from_second(1_795_000_000).expect("a time");
+    let (entry, entry_key) = (Entry::new(at, decision), EntryKey::new([9; 32]));
+    let sealed = SealedEntry::seal(&entry, &Retention::three_years(), &entry_key).expect("sealed");
+    let log_folder = tempfile::tempdir_in(folder).expect("a folder");
+    let mut log = Log::open(
+        Folder::create(log_folder.path()).expect("a folder"),
+        own.verifier(),
+    )
+    .expect("a log");
+    let checkpoint = log.append([&sealed.leaf], &own).expect("appended").clone();
+    let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key).expect("it opens");
+    let bundle = Bundle::new(log.source(), 0, &checkpoint, Some(opening)).expect("a bundle");
+    let path = folder.join("decision.bundle");
+    std::fs::write(&path, bundle.to_string()).expect("written");
+    (
+        path.to_str().expect("text").to_owned(),
+        own.verifier().to_string(),
+    )
+}
+
+#[test]
+fn who_approved_a_decision_is_verified_from_its_entry() {
+    let home = tempfile::tempdir().expect("a folder");
+    let (document, good) = decision();
+    let file = home.path().join("document");
+    let file = file.to_str().expect("text");
+    let check = |decision: &concordat_ledger::Decision, document: &str| {
+        let (bundle, key) = bundle_of(home.path(), decision.clone());
+        std::fs::write(file, document).expect("written");
+        audit(["check-bundle", &bundle, "--key", &key, "--document", file])
+    };
+
+    let holds = check(&good, document).exits(0).stdout;
+    for said in [
+        "Approved by anna with the passkey ",
+        "Approved by ben with the passkey ",
+        "Approved by cleo with the file key ",
+        "The document is the one that was signed.",
+    ] {
+        assert!(holds.contains(said), "{said}: {holds}");
+    }
+    assert_eq!(holds.matches(": holds\n").count(), 3, "{holds}");
+    let (bundle, key) = bundle_of(home.path(), good.clone());
+    let json = audit(["check-bundle", &bundle, "--key", &key, "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(json[0]["approvals"][2]["key"], "file key");
+    assert_eq!(json[0]["approvals"][2]["holds"], true);
+
+    // One value of the decision is another: it is not what they signed.
+    let forged = document.replace("Example", "Example2");
+    let broken = check(&good, &forged).exits(1).stdout;
+    assert!(broken.contains("BROKEN: the document is not the one"), "{broken}");
+    let mut other = good.clone();
+    other.document = concordat_ledger::Hex(<sha2::Sha256 as sha2::Digest>::digest(&forged).into());
+    let broken = check(&other, &forged).exits(1).stdout;
+    assert_eq!(
+        broken.matches("BROKEN: the signature does not hold").count(),
+        3,
+        "{broken}"
+    );
+
+    // Somebody else's name, one officer twice, nobody, another page, nonsense.
+    let mut named = good.clone();
+    named.approvals[0].by.id = Text::new("eve").expect("a text");
+    let broken = check(&named, document).exits(1).stdout;
+    assert!(
+        broken.contains("Approved by eve") && broken.contains("(officer) [DISC-040]"),
+        "{broken}"
+    );
+    let mut twice = good.clone();
+    twice.approvals[1] = twice.approvals[0].clone();
+    let broken = check(&twice, document).exits(1).stdout;
+    assert!(broken.contains("[DISC-047]"), "{broken}");
+    let mut nobody = good.clone();
+    nobody.approvals.clear();
+    let broken = check(&nobody, document).exits(1).stdout;
+    assert!(broken.contains("BROKEN: nobody has approved it"), "{broken}");
+    let mut elsewhere = good.clone();
+    elsewhere.console.origins = vec![Text::new("https://evil.bb.example").expect("a text")];
+    let broken = check(&elsewhere, document).exits(1).stdout;
+    assert_eq!(
+        broken.matches("[DISC-042]").count(),
+        2,
+        "the file key signs on no page: {broken}"
+    );
+    let mut nonsense = good;
+    nonsense.approvals[2].approval = "{}".into();
+    let broken = check(&nonsense, document).exits(1).stdout;
+    assert!(
+        broken.contains("with something that is no approval: BROKEN"),
+        "{broken}"
+    );
+}
+
 /// What is done in the folder of a node that does not run is in its ledger too.
 #[tokio::test]
 async fn clients_of_a_stopped_node_are_on_record() {

@@ -8,7 +8,7 @@ use common::*;
 use concordat_disclosure::codes::*;
 use concordat_disclosure::event::*;
 use concordat_disclosure::*;
-use concordat_ledger::{Hex, Side};
+use concordat_ledger::{Event as LedgerEvent, Hex, Side};
 
 /// The requester's case up to the request, with its first shared event.
 fn ask(fixture: &Fixture) -> (AnyCase, Event) {
@@ -173,8 +173,9 @@ fn a_case_from_hit_to_closed_on_both_sides() {
     );
     for event in case.events() {
         assert_eq!(&Event::decode(&event.encode().unwrap()).unwrap(), event);
-        assert!(ledger_event(event, Side::Owner, case.request().unwrap()).is_ok());
     }
+
+    recorded_alike(&fixture, case.events(), theirs.events(), &opened);
 
     // The recall reaches a closed case, too.
     let package = opened.digest();
@@ -209,6 +210,179 @@ fn a_case_from_hit_to_closed_on_both_sides() {
         .unwrap();
     let (case, _) = ours(&fixture, case, &owner(120, "anna"), What::Closed);
     assert_eq!(case.name(), "CLOSED");
+}
+
+fn recorded(history: &[Event], side: Side, documents: &Documents) -> Vec<LedgerEvent> {
+    let console = console("owner");
+    let steps = (1..=history.len()).flat_map(|n| {
+        let events = ledger_events(&history[..n], side, documents, &console);
+        events.unwrap()
+    });
+    steps.collect()
+}
+
+/// What both ledgers say of one case: every step once, the decision with its approvals on both sides, no released value.
+fn recorded_alike(fixture: &Fixture, ours: &[Event], theirs: &[Event], opened: &release::Opened) {
+    let mut documents = Documents::default();
+    documents.add_decision(opened.decision().clone()).unwrap();
+    for approval in opened.approvals() {
+        documents.add_approval(approval.clone()).unwrap();
+    }
+    let owner = recorded(ours, Side::Owner, &fixture.documents);
+    let requester = recorded(theirs, Side::Requester, &documents);
+    let names = |events: &[LedgerEvent]| {
+        let names = events.iter().map(|event| match event {
+            LedgerEvent::DetailStep(step) => step.what.as_str().to_owned(),
+            LedgerEvent::HitStep(step) => step.what.as_str().to_owned(),
+            other => other.kind().name().to_owned(),
+        });
+        names.collect::<Vec<_>>()
+    };
+    let until_decided = [
+        "detail.requested",
+        "acknowledged",
+        "triaged",
+        "said",
+        "info-asked",
+        "info-given",
+        "judicial-awaited",
+        "judicial-given",
+        "proposed",
+        "approved",
+        "approved",
+    ];
+    let end = ["outcome", "closed"];
+    let at_owner = [&until_decided[..], &["decision", "release", "receipt"], &end].concat();
+    let at_requester = [
+        &["hit", "confirmed"],
+        &until_decided[..],
+        &["decided", "released", "decision", "receipt"],
+        &end,
+    ];
+    assert_eq!(names(&owner), at_owner);
+    assert_eq!(names(&requester), at_requester.concat());
+
+    let decision = |events: &[LedgerEvent]| {
+        events.iter().find_map(|event| match event {
+            LedgerEvent::Decision(decision) => Some(decision.clone()),
+            _ => None,
+        })
+    };
+    let (one, other) = (decision(&owner).unwrap(), decision(&requester).unwrap());
+    assert_eq!(
+        (&one.step.digest, one.step.step),
+        (&other.step.digest, other.step.step)
+    );
+    assert_eq!((&one.approvals, one.document), (&other.approvals, other.document));
+    let signers: Vec<_> = one
+        .approvals
+        .iter()
+        .map(|approved| approved.by.id.as_str())
+        .collect();
+    assert_eq!(signers, ["anna", "ben"]);
+    assert_eq!(one.document, opened.decision().digest().unwrap());
+
+    for (n, event) in (0..).zip(owner.iter().chain(&requester)) {
+        let line = concordat_ledger::Entry::new(at(n), event.clone())
+            .encode()
+            .unwrap();
+        for secret in [
+            "Jean-Luc",
+            "ller <b>",
+            "1971-02-03",
+            "Call the desk",
+            "forged papers",
+            "Let go",
+        ] {
+            assert!(!line.contains(secret), "{line}");
+        }
+    }
+
+    // Without its documents a decision is not recorded, rather than recorded without them.
+    let place = ours
+        .iter()
+        .position(|event| matches!(event.what, What::Decided(_)));
+    let until = &ours[..=place.unwrap()];
+    let refused = ledger_events(until, Side::Owner, &Documents::default(), &console("owner"));
+    assert_eq!(refused.unwrap_err().rule.id, rule::DOCUMENT_MISSING.id);
+    assert!(ledger_events(&[], Side::Owner, &fixture.documents, &console("owner")).is_err());
+    let headless = ledger_events(&ours[1..3], Side::Owner, &fixture.documents, &console("owner"));
+    assert!(headless.is_err(), "whose case it is cannot be told");
+}
+
+#[test]
+fn approvals_of_a_decision_that_was_reconsidered_are_not_recorded_with_the_next() {
+    let mut fixture = Fixture::new();
+    let (case, digest) = fixture.approving();
+    let case = fixture.approve(case, 30, "cleo", &digest).unwrap();
+    let why = What::Reconsidered(words("The photograph first."));
+    let case = case.step(&fixture.owner(), &owner(31, "anna"), why).unwrap();
+    let mut decision = fixture.decision(&fixture.request());
+    decision.salt = Hex([6; 32]);
+    let digest = fixture.documents.add_decision(decision).unwrap();
+    let case = case
+        .step(&fixture.owner(), &owner(32, "anna"), What::Proposed(digest))
+        .unwrap();
+    let case = fixture.approve(case, 33, "anna", &digest).unwrap();
+    let case = fixture.approve(case, 34, "ben", &digest).unwrap();
+    let case = fixture.decide(case, 35, digest).unwrap();
+    let events = ledger_events(case.events(), Side::Owner, &fixture.documents, &console("owner")).unwrap();
+    let [LedgerEvent::Decision(decision)] = events.as_slice() else {
+        panic!("one decision")
+    };
+    let signers: Vec<_> = decision
+        .approvals
+        .iter()
+        .map(|approved| approved.by.id.as_str())
+        .collect();
+    assert_eq!(signers, ["anna", "ben"]);
+}
+
+#[test]
+fn changes_of_the_registry_and_refused_steps_are_recorded() {
+    let fixture = Fixture::new();
+    let change = next_change(
+        &fixture.ours,
+        0,
+        ChangeWhat::Retire {
+            officer: text("cleo"),
+            reason: words("Left for the coast guard."),
+        },
+    );
+    let digest = change.digest().unwrap();
+    let signed = [
+        fixture.admins[0].approve(&text("admin-1"), &digest),
+        fixture.admins[1].approve(&text("admin-2"), &digest),
+    ];
+    let LedgerEvent::RegistryChanged(recorded) =
+        registry_changed(&change, &signed, &console("owner")).unwrap()
+    else {
+        panic!("a change of the registry")
+    };
+    assert_eq!((recorded.what.as_str(), recorded.document), ("retire", digest));
+    for (approved, signed) in recorded.approvals.iter().zip(&signed) {
+        assert_eq!(&Approval::decode(&approved.approval).unwrap(), signed);
+    }
+    let event = LedgerEvent::from(*recorded);
+    let people: Vec<_> = event.people().iter().map(|person| person.id.as_str()).collect();
+    assert_eq!(people, ["cleo", "admin-1", "admin-2"]);
+
+    let why = Refused {
+        rule: rule::STALE,
+        field: None,
+    };
+    let refused = step_refused(
+        CASE,
+        &text("requester"),
+        Some(person("rita")),
+        &What::Triaged,
+        &why,
+    );
+    let LedgerEvent::Refusal(refused) = refused.unwrap() else {
+        panic!("a refusal")
+    };
+    assert_eq!(refused.rule.as_ref().unwrap().as_str(), "DISC-024");
+    assert_eq!((refused.action.as_str(), refused.case), ("triaged", Some(CASE)));
 }
 
 struct SealedReleaseRoundTrip;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Digest, Hex, Text};
 use crate::canonical;
+use crate::cases::*;
 use crate::events::*;
 use crate::leaf::{Class, Hour, Join, Leaf, Side};
 use crate::retention::Retention;
@@ -174,11 +175,15 @@ events! {
     QuotaRefused(QuotaRefused) = "quota.refused";
     /// A partner's answer did not prove what it must.
     ProofFailed(ProofFailed) = "proof.failed";
+    /// A step before the request for details.
+    HitStep(HitStep) = "hit.step";
     /// Details were asked for.
     DetailRequested(DetailRequested) = "detail.requested";
     /// A step of a request for details.
     DetailStep(DetailStep) = "detail.step";
-    /// A person decided on a request for details.
+    /// Somebody was reminded that a case waits.
+    Reminded(Reminded) = "reminder";
+    /// People decided on a request for details.
     Decision(Decision) = "decision";
     /// Details were released.
     Release(Release) = "release";
@@ -190,6 +195,8 @@ events! {
     ConfigurationChanged(ConfigurationChanged) = "configuration.changed";
     /// Who may call the node was changed.
     ClientChanged(ClientChanged) = "client.changed";
+    /// The registry of officers and their keys was changed.
+    RegistryChanged(RegistryChanged) = "registry.changed";
     /// Somebody signed in.
     SignIn(SignIn) = "sign-in";
     /// Somebody was refused.
@@ -214,13 +221,44 @@ impl EntryType {
 impl Event {
     /// The exchange that it belongs to.
     pub fn exchange(&self) -> Option<&ExchangeId> {
-        self.joined().map(|(exchange, ..)| exchange)
+        match self {
+            Self::Reminded(e) => Some(&e.exchange),
+            _ => match self.case_step() {
+                Some(step) => Some(&step.exchange),
+                None => self.joined().map(|(exchange, ..)| exchange),
+            },
+        }
     }
 
-    /// What joins the entry to its counterpart: exchange, side, step, and what both must have alike.
+    /// The case that it belongs to.
+    pub fn case(&self) -> Option<&CaseId> {
+        match self {
+            Self::Reminded(e) => Some(&e.case),
+            Self::Refusal(e) => e.case.as_ref(),
+            _ => self.case_step().map(|step| &step.case),
+        }
+    }
+
+    /// The step of a case that it records.
+    pub fn case_step(&self) -> Option<&CaseStep> {
+        Some(match self {
+            Self::HitStep(e) => &e.step,
+            Self::DetailRequested(e) => &e.step,
+            Self::DetailStep(e) => &e.step,
+            Self::Decision(e) => &e.step,
+            Self::Release(e) => &e.step,
+            Self::Receipt(e) => &e.step,
+            _ => return None,
+        })
+    }
+
+    /// What joins the entry to its counterpart: exchange or case, side, step, and what both must have alike.
     fn joined(&self) -> Option<(&Hex<16>, Side, u32, &Digest, u64)> {
         use Side::{Owner, Requester};
         const NONE: &Digest = &Hex([0; 32]);
+        if let Some(step) = self.case_step() {
+            return Some((&step.case, step.side, step.step, &step.digest, 0));
+        }
         Some(match self {
             Self::QueryOpened(e) => (&e.exchange, Requester, e.step, NONE, e.elements),
             Self::Query(e) => (&e.exchange, Requester, e.step, &e.transcript, e.elements),
@@ -228,11 +266,7 @@ impl Event {
             Self::Evaluation(e) => (&e.exchange, Owner, e.step, &e.transcript, e.elements),
             Self::QuotaRefused(e) => (&e.exchange, e.side, 0, NONE, e.elements),
             Self::ProofFailed(e) => (&e.exchange, Requester, 0, &e.transcript, 0),
-            Self::DetailRequested(e) => (&e.exchange, e.side, 0, &e.request, 0),
-            Self::DetailStep(e) => (&e.exchange, e.side, e.step, &e.request, 0),
-            Self::Decision(e) => (&e.exchange, Owner, e.step, &e.request, 0),
-            Self::Release(e) => (&e.exchange, Owner, 0, &e.package, 0),
-            Self::Receipt(e) => (&e.exchange, e.side, 0, &e.package, 0),
+            Self::Reminded(e) => (&e.case, e.side, e.number, NONE, 0),
             _ => return None,
         })
     }
@@ -255,7 +289,15 @@ impl Event {
             Self::KeyChanged(e) => person(&e.by),
             Self::DetailRequested(e) => e.by.iter().chain(&e.ordered_by).collect(),
             Self::DetailStep(e) => person(&e.by),
-            Self::Decision(e) => [&e.by].into_iter().chain(&e.second).collect(),
+            Self::HitStep(e) => person(&e.by),
+            Self::Decision(e) => {
+                let approvers = e.approvals.iter().map(|approved| &approved.by);
+                std::iter::once(&e.by).chain(approvers).collect()
+            }
+            Self::RegistryChanged(e) => {
+                let signers = e.approvals.iter().map(|approved| &approved.by);
+                e.officer.iter().chain(signers).collect()
+            }
             Self::Release(e) => vec![&e.by],
             Self::Receipt(e) => e.by.iter().collect(),
             Self::Erasure(e) => person(&e.by),
@@ -281,8 +323,11 @@ impl Event {
             Self::QuotaRefused(e) => Some(&e.partner),
             Self::ProofFailed(e) => Some(&e.partner),
             Self::DetailRequested(e) => Some(&e.partner),
+            Self::Decision(e) => Some(&e.partner),
             Self::Release(e) => Some(&e.partner),
             Self::Receipt(e) => Some(&e.partner),
+            Self::Reminded(e) => Some(&e.partner),
+            Self::Refusal(e) => e.partner.as_ref(),
             Self::Misbehaviour(e) => Some(&e.partner),
             _ => None,
         }
@@ -297,6 +342,8 @@ impl Event {
             Self::Evaluation(e) => Some(&e.stated.purpose),
             Self::RecordChanged(e) => Some(&e.why.purpose),
             Self::DetailRequested(e) => Some(&e.stated.purpose),
+            Self::Decision(e) => Some(&e.stated.purpose),
+            Self::Release(e) => Some(&e.stated.purpose),
             Self::Opened(e) => Some(&e.why.purpose),
             _ => None,
         }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bytes::{Digest, Hex, Text};
+use crate::cases::CaseId;
 use crate::identifiers::IdentifierCommitment;
 use crate::leaf::{Cause, Ranges, Side};
 
@@ -359,117 +360,6 @@ pub struct ProofFailed {
     pub transcript: Digest,
 }
 
-/// Details were asked for: by us or of us.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DetailRequested {
-    /// The exchange that the hit came from.
-    pub exchange: ExchangeId,
-    /// Our side of it.
-    pub side: Side,
-    /// Who asked; on the owner's side as far as it was told.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<Person>,
-    /// Who ordered it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ordered_by: Option<Person>,
-    /// The other agency.
-    pub partner: Text,
-    /// Why, as stated to the owner.
-    pub stated: Stated,
-    /// The case; on the requester's side only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub case_reference: Option<Text>,
-    /// SHA-256 of the request, the same on both sides.
-    pub request: Digest,
-}
-
-/// A step of a request for details.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DetailStep {
-    /// The exchange that the hit came from.
-    pub exchange: ExchangeId,
-    /// Our side of it.
-    pub side: Side,
-    /// Which step, counted from 1 within the request.
-    pub step: u32,
-    /// Who did it.
-    pub by: Actor,
-    /// What was done, for example `shown`, `more time`, `reminded`, `withdrawn`.
-    pub what: Text,
-    /// SHA-256 of the request.
-    pub request: Digest,
-}
-
-/// How a person decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// Everything that was asked for.
-    Released,
-    /// Some of it.
-    Partly,
-    /// Nothing.
-    Refused,
-    /// It is another person.
-    Different,
-}
-
-/// A person decided on a request for details.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Decision {
-    /// The exchange that the hit came from.
-    pub exchange: ExchangeId,
-    /// Which decision on this request, counted from 1.
-    pub step: u32,
-    /// Who decided.
-    pub by: Person,
-    /// Who agreed, where two must.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub second: Option<Person>,
-    /// How.
-    pub outcome: Outcome,
-    /// Why.
-    pub justification: Text,
-    /// SHA-256 of the request.
-    pub request: Digest,
-    /// SHA-256 of exactly what may be released; `None` if nothing may.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub package: Option<Digest>,
-    /// The deciding person's Ed25519 signature.
-    pub signature: Hex<64>,
-}
-
-/// Details were released.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    /// The exchange that the hit came from.
-    pub exchange: ExchangeId,
-    /// Who released them.
-    pub by: Person,
-    /// The recipient.
-    pub partner: Text,
-    /// SHA-256 of exactly what was released.
-    pub package: Digest,
-    /// The names of the fields in it, never their values.
-    pub fields: Vec<Text>,
-}
-
-/// What was released has arrived.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The exchange that the hit came from.
-    pub exchange: ExchangeId,
-    /// Our side of it.
-    pub side: Side,
-    /// Who received it, on the requester's side.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub by: Option<Person>,
-    /// The other agency.
-    pub partner: Text,
-    /// SHA-256 of exactly what was released.
-    pub package: Digest,
-}
-
 /// Payloads were destroyed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Erasure {
@@ -547,8 +437,17 @@ pub struct Refusal {
     /// Who it is said to have been.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claimed: Option<Person>,
+    /// The partner agency that tried, or with which the case is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<Text>,
+    /// The case of which a step was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<CaseId>,
     /// What was tried.
     pub action: Text,
+    /// The rule that refused it, for example `DISC-024`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Text>,
     /// Why it was refused.
     pub reason: Text,
 }

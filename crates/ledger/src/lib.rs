@@ -60,6 +60,7 @@ mod audit;
 mod bundle;
 mod bytes;
 pub mod canonical;
+mod cases;
 mod checkpoint;
 #[cfg(test)]
 mod crash_tests;
@@ -87,14 +88,17 @@ mod witness;
 pub use audit::{AuditOptions, Cosigned, Finding, Keys, Report, Verdict, verify};
 pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, Proven};
 pub use bytes::{Digest, Hex, NotAText, Text};
+pub use cases::{
+    Approved, CaseId, CaseStep, Console, Decision, DetailRequested, DetailStep, HitStep, Outcome, Receipt,
+    RegistryChanged, Release, Reminded,
+};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, EntryType, Event};
 pub use events::{
-    Actor, AgreementChange, AgreementChanged, ClientChange, ClientChanged, ConfigurationChanged, Decision,
-    DetailRequested, DetailStep, Erasure, Evaluation, EvaluationOpened, ExchangeId, Import, KeyChange,
-    KeyChanged, ListChange, ListChanged, MisbehaviourSeen, Opened, Outcome, Person, ProofFailed, Query,
-    QueryOpened, QuotaRefused, Receipt, RecordChange, RecordChanged, Refusal, Release, Scope, SignIn,
-    SnapshotFetched, SnapshotPublished, Stated, VerdictCounts, Why,
+    Actor, AgreementChange, AgreementChanged, ClientChange, ClientChanged, ConfigurationChanged, Erasure,
+    Evaluation, EvaluationOpened, ExchangeId, Import, KeyChange, KeyChanged, ListChange, ListChanged,
+    MisbehaviourSeen, Opened, Person, ProofFailed, Query, QueryOpened, QuotaRefused, RecordChange,
+    RecordChanged, Refusal, Scope, SignIn, SnapshotFetched, SnapshotPublished, Stated, VerdictCounts, Why,
 };
 pub use folder::Folder;
 pub use hash::{Hash, NotAHash};

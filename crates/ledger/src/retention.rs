@@ -44,8 +44,9 @@ impl Retention {
         self
     }
 
-    /// How long a type is kept: what [`with`](Self::with) said; else exchanges, access, imports and record changes as the profile says,
-    /// lists, clients, keys, agreements, snapshots, configuration, misbehaviour and erasures without end.
+    /// How long a type is kept: what [`with`](Self::with) said; else exchanges, all that follows a hit, access, imports and record
+    /// changes as the profile says, lists, clients, officers, keys, agreements, snapshots, configuration, misbehaviour and erasures
+    /// without end.
     pub fn keep(&self, kind: EntryType) -> Keep {
         if let Some(keep) = self.others.get(&kind) {
             return *keep;
@@ -53,6 +54,7 @@ impl Retention {
         match kind {
             EntryType::ListChanged
             | EntryType::ClientChanged
+            | EntryType::RegistryChanged
             | EntryType::AgreementChanged
             | EntryType::KeyChanged
             | EntryType::SnapshotPublished

@@ -10,6 +10,32 @@ use common::*;
 use concordat_ledger::*;
 use proptest::prelude::*;
 
+fn case_step(side: Side, step: u32) -> CaseStep {
+    CaseStep {
+        exchange: exchange(1),
+        case: Hex([0xca; 16]),
+        side,
+        step,
+        digest: Hex([step as u8; 32]),
+    }
+}
+
+fn approvals() -> Vec<Approved> {
+    ["chief-1", "chief-2"]
+        .map(|id| Approved {
+            by: person(id),
+            approval: format!("{{\"officer\":\"{id}\"}}"),
+        })
+        .into()
+}
+
+fn console() -> Console {
+    Console {
+        id: text("police.example"),
+        origins: vec![text("https://console.police.example")],
+    }
+}
+
 /// One entry of every type.
 fn every_event() -> Vec<Event> {
     let by = || Actor::Person(person("officer-4711"));
@@ -117,9 +143,14 @@ fn every_event() -> Vec<Event> {
             transcript: digest(5),
         }
         .into(),
+        HitStep {
+            step: case_step(Side::Requester, 2),
+            by: by(),
+            what: text("confirmed"),
+        }
+        .into(),
         DetailRequested {
-            exchange: exchange(1),
-            side: Side::Requester,
+            step: case_step(Side::Requester, 1),
             by: Some(person("officer-4711")),
             ordered_by: None,
             partner: partner(),
@@ -129,40 +160,59 @@ fn every_event() -> Vec<Event> {
         }
         .into(),
         DetailStep {
-            exchange: exchange(1),
-            side: Side::Owner,
-            step: 1,
+            step: case_step(Side::Owner, 2),
             by: by(),
-            what: text("shown"),
+            what: text("triaged"),
             request: digest(6),
+        }
+        .into(),
+        Reminded {
+            exchange: exchange(1),
+            case: Hex([0xca; 16]),
+            side: Side::Owner,
+            number: 1,
+            partner: partner(),
+            to: text("desk"),
+            due: at(9),
         }
         .into(),
         Decision {
-            exchange: exchange(1),
-            step: 1,
+            step: case_step(Side::Owner, 5),
             by: person("chief-1"),
-            second: Some(person("chief-2")),
+            partner: partner(),
             outcome: Outcome::Partly,
-            justification: text("photo withheld"),
+            stated: stated(),
+            ground: None,
             request: digest(6),
-            package: Some(digest(7)),
-            signature: Hex([8; 64]),
+            document: digest(7),
+            approvals: approvals(),
+            console: console(),
         }
         .into(),
         Release {
-            exchange: exchange(1),
+            step: case_step(Side::Owner, 6),
             by: person("chief-1"),
             partner: partner(),
-            package: digest(7),
+            stated: stated(),
+            document: digest(7),
+            package: digest(8),
             fields: vec![text("name"), text("warrant")],
         }
         .into(),
         Receipt {
-            exchange: exchange(1),
-            side: Side::Requester,
+            step: case_step(Side::Requester, 7),
             by: None,
             partner: partner(),
-            package: digest(7),
+            package: digest(8),
+        }
+        .into(),
+        RegistryChanged {
+            number: 3,
+            what: text("enrol"),
+            officer: Some(person("officer-4712")),
+            document: digest(9),
+            approvals: approvals(),
+            console: console(),
         }
         .into(),
         Erasure {
@@ -186,7 +236,10 @@ fn every_event() -> Vec<Event> {
         .into(),
         Refusal {
             claimed: None,
+            partner: Some(partner()),
+            case: Some(Hex([0xca; 16])),
             action: text("sign in"),
+            rule: Some(text("DISC-024")),
             reason: text("certificate expired"),
         }
         .into(),
@@ -236,6 +289,8 @@ fn every_type_is_written_sealed_and_opened() {
             "passports",
             "2026/014",
             "e0e0e0e0",
+            "cacacaca",
+            "DISC",
         ] {
             assert!(!public.contains(secret), "{public}");
         }
@@ -473,6 +528,10 @@ fn retention_follows_profile_and_type() {
     );
     assert_eq!(day(&three, EntryType::Erasure), None);
     assert_eq!(day(&three, EntryType::AgreementChanged), None);
+    assert_eq!(day(&three, EntryType::RegistryChanged), None);
+    for kind in [EntryType::HitStep, EntryType::Decision, EntryType::Reminded] {
+        assert_eq!(day(&three, kind).as_deref(), Some("2031-03-01"));
+    }
     let own = three
         .with(EntryType::Query, Keep::Days(90))
         .with(EntryType::KeyChanged, Keep::Years(10));

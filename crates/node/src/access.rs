@@ -105,7 +105,10 @@ impl State {
         let recorded = self
             .record(Refusal {
                 claimed: claimed.map(person),
+                partner: None,
+                case: None,
                 action: text(action),
+                rule: None,
                 reason: text(&reason),
             })
             .await;

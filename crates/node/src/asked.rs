@@ -187,6 +187,9 @@ impl Question {
 pub async fn not_permitted(state: &State, context: &Context, entry: &Entry, offer: &Offer, why: &Fault) {
     let refusal = Refusal {
         claimed: Some(person(&context.officer)),
+        partner: Some(text(&entry.partner.id)),
+        case: None,
+        rule: Some(text(why.rule)),
         action: text(&format!(
             "query under {} of {} for {} by {}",
             offer.id,

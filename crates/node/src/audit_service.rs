@@ -389,7 +389,6 @@ fn outcome(event: &Event) -> &'static str {
             Outcome::Released => "released",
             Outcome::Partly => "partly",
             Outcome::Refused => "refused",
-            Outcome::Different => "different",
         },
         _ => "",
     }

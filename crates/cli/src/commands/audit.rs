@@ -1,6 +1,7 @@
 //! `concordat audit`: what an auditor does with published files and keys alone, and what the agency's own node opens,
 //! proves and counts for him.
 
+mod approvals;
 mod entries;
 mod files;
 mod reconcile;
@@ -17,6 +18,7 @@ use concordat_ledger::{
 use concordat_note::{CosignerKey, VerifierKey};
 use serde_json::{Value, json};
 
+use self::approvals::{Approvals, is_signed};
 use self::files::Files;
 use crate::connect::Connection;
 use crate::exit::{Advice, Exit, Usage};
@@ -27,6 +29,7 @@ use crate::out::{Out, OutFile};
 /// `verify`, `check-bundle`, `check-misbehaviour` and `reconcile` work on files and public keys alone: no node is asked.
 /// They exit with 0 if everything holds, with 1 if something does not, and with 4 if what could be looked at holds, but
 /// too few witnesses have cosigned, a file could not be read, or an exchange has not ended. The others ask our own node.
+/// Where an entry is opened, the signatures of the people who approved what it says are verified.
 #[derive(Subcommand)]
 pub enum Command {
     /// Verify a whole ledger from its files
@@ -35,6 +38,9 @@ pub enum Command {
     CheckBundle {
         /// The bundle
         file: PathBuf,
+        /// The decision, or the change of the registry, that the entry is about: is it what was signed?
+        #[arg(long, value_name = "FILE")]
+        document: Option<PathBuf>,
         #[command(flatten)]
         keys: KeyArgs,
     },
@@ -103,7 +109,9 @@ impl Command {
     pub async fn run(self, out: Out) -> Result<Exit> {
         match self {
             Self::Verify(args) => offline(move || args.run(out)).await,
-            Self::CheckBundle { file, keys } => offline(move || check_bundle(&file, &keys, out)).await,
+            Self::CheckBundle { file, document, keys } => {
+                offline(move || check_bundle(&file, document.as_deref(), &keys, out)).await
+            }
             Self::CheckMisbehaviour { file, key } => {
                 offline(move || check_misbehaviour(&file, &key, out)).await
             }
@@ -249,32 +257,75 @@ fn read_small(path: &Path, limit: usize) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn check_bundle(path: &Path, keys: &KeyArgs, out: Out) -> Result<Exit> {
-    let keys = keys.read()?;
-    let proven = Bundle::parse(&read_small(path, MAX_BUNDLE_BYTES)?)?.check(&keys)?;
-    out.result(|| proven_json(&proven), || proven_text(&proven))?;
-    Ok(Exit::Done)
+/// What a bundle shows besides that the entry is in the ledger.
+struct Shown {
+    proven: Proven,
+    approvals: Option<Approvals>,
+    /// Whether the given document is the one that was signed.
+    signed: Option<bool>,
 }
 
-fn proven_json(proven: &Proven) -> Value {
-    json!({
-        "index": proven.index,
-        "size": proven.checkpoint.size(),
-        "cosigned": cosigned(&proven.cosigned),
-        "entry": proven.entry,
+fn check_bundle(path: &Path, document: Option<&Path>, keys: &KeyArgs, out: Out) -> Result<Exit> {
+    const LIMIT: usize = 1 << 20;
+    let keys = keys.read()?;
+    let proven = Bundle::parse(&read_small(path, MAX_BUNDLE_BYTES)?)?.check(&keys)?;
+    let signed = document.map(|document| {
+        let document = read_small(document, LIMIT)?;
+        let signed = proven.entry.as_ref().and_then(|entry| is_signed(entry, &document));
+        signed.ok_or_else(|| {
+            Advice::error(
+                "the bundle shows nothing that people sign",
+                "leave --document out, or have the entry proven with what it says: `concordat audit prove --purpose …`",
+            )
+        })
+    });
+    let shown = Shown {
+        approvals: proven.entry.as_ref().map(Approvals::of),
+        proven,
+        signed: signed.transpose()?,
+    };
+    out.result(|| shown.json(), || shown.text())?;
+    let approved = shown.approvals.as_ref().is_none_or(Approvals::hold);
+    Ok(match approved && shown.signed != Some(false) {
+        true => Exit::Done,
+        false => Exit::Failed,
     })
 }
 
-fn proven_text(proven: &Proven) -> String {
-    let entry = match &proven.entry {
-        Some(entry) => format!("It says: {}\n", serde_json::to_string(entry).unwrap_or_default()),
-        None => "What it says is not part of this bundle.\n".to_owned(),
-    };
-    format!(
-        "Entry {} is in the ledger of {} entries.\n{entry}",
-        proven.index,
-        proven.checkpoint.size()
-    )
+impl Shown {
+    fn json(&self) -> Value {
+        json!({
+            "index": self.proven.index,
+            "size": self.proven.checkpoint.size(),
+            "cosigned": cosigned(&self.proven.cosigned),
+            "entry": self.proven.entry,
+            "approvals": self.approvals.as_ref().map(Approvals::json),
+            "document_signed": self.signed,
+        })
+    }
+
+    fn text(&self) -> String {
+        let Proven {
+            index, checkpoint, ..
+        } = &self.proven;
+        let mut text = format!(
+            "Entry {index} is in the ledger of {} entries.\n",
+            checkpoint.size()
+        );
+        match &self.proven.entry {
+            Some(entry) => {
+                text += &format!("It says: {}\n", serde_json::to_string(entry).unwrap_or_default());
+            }
+            None => text += "What it says is not part of this bundle.\n",
+        }
+        text += &self.approvals.as_ref().map(Approvals::text).unwrap_or_default();
+        match self.signed {
+            Some(true) => text += "The document is the one that was signed.\n",
+            Some(false) => text += "BROKEN: the document is not the one that was signed.\n",
+            None => {}
+        }
+        text
+    }
 }
 
 fn check_misbehaviour(path: &Path, key: &str, out: Out) -> Result<Exit> {

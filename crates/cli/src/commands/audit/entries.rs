@@ -11,6 +11,7 @@ use concordat_wire::v1::{
 };
 use serde_json::{Value, json};
 
+use super::approvals::Approvals;
 use super::{read_small, verifier_of};
 use crate::connect::{Connection, Node};
 use crate::exit::{Advice, Exit};
@@ -330,13 +331,18 @@ impl OpenArgs {
         };
         let node = self.connection.open().await?;
         let mut opened = node.audit().open_entries(request).await?.into_inner();
-        let mut count = 0;
+        let (mut count, mut broken) = (0, 0);
         while let Some(answer) = opened.message().await? {
             let entry = answer.entry.unwrap_or_default();
             let number = entry.number;
             let said = verified(number, &entry.leaf, &answer.opening)
                 .with_context(|| format!("entry {number}, as the node opened it"))?;
             count += 1;
+            let approvals = Approvals::of(&said);
+            if !approvals.hold() {
+                broken += 1;
+                note(format!("entry {number}: an approval does not hold"));
+            }
             match &mut export {
                 Some(file) => {
                     let line = json!({ "number": number, "leaf": entry.leaf, "opening": answer.opening });
@@ -345,8 +351,8 @@ impl OpenArgs {
                 None => {
                     let said = serde_json::to_value(&said)?;
                     out.result(
-                        || json!({ "number": number, "leaf": entry.leaf, "entry": said }),
-                        || format!("{number}  {said}"),
+                        || json!({ "number": number, "leaf": entry.leaf, "entry": said, "approvals": approvals.json() }),
+                        || format!("{number}  {said}\n{}", approvals.text()),
                     )?;
                 }
             }
@@ -361,7 +367,7 @@ impl OpenArgs {
         if count == u64::from(self.limit) {
             note("there may be more: --from goes on after the last number");
         }
-        Ok(Exit::Done)
+        Ok(if broken == 0 { Exit::Done } else { Exit::Failed })
     }
 }
 

@@ -13,6 +13,7 @@ use concordat_note::VerifierKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::approvals::Approvals;
 use super::entries::verified;
 use super::files::Files;
 use super::verifier_of;
@@ -65,6 +66,8 @@ struct Opened {
     records: Vec<ExchangeRecord>,
     /// Entries about exchanges that were not erased and are not in the export: with others, or kept back.
     not_opened: u64,
+    /// Entries in which an approval does not hold.
+    unapproved: Vec<u64>,
 }
 
 impl Log {
@@ -136,7 +139,11 @@ impl Log {
                 .then(|| ExchangeRecord::new(*number, &entry.event))
                 .flatten()
         };
+        let unapproved = entries
+            .iter()
+            .filter(|(_, (_, entry))| !Approvals::of(entry).hold());
         Ok(Opened {
+            unapproved: unapproved.map(|(number, _)| *number).collect(),
             records: entries.iter().filter_map(record).collect(),
             not_opened,
         })
@@ -237,10 +244,12 @@ impl Args {
         let other = Log::open(&self.other_files, &self.other_key)?;
         let ours = one.opened(&self.export, &other.agency)?;
         let mut not_opened = ours.not_opened;
+        let mut unapproved = vec![(one.agency.as_str(), ours.unapproved.clone())];
         let results = match &self.other_export {
             Some(export) => {
                 let theirs = other.opened(export, &one.agency)?;
                 not_opened += theirs.not_opened;
+                unapproved.push((other.agency.as_str(), theirs.unapproved.clone()));
                 let asked = reconcile(ours.records.clone(), theirs.records.clone());
                 let answered = reconcile(theirs.records, ours.records);
                 vec![
@@ -256,12 +265,32 @@ impl Args {
             }
         };
         let whole = self.other_export.is_some();
+        unapproved.retain(|(_, entries)| !entries.is_empty());
         out.result(
-            || json_of(&results, whole, not_opened),
-            || text_of(&results, whole, not_opened),
+            || {
+                let mut json = json_of(&results, whole, not_opened);
+                json["unapproved"] = unapproved
+                    .iter()
+                    .map(|(agency, entries)| json!({ "agency": agency, "entries": entries }))
+                    .collect();
+                json
+            },
+            || text_of(&results, whole, not_opened) + &unapproved_text(&unapproved),
         )?;
-        Ok(exit(&results))
+        Ok(match unapproved.is_empty() {
+            true => exit(&results),
+            false => Exit::Failed,
+        })
     }
+}
+
+fn unapproved_text(unapproved: &[(&str, Vec<u64>)]) -> String {
+    let lines = unapproved.iter().flat_map(|(agency, entries)| {
+        let line =
+            move |entry| format!("BROKEN: entry {entry} of {agency} holds an approval that does not hold.\n");
+        entries.iter().map(line)
+    });
+    lines.collect()
 }
 
 type Joined<'a> = (&'a str, &'a str, Reconciliation);
