@@ -1,7 +1,7 @@
 //! Parts of attachments as they travel. They are encrypted under a key that only a sealed message holds, so they are not
 //! sealed again.
 
-use crate::cases::CaseKey;
+use crate::case_types::CaseKey;
 use crate::types::Columns;
 use crate::{Result, Store, StoreError};
 

@@ -2,7 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::cases::{CaseKey, CaseRow, CaseSide, row_of, waits_for};
+use crate::case_types::{CaseKey, CaseRow, CaseSide};
+use crate::cases::{row_of, waits_for};
 use crate::types::Columns;
 use crate::{Result, Store};
 

@@ -27,6 +27,7 @@ mod agreements;
 mod attachments;
 mod budget;
 mod case_lists;
+mod case_types;
 mod cases;
 mod chunks;
 mod claims;
@@ -60,7 +61,7 @@ pub use agreements::{Agreement, AgreementStatus, NewAgreement};
 pub use attachments::{MAX_ATTACHMENTS, PartName};
 pub use budget::{Answered, Budget, Charge, ChargeOutcome, MAX_CHARGES, Progress, Quota, Usage};
 pub use case_lists::{CaseCount, CaseCursor, CaseFilter, CaseTurn};
-pub use cases::{
+pub use case_types::{
     CaseChange, CaseClock, CaseDocument, CaseEventRow, CaseKey, CasePrivate, CaseRow, CaseSide, NewEvent,
     PendingStep,
 };
