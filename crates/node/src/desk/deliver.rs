@@ -32,6 +32,10 @@ const STEPS: usize = 64;
 /// # Errors
 /// The partner refuses our pending step: it is dropped, and its rule given. The database failed.
 pub(super) async fn now(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
+    // A message is not told before what is attached to it.
+    if !send_parts(state, id).await? {
+        return Ok(());
+    }
     let pending = state
         .store
         .case_pending(&id.0)
@@ -241,8 +245,8 @@ async fn send(loaded: &Loaded, steps: Vec<CaseStep>) -> Result<(), Undelivered> 
     }
 }
 
-/// Sends the parts of a case's attachments that the partner does not have yet.
-async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
+/// Sends the parts of a case's attachments that the partner does not have yet; whether it has all of them now.
+async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<bool, Fault> {
     let row = state
         .store
         .case_row(&id.0)
@@ -257,7 +261,7 @@ async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
             .await
             .map_err(|error| stored(&error))?;
         if parts.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         for name in parts {
             let part = state
@@ -274,7 +278,7 @@ async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
             let mut client = entry.partner.client();
             let sent = tokio::time::timeout(DEADLINE, client.put_attachment_part(request)).await;
             if !matches!(sent, Ok(Ok(_))) {
-                return Ok(());
+                return Ok(false);
             }
             state
                 .store
@@ -321,7 +325,6 @@ async fn round(state: &Arc<State>) -> Result<(), Fault> {
                     tracing::warn!(case = %id, %fault, "a step of a case was not delivered");
                 }
             }
-            send_parts(state, id).await?;
         }
     }
 }

@@ -178,7 +178,7 @@ pub async fn open(state: &Arc<State>, origin: &Origin<'_>, found: &Found) -> Res
     keep(
         state,
         (&terms, &documents),
-        &project(row, &case, now),
+        &project(row, &case, &terms.rules, now),
         (0, &case),
         also,
     )

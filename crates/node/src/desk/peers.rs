@@ -279,7 +279,7 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
     keep(
         state,
         (&terms, &documents),
-        &project(row, &case, now),
+        &project(row, &case, &terms.rules, now),
         (0, &case),
         also,
     )
