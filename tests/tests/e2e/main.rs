@@ -21,3 +21,4 @@ mod quota;
 mod rules;
 mod tls;
 mod upkeep;
+mod witnesses;
