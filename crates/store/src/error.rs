@@ -107,6 +107,15 @@ pub enum StoreError {
     /// What must be recorded could not be: nothing was changed.
     #[error("it could not be recorded, so it was not done")]
     NotRecorded,
+    /// It is not what it was when the change was worked out: nothing was changed.
+    #[error("the {what} has changed meanwhile: look at it again")]
+    Stale {
+        /// What has changed.
+        what: &'static str,
+    },
+    /// The signature counter of an officer's key did not go on: nothing was changed.
+    #[error("the signature counter of a key did not go on: somebody may have a copy of the key, revoke it")]
+    CounterWentBack,
     /// More in one call than the store takes.
     #[error("{given} {what} in one call, at most {max}")]
     TooMany {

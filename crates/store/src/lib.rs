@@ -23,7 +23,10 @@
 //! volumes and times. Not: identifiers, payloads, keys, case references, which record a job found.
 
 mod agreements;
+mod attachments;
 mod budget;
+mod case_lists;
+mod cases;
 mod chunks;
 mod claims;
 mod clients;
@@ -39,6 +42,8 @@ mod lists;
 mod log;
 mod matches;
 mod migrate;
+mod officers;
+mod packed;
 mod publication;
 mod purge;
 mod record_rows;
@@ -51,7 +56,13 @@ mod tags;
 mod types;
 
 pub use agreements::{Agreement, AgreementStatus, NewAgreement};
+pub use attachments::{MAX_ATTACHMENTS, PartName};
 pub use budget::{Answered, Budget, Charge, ChargeOutcome, MAX_CHARGES, Progress, Quota, Usage};
+pub use case_lists::{CaseCount, CaseCursor, CaseFilter, CaseTurn};
+pub use cases::{
+    CaseChange, CaseClock, CaseDocument, CaseEventRow, CaseKey, CasePrivate, CaseRow, CaseSide, NewEvent,
+    PendingStep,
+};
 pub use chunks::{ChunkItem, ChunkPlan, Compared, CompletedChunk, JobRequest, PlanCursor};
 pub use clients::ApiClient;
 pub use db::{Erasure, Store, StoreOptions};
@@ -63,6 +74,7 @@ pub use lists::{ImportInfo, ImportState, List, ListStats};
 pub use log::{Asked, Exchange, Incident};
 pub use matches::{JobMatch, NewMatch, UnknownCount};
 pub use migrate::SCHEMA_VERSION;
+pub use officers::RegistryChange;
 pub use publication::{Publication, PublicationPage};
 pub use purge::Purged;
 pub use record_rows::{IdentifierRow, NewRecord};

@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_ledger.sql"),
     include_str!("../migrations/0003_client_role.sql"),
+    include_str!("../migrations/0004_disclosure.sql"),
 ];
 
 /// The schema this program writes and the newest it reads.
