@@ -111,7 +111,7 @@ impl Agency {
              job_chunk_elements = {job}\n\
              [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\nmax_snapshot_mib = {snapshot}\n\
              call_deadline_ms = {call}\n\
-             [ledger]\nlisten = \"127.0.0.1:0\"\n\
+             [ledger]\nlisten = \"127.0.0.1:0\"\n{witness}\
              [compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
             id = self.id,
             endpoint = setting("endpoint_port", &own),
@@ -122,6 +122,7 @@ impl Agency {
             auto = setting("auto_publish", "false"),
             snapshot = setting("max_snapshot_mib", "4096"),
             call = setting("call_deadline_ms", "20000"),
+            witness = setting("witness", ""),
             threads = setting("threads", "1"),
             queue = setting("queue_chunks", "256"),
         );
@@ -252,6 +253,11 @@ impl Agency {
     /// A client of the agency's own API.
     pub fn auditing(&self) -> AuditServiceClient<Channel> {
         AuditServiceClient::new(self.channel.clone())
+    }
+
+    /// What the node says of itself.
+    pub fn nodes(&self) -> NodeServiceClient<Channel> {
+        NodeServiceClient::new(self.channel.clone())
     }
 
     /// A client of the agency's own API.

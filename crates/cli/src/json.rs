@@ -9,6 +9,15 @@ use crate::words;
 
 /// An [`v1::InfoResponse`].
 pub fn info(info: &v1::InfoResponse) -> Value {
+    let witness = |witness: &v1::LedgerWitness| {
+        json!({
+            "key": witness.key,
+            "url": witness.url,
+            "cosigned_size": witness.cosigned_size,
+            "cosigned_at": witness.cosigned_at,
+            "trouble": witness.trouble,
+        })
+    };
     json!({
         "agency_id": info.agency_id,
         "agency_name": info.agency_name,
@@ -21,6 +30,7 @@ pub fn info(info: &v1::InfoResponse) -> Value {
         "engine": info.engine,
         "rss_bytes": info.rss_bytes,
         "peak_rss_bytes": info.peak_rss_bytes,
+        "ledger_witnesses": info.ledger_witnesses.iter().map(witness).collect::<Vec<_>>(),
     })
 }
 

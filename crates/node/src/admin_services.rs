@@ -597,6 +597,7 @@ impl NodeService for Info {
     async fn info(&self, _: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
         let state = &self.0;
         let (rss, peak) = memory();
+        let ledger_witnesses = state.witnesses.standings(state).await?;
         Ok(Response::new(InfoResponse {
             agency_id: state.us().to_owned(),
             agency_name: state.config.node.agency_name.clone(),
@@ -609,6 +610,7 @@ impl NodeService for Info {
             rss_bytes: rss,
             peak_rss_bytes: peak,
             party_toml: state.party_toml(),
+            ledger_witnesses,
         }))
     }
 }

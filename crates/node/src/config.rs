@@ -256,6 +256,18 @@ pub struct Ledger {
     pub publish_interval_ms: u32,
     /// Serve the log's files read-only over HTTP (C2SP tlog-tiles) at this address. None: auditors get the folder.
     pub listen: Option<SocketAddr>,
+    /// Independent witnesses that are asked to cosign our checkpoints, beside the partners.
+    pub witness: Vec<LedgerWitness>,
+}
+
+/// An independent witness: a server that speaks C2SP tlog-witness, for example `concordat witness`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct LedgerWitness {
+    /// `http://HOST[:PORT][/PATH]` below which `add-checkpoint` is served.
+    pub url: String,
+    /// The key that verifies its cosignatures, `name+id+base64`.
+    pub key: String,
 }
 
 impl Default for Ledger {
@@ -264,6 +276,7 @@ impl Default for Ledger {
             retention: Keep::ThreeYears,
             publish_interval_ms: 500,
             listen: None,
+            witness: Vec::new(),
         }
     }
 }
@@ -410,6 +423,7 @@ impl Config {
         if !(10..=600_000).contains(&self.ledger.publish_interval_ms) {
             return value("ledger.publish_interval_ms", "10 to 600000");
         }
+        crate::witnesses::Witnesses::of(&self.ledger.witness)?;
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -491,6 +505,10 @@ retention = "three_years"
 publish_interval_ms = 500
 # Serve the log's files read-only over HTTP, for partners' and auditors' own tools.
 # listen = "127.0.0.1:7446"
+# An independent witness that is asked to cosign our checkpoints, as `concordat witness` is; may be given again.
+# [[ledger.witness]]
+# url = "http://witness.example:7447"
+# key = "witness.example/1+1a2b3c4d+BA…"
 
 [compute]
 # 0: one thread per core.

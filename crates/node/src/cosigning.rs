@@ -15,6 +15,7 @@ use concordat_note::VerifierKey;
 use concordat_store::Incident;
 use concordat_wire::v1::{AddCheckpointRequest, AddCheckpointResponse};
 use concordat_wire::{Fault, Reason};
+use tokio::time::Instant;
 
 use crate::book::{Entry, store_fault};
 use crate::fetch::answer;
@@ -173,16 +174,13 @@ fn ledger_key(state: &State, entry: &Entry) -> Result<VerifierKey, Fault> {
     key_of(&party.identity).map_err(|error| Fault::internal(format!("the partner's ledger key: {error}")))
 }
 
-/// Asks a partner to cosign our newest checkpoint. Finds out, too, whether the partner has seen more of our ledger than we
+/// Asks a partner to cosign `latest`, our newest checkpoint. Finds out, too, whether the partner has seen more of our ledger than we
 /// have: then the ledger is halted.
 ///
 /// # Errors
 /// The partner cannot be reached or refuses, or our log cannot be read.
-pub async fn ask(state: &Arc<State>, entry: &Entry) -> Result<(), Fault> {
+pub async fn ask(state: &Arc<State>, entry: &Entry, latest: &SignedCheckpoint) -> Result<(), Fault> {
     let partner = &entry.partner.id;
-    let Some(latest) = state.ledger.checkpoints().borrow().clone() else {
-        return Ok(());
-    };
     let party = entry.agreement.partner_of(state.us());
     let party = party.ok_or_else(|| Fault::internal("an agreement without a partner"))?;
     let witness = party.identity.cosigner();
@@ -226,7 +224,7 @@ pub async fn ask(state: &Arc<State>, entry: &Entry) -> Result<(), Fault> {
             ));
         }
         let note = cosigned.to_string();
-        with_log(state, move |log| log.cosigned(&cosigned, &witnesses)).await?;
+        publish(state, cosigned).await?;
         let kept = state.store.keep_ours(partner, &note).await;
         return kept.map_err(|error| store_fault(&error));
     }
@@ -238,8 +236,23 @@ pub async fn ask(state: &Arc<State>, entry: &Entry) -> Result<(), Fault> {
     ))
 }
 
-/// The body of a request: how `latest` follows from what the partner cosigned last.
-async fn request(state: &Arc<State>, old_size: u64, latest: SignedCheckpoint) -> Result<Vec<u8>, Fault> {
+/// Publishes a checkpoint with the cosignature that it brings, beside those of all others that are known.
+pub(crate) async fn publish(state: &Arc<State>, cosigned: SignedCheckpoint) -> Result<(), Fault> {
+    let us = state.us();
+    let partners = partners(state).into_values().filter_map(|entry| {
+        let party = entry.agreement.partner_of(us)?;
+        Some(party.identity.cosigner())
+    });
+    let witnesses: Vec<_> = partners.chain(state.witnesses.keys()).collect();
+    with_log(state, move |log| log.cosigned(&cosigned, &witnesses)).await
+}
+
+/// The body of a request: how `latest` follows from what the other cosigned last.
+pub(crate) async fn request(
+    state: &Arc<State>,
+    old_size: u64,
+    latest: SignedCheckpoint,
+) -> Result<Vec<u8>, Fault> {
     let checkpoint = latest.to_string();
     let proof = with_log(state, move |log| {
         // What the partner has seen beyond this is looked at when it has answered.
@@ -258,8 +271,8 @@ async fn request(state: &Arc<State>, old_size: u64, latest: SignedCheckpoint) ->
     Ok(request.to_string().into_bytes())
 }
 
-/// Halts the ledger unless it extends a checkpoint of its own that a partner has kept.
-async fn held_to(state: &Arc<State>, partner: &str, kept: SignedCheckpoint) -> Result<(), Fault> {
+/// Halts the ledger unless it extends a checkpoint of its own that a partner or a witness has cosigned.
+pub(crate) async fn held_to(state: &Arc<State>, partner: &str, kept: SignedCheckpoint) -> Result<(), Fault> {
     let why = match with_log(state, move |log| log.extends(&kept)).await? {
         Extends::Yes => return Ok(()),
         Extends::RolledBack { kept, have } => format!(
@@ -273,7 +286,7 @@ async fn held_to(state: &Arc<State>, partner: &str, kept: SignedCheckpoint) -> R
     Err(Fault::new(Reason::DataLoss, "LEDG-001", why))
 }
 
-fn open_own(state: &State, note: &str) -> Result<SignedCheckpoint, Fault> {
+pub(crate) fn open_own(state: &State, note: &str) -> Result<SignedCheckpoint, Fault> {
     SignedCheckpoint::open(note.as_bytes(), &state.ledger.verifier()).map_err(|error| {
         Fault::new(
             Reason::Precondition,
@@ -307,42 +320,38 @@ fn partners(state: &State) -> BTreeMap<String, Arc<Entry>> {
 /// # Errors
 /// One has: the node must not start.
 pub async fn check_at_start(state: &Arc<State>) -> Result<(), Fault> {
-    let asked = partners(state).into_values().map(|entry| async move {
-        // A partner that does not answer is asked again when the node runs.
-        let _ = tokio::time::timeout(Duration::from_secs(1), ask(state, &entry)).await;
-    });
-    futures_util::future::join_all(asked).await;
+    let latest = state.ledger.checkpoints().borrow().clone();
+    if let Some(latest) = &latest {
+        let asked = partners(state).into_values().map(|entry| async move {
+            // A partner that does not answer is asked again when the node runs.
+            let _ = tokio::time::timeout(Duration::from_secs(1), ask(state, &entry, latest)).await;
+        });
+        futures_util::future::join_all(asked).await;
+    }
     match state.ledger.halted() {
         Some(why) => Err(Fault::new(Reason::DataLoss, "LEDG-001", why.to_owned())),
         None => Ok(()),
     }
 }
 
-/// Asks every partner to cosign whatever is published, until the node stops.
+/// Asks every partner and every witness to cosign whatever is published, until the node stops. In one round all are asked about one
+/// checkpoint, so that their cosignatures stand together.
 pub async fn run(state: Arc<State>) {
     let mut checkpoints = state.ledger.checkpoints();
     let mut troubles: HashMap<String, String> = HashMap::new();
     let poll = Duration::from_secs(u64::from(state.config.snapshot.poll_interval_s)).max(PAUSE);
     loop {
-        checkpoints.mark_unchanged();
-        let asked = partners(&state).into_iter().map(|(partner, entry)| {
-            let state = Arc::clone(&state);
-            async move { (partner, ask(&state, &entry).await) }
-        });
-        let asking = futures_util::future::join_all(asked);
-        tokio::select! {
-            () = state.stop.cancelled() => return,
-            answers = asking => for (partner, answer) in answers {
-                let trouble = answer.err().map(|fault| fault.to_string());
-                if let Some(trouble) = &trouble && troubles.get(&partner) != Some(trouble) {
-                    tracing::info!(partner, trouble, "the partner has not cosigned our ledger");
-                }
-                match trouble {
-                    Some(trouble) => troubles.insert(partner, trouble),
-                    None => troubles.remove(&partner),
-                };
-            },
+        let latest = checkpoints.borrow_and_update().clone();
+        if let Some(latest) = &latest {
+            tokio::select! {
+                () = state.stop.cancelled() => return,
+                () = round(&state, latest, &mut troubles) => {}
+            }
         }
+        let poll = match state.witnesses.next_try() {
+            Some(retry) => poll.min(retry.saturating_duration_since(Instant::now())),
+            None => poll,
+        };
         let next = async {
             tokio::time::sleep(PAUSE).await;
             // Those that could not be reached are asked again even if there is nothing new.
@@ -352,5 +361,26 @@ pub async fn run(state: Arc<State>) {
             () = state.stop.cancelled() => return,
             () = next => {}
         }
+    }
+}
+
+async fn round(state: &Arc<State>, latest: &SignedCheckpoint, troubles: &mut HashMap<String, String>) {
+    let asked = partners(state).into_iter().map(|(partner, entry)| async move {
+        let answer = ask(state, &entry, latest).await;
+        (partner, answer)
+    });
+    let witnesses = state.witnesses.ask(state, latest);
+    let (answers, ()) = tokio::join!(futures_util::future::join_all(asked), witnesses);
+    for (partner, answer) in answers {
+        let trouble = answer.err().map(|fault| fault.to_string());
+        if let Some(trouble) = &trouble
+            && troubles.get(&partner) != Some(trouble)
+        {
+            tracing::info!(partner, trouble, "the partner has not cosigned our ledger");
+        }
+        match trouble {
+            Some(trouble) => troubles.insert(partner, trouble),
+            None => troubles.remove(&partner),
+        };
     }
 }

@@ -46,6 +46,7 @@ pub mod upkeep;
 pub mod upload;
 pub mod watchlist_service;
 pub mod witness;
+pub mod witnesses;
 
 mod run;
 

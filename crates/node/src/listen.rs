@@ -126,8 +126,8 @@ where
                     let stream = match acceptor.accept(tcp).await {
                         Ok(stream) => stream,
                         Err(error) => {
-                            if is_of_certificate(&error) {
-                                identify(Shown::Refused(error.to_string())).await;
+                            if let Some(reason) = reason_of_certificate(&error) {
+                                identify(Shown::Refused(reason)).await;
                             }
                             return Err(error.to_string());
                         }
@@ -154,15 +154,17 @@ where
     receiver
 }
 
-/// Whether a handshake failed because of who the caller is: not because it went away, or speaks something else.
-fn is_of_certificate(error: &std::io::Error) -> bool {
-    let error = error
-        .get_ref()
-        .and_then(|error| error.downcast_ref::<rustls::Error>());
-    matches!(
-        error,
-        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
-    )
+/// Why a handshake failed, if it is because of who the caller is: not because it went away, or speaks something else.
+fn reason_of_certificate(error: &std::io::Error) -> Option<String> {
+    use rustls::{CertificateError, Error};
+    match error.get_ref()?.downcast_ref::<Error>()? {
+        // What our own check of pins says: TLS has no word for it.
+        Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure) => {
+            Some("the key is in no agreement".to_owned())
+        }
+        error @ (Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => Some(error.to_string()),
+        _ => None,
+    }
 }
 
 /// Handshakes that are going on, by address. IPv6 hosts have a whole /64.

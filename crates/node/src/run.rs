@@ -38,6 +38,7 @@ use crate::peer_service::Peer;
 use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
+use crate::witnesses::Witnesses;
 use crate::{access, asked, cosigning, desk, import, jobs, ledger, log_files, maintenance, upkeep};
 
 /// What comes from outside, so that a test can hold it.
@@ -100,6 +101,9 @@ pub enum StartError {
     /// What is in the database cannot be used.
     #[error("{0}")]
     Fault(#[from] Fault),
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
 }
 
 /// A running node.
@@ -191,6 +195,7 @@ impl Node {
             identity,
             store,
             ledger: Arc::new(ledger),
+            witnesses: Witnesses::of(&config.ledger.witness)?,
             clock: outside.clock,
             entropy: outside.entropy,
             fairness: Fairness::new(compute.threads() + config.compute.queue_chunks),

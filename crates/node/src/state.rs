@@ -23,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::listen::Revoked;
 use crate::maintenance::Troubles;
 use crate::publish::ServedScopes;
+use crate::witnesses::Witnesses;
 
 /// A running node's state. One per process, shared by reference.
 pub struct State {
@@ -36,6 +37,8 @@ pub struct State {
     pub store: Store,
     /// The record of everything.
     pub ledger: Arc<Ledger>,
+    /// Independent witnesses of it.
+    pub witnesses: Witnesses,
     /// Who came in and who was refused.
     pub access: Access,
     /// Erasing what was recorded.

@@ -300,7 +300,7 @@ async fn a_node_that_died_in_the_middle_says_so() {
 }
 
 /// The entries of a node that does not run.
-async fn entries_on_disk(agency: &Agency) -> Vec<(u64, concordat_ledger::Entry)> {
+pub(crate) async fn entries_on_disk(agency: &Agency) -> Vec<(u64, concordat_ledger::Entry)> {
     let config =
         concordat_node::config::Config::load(&agency.folder().join("concordat.toml")).expect("a config");
     let store = concordat_node::open_store(&config, concordat_node::Outside::default().store_entropy)
@@ -579,7 +579,7 @@ pub(crate) fn holds(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("a folder") {
         let entry = entry.expect("an entry");
         let target = to.join(entry.file_name());
@@ -593,7 +593,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-fn empty(folder: &Path) {
+pub(crate) fn empty(folder: &Path) {
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         match path.is_dir() {

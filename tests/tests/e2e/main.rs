@@ -18,6 +18,8 @@ mod matching;
 mod never_false;
 mod publication;
 mod quota;
+mod recorded;
 mod rules;
 mod tls;
 mod upkeep;
+mod witnesses;

@@ -93,7 +93,7 @@ async fn handshake(config: ClientConfig, port: u16) -> Result<(), std::io::Error
     }
 }
 
-fn stranger() -> (tempfile::TempDir, Credentials) {
+pub(crate) fn stranger() -> (tempfile::TempDir, Credentials) {
     let folder = tempfile::tempdir().expect("a folder");
     identity::create(
         folder.path(),
@@ -208,7 +208,7 @@ async fn the_key_exchange_is_hybrid_post_quantum() {
 }
 
 /// A certificate of the agency's own authority, on the node's list of clients.
-async fn client_config(agency: &Agency, name: &str) -> Arc<ClientConfig> {
+pub(crate) async fn client_config(agency: &Agency, name: &str) -> Arc<ClientConfig> {
     let files = identity::create_client(agency.folder(), name).expect("made");
     let store = &agency.node().state.store;
     store.add_client(name, &files.fingerprint, 0).await.expect("kept");

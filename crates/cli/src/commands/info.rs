@@ -1,7 +1,7 @@
 //! `concordat info`.
 
 use anyhow::Result;
-use concordat_wire::v1::InfoRequest;
+use concordat_wire::v1::{InfoRequest, LedgerWitness};
 
 use crate::connect::Connection;
 use crate::exit::Exit;
@@ -39,13 +39,33 @@ impl Args {
                     ),
                 ),
             ];
-            rows.iter()
+            let witnesses = info
+                .ledger_witnesses
+                .iter()
+                .map(|standing| ("witness", witness(standing)));
+            rows.into_iter()
+                .chain(witnesses)
                 .map(|(name, value)| format!("{name:<10}{value}\n"))
                 .collect()
         };
         out.result(|| json::info(&info), text)?;
         Ok(Exit::Done)
     }
+}
+
+fn witness(standing: &LedgerWitness) -> String {
+    let LedgerWitness {
+        key, url, trouble, ..
+    } = standing;
+    let cosigned = match standing.cosigned_size {
+        0 => "nothing yet".to_owned(),
+        size => format!("{size} entries at {}", standing.cosigned_at),
+    };
+    let trouble = match trouble.as_str() {
+        "" => String::new(),
+        trouble => format!("; {trouble}"),
+    };
+    format!("{key} at {url} has cosigned {cosigned}{trouble}")
 }
 
 /// The key that verifies the node's ledger, as auditors are given it.
