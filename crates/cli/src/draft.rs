@@ -27,6 +27,26 @@ pub struct Draft<'a> {
     pub log_retention: Option<&'a str>,
 }
 
+/// What follows a hit, for all offers of the draft.
+const DISCLOSURE: &str = r#"
+# What follows a hit (docs/disclosure.md). Offers name the block as their disclosure_profile.
+[[disclosure]]
+profile = "prum"
+# PRUM, EU977, NCIC, SIRENE: how soon an answer is due, and what stops the clock.
+deadlines = "PRUM"
+# What may be asked for: a first names, b family names, c other names, d date of birth, e nationalities, f place of birth,
+# g gender, h biometrics taken, i offence, j case number, k authority; and x:name for more.
+fields = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]
+# Two officers must approve where one of these is released.
+second_approver = ["i"]
+# Passkeys only: nobody approves with a key in a file.
+file_keys = false
+# The offence must be punishable by at least so many months.
+min_penalty_months = 12
+max_open_days = 30
+max_retention_days = 1096
+"#;
+
 const HOUR_S: i64 = 3_600;
 const YEAR_S: i64 = 365 * 24 * HOUR_S;
 
@@ -63,7 +83,8 @@ impl Draft<'_> {
             parties = self.parties.trim_end(),
         );
         let offers = self.kinds.iter().map(|kind| self.offer(*kind));
-        Ok(std::iter::once(head).chain(offers).collect())
+        let whole = std::iter::once(head).chain(offers);
+        Ok(whole.chain(std::iter::once(DISCLOSURE.to_owned())).collect())
     }
 
     fn retention(&self) -> String {
@@ -90,7 +111,7 @@ impl Draft<'_> {
              padding = \"quarter_octave\"\n\
              # How old an answer may be.\n\
              max_age_h = 24\n\
-             disclosure_profile = \"none\"\n",
+             disclosure_profile = \"prum\"\n",
             id = quoted(&format!("{}-{}", self.owner, kind.name().replace('_', "-"))),
             owner = quoted(self.owner),
             requester = quoted(self.requester),

@@ -453,13 +453,18 @@ impl State {
     /// Our block for an agreement's draft.
     pub fn party_toml(&self) -> String {
         let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
+        let disclosure = match self.identity.disclosure.public() {
+            Ok(key) => format!("disclosure_key_sha256 = {}\n", text(&key.digest().to_string())),
+            Err(_) => String::new(),
+        };
         format!(
-            "[[party]]\nid = {}\nname = {}\nidentity_key = {}\ntls_spki_sha256 = {}\nendpoint = {}\n",
+            "[[party]]\nid = {}\nname = {}\nidentity_key = {}\ntls_spki_sha256 = {}\nendpoint = {}\n{disclosure}console = {}\n",
             text(self.us()),
             text(&self.config.node.agency_name),
             text(&self.identity.signing.verifier().to_string()),
             text(&hex::encode(self.peer_pin)),
             text(&self.config.peer.endpoint),
+            text(&self.config.console.origin()),
         )
     }
 }
