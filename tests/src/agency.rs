@@ -241,6 +241,8 @@ impl Agency {
             identity: identity.signing.verifier(),
             tls_spki: identity.peer.pin().expect("a pin"),
             endpoint: format!("https://127.0.0.1:{port}").parse().expect("an endpoint"),
+            disclosure_key: None,
+            console: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use concordat_disclosure::codes::{CaseOutcome, Comparison, Field, NotPursuedReason};
 use concordat_disclosure::event::{Confirmed, NotPursued};
 use concordat_disclosure::{CaseId, ChangeWhat, Document, What, rule};
-use concordat_ledger::{Hex, Kind};
+use concordat_ledger::Hex;
 use concordat_node::desk::{Action, Saying, attachments};
 use concordat_tests::staff::{Staff, text, who, words};
 use concordat_tests::{Pair, Record, Terms, born, document, item, name, person, wait_for};
@@ -171,12 +171,12 @@ async fn a_hit_becomes_a_release_and_both_sides_have_one_history() {
 
     // Every step is in both ledgers, and each decision with its signatures.
     for agency in [&desks.pair.asker, &desks.pair.owner] {
-        for kind in [Kind::DetailRequested, Kind::Decision, Kind::Receipt] {
-            assert_eq!(agency.entries_of(kind.name()).await.len(), 1, "{}", kind.name());
+        for kind in ["detail.requested", "decision", "receipt"] {
+            assert_eq!(agency.entries_of(kind).await.len(), 1, "{kind}");
         }
     }
-    assert_eq!(desks.pair.owner.entries_of(Kind::Release.name()).await.len(), 1);
-    assert_eq!(desks.pair.asker.entries_of(Kind::HitStep.name()).await.len(), 2);
+    assert_eq!(desks.pair.owner.entries_of("release").await.len(), 1);
+    assert_eq!(desks.pair.asker.entries_of("hit.step").await.len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -229,7 +229,7 @@ async fn a_request_needs_a_person_who_confirmed_the_same() {
         .await
         .expect_err("refused");
     assert_eq!(auditor.rule, rule::ROLE.id);
-    assert_eq!(desks.pair.asker.entries_of(Kind::Refusal.name()).await.len(), 3);
+    assert_eq!(desks.pair.asker.entries_of("refusal").await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,7 +293,7 @@ async fn approvals_are_of_distinct_people_with_their_own_registered_keys() {
     let release = desks.owning.act("cleo", case, Action::Release).await;
     assert_eq!(release.expect_err("refused").rule, rule::QUORUM.id);
     // Each is on record, by its rule.
-    let refusals = desks.pair.owner.entries_of(Kind::Refusal.name()).await;
+    let refusals = desks.pair.owner.entries_of("refusal").await;
     assert!(refusals.len() >= 8, "{}", refusals.len());
 }
 
