@@ -59,6 +59,8 @@ pub struct Terms {
     pub epoch_days: u32,
     /// What may be asked.
     pub offers: Vec<Offer>,
+    /// Rules of what follows a hit: TOML of a block `[[disclosure]]` without its profile. Empty: none.
+    pub disclosure: String,
 }
 
 impl Default for Terms {
@@ -70,6 +72,7 @@ impl Default for Terms {
                 Offer::new("docs", "travel_document"),
                 Offer::new("people", "person"),
             ],
+            disclosure: String::new(),
         }
     }
 }
@@ -81,6 +84,13 @@ impl Terms {
         for offer in &mut self.offers {
             (offer.quota_per_day, offer.quota_per_epoch) = (per_day, per_epoch);
         }
+        self
+    }
+
+    /// The same with rules of disclosure: two officers for the offence, keys in files allowed. The clock is Prüm's.
+    #[must_use]
+    pub fn disclosing(mut self) -> Self {
+        self.disclosure = "second_approver = [\"i\"]\nfile_keys = true\n".into();
         self
     }
 
@@ -97,6 +107,9 @@ impl Terms {
             parties[0],
             parties[1],
         );
+        if !self.disclosure.is_empty() {
+            text += &format!("[[disclosure]]\nprofile = \"PRUM\"\n{}\n", self.disclosure);
+        }
         for offer in &self.offers {
             text += &format!(
                 "[[offer]]\nid = \"{}\"\nowner = \"{}\"\nrequester = \"{}\"\nlists = [\"{}\"]\nkind = \"{}\"\n\
