@@ -112,7 +112,6 @@ impl Agency {
              [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\nmax_snapshot_mib = {snapshot}\n\
              call_deadline_ms = {call}\n\
              [ledger]\nlisten = \"127.0.0.1:0\"\n{witness}\
-             [console]\nlisten = \"127.0.0.1:7448\"\nhost = \"{id}.example\"\n\
              [compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
             id = self.id,
             endpoint = setting("endpoint_port", &own),

@@ -59,7 +59,7 @@ pub struct Terms {
     pub epoch_days: u32,
     /// What may be asked.
     pub offers: Vec<Offer>,
-    /// Rules of what follows a hit: TOML of a block `[[disclosure]]` without its profile. Empty: none.
+    /// What follows a hit: lines of the block `[[disclosure]]`; no block if empty.
     pub disclosure: String,
 }
 
@@ -78,19 +78,21 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// With rules of disclosure: passkeys and file keys, two officers for an offence.
+    #[must_use]
+    pub fn disclosing(mut self) -> Self {
+        self.disclosure = "second_approver = [\"i\"]\nfile_keys = true\nmin_penalty_months = 12\n\
+                           onward = [\"cc-customs\"]\n"
+            .into();
+        self
+    }
+
     /// The same with every quota set.
     #[must_use]
     pub fn quota(mut self, per_day: u64, per_epoch: u64) -> Self {
         for offer in &mut self.offers {
             (offer.quota_per_day, offer.quota_per_epoch) = (per_day, per_epoch);
         }
-        self
-    }
-
-    /// The same with rules of disclosure: two officers for the offence, keys in files allowed. The clock is Prüm's.
-    #[must_use]
-    pub fn disclosing(mut self) -> Self {
-        self.disclosure = "second_approver = [\"i\"]\nfile_keys = true\n".into();
         self
     }
 
@@ -107,9 +109,6 @@ impl Terms {
             parties[0],
             parties[1],
         );
-        if !self.disclosure.is_empty() {
-            text += &format!("[[disclosure]]\nprofile = \"PRUM\"\n{}\n", self.disclosure);
-        }
         for offer in &self.offers {
             text += &format!(
                 "[[offer]]\nid = \"{}\"\nowner = \"{}\"\nrequester = \"{}\"\nlists = [\"{}\"]\nkind = \"{}\"\n\
@@ -125,6 +124,9 @@ impl Terms {
                 offer.quota_per_epoch,
                 offer.max_age_h,
             );
+        }
+        if !self.disclosure.is_empty() {
+            text += &format!("[[disclosure]]\nprofile = \"PRUM\"\n{}", self.disclosure);
         }
         text
     }

@@ -131,7 +131,7 @@ fn disclosure(deadlines: &str) -> String {
          # From the 50th request within 24 hours a release waits for 10 minutes after the last signature.\n\
          bulk = {{ from = 50, wait_minutes = 10 }}\n\
          # The least maximum penalty of the offence, in months; 0: none.\n\
-         min_penalty_months = 0\n\
+         min_penalty_months = 12\n\
          # SIENA's handling codes that a release may bear, and the highest classification.\n\
          handling = [\"H0\", \"H1\", \"H2\", \"H3\"]\n\
          max_classification = \"RESTRICTED\"\n\

@@ -459,21 +459,18 @@ impl State {
         let disclosure_key = self.identity.disclosure.public().map_err(refused)?.digest();
         let (tls_spki, disclosure_key) = (hex::encode(self.peer_pin), hex::encode(disclosure_key.0));
         let identity_key = self.identity.signing.verifier().to_string();
-        let console = self.config.console_origin();
+        let console = self.config.console.origin();
         let fields = [
-            ("id", Some(self.us())),
-            ("name", Some(&self.config.node.agency_name)),
-            ("identity_key", Some(&identity_key)),
-            ("tls_spki_sha256", Some(&tls_spki)),
-            ("endpoint", Some(&self.config.peer.endpoint)),
-            ("disclosure_key_sha256", Some(&disclosure_key)),
-            ("console", console.as_deref()),
+            ("id", self.us()),
+            ("name", &self.config.node.agency_name),
+            ("identity_key", &identity_key),
+            ("tls_spki_sha256", &tls_spki),
+            ("endpoint", &self.config.peer.endpoint),
+            ("disclosure_key_sha256", &disclosure_key),
+            ("console", &console),
         ];
-        let lines = fields.into_iter().filter_map(|(name, value)| {
-            let value = toml::Value::String(value?.to_owned());
-            Some(format!("{name} = {value}\n"))
-        });
-        Ok(std::iter::once("[[party]]\n".to_owned()).chain(lines).collect())
+        let lines = fields.map(|(name, value)| format!("{name} = {}\n", toml::Value::from(value)));
+        Ok(format!("[[party]]\n{}", lines.concat()))
     }
 
     /// Whether a document names our own keys and console, as far as it names them.

@@ -81,11 +81,6 @@ impl Console {
 }
 
 impl Config {
-    /// The console's address where there is one: agreements name it, and our officers sign there.
-    pub fn console_origin(&self) -> Option<String> {
-        self.console.listen.map(|_| self.console.origin())
-    }
-
     /// The page that our officers sign on.
     ///
     /// # Errors
@@ -607,19 +602,19 @@ mod tests {
     }
 
     #[test]
-    fn the_console_has_an_address_where_it_listens() {
+    fn the_consoles_address_is_what_browsers_see() {
         let origin = |from: &str, to: &str| {
             let text = sample_text();
             assert!(text.contains(from), "the sample holds {from}");
-            Config::parse(&text.replace(from, to)).expect(to).console_origin()
+            Config::parse(&text.replace(from, to)).expect(to).console.origin()
         };
         let line = "# listen = \"127.0.0.1:7448\"";
         let listening = "listen = \"0.0.0.0:7448\"";
-        assert_eq!(origin(line, line), None);
-        assert_eq!(origin(line, listening).as_deref(), Some("https://localhost:7448"));
+        assert_eq!(origin(line, line), "https://localhost");
+        assert_eq!(origin(line, listening), "https://localhost:7448");
         assert_eq!(
-            origin(line, &format!("{listening}\nport = 443")).as_deref(),
-            Some("https://localhost")
+            origin(line, &format!("{listening}\nport = 443")),
+            "https://localhost"
         );
     }
 

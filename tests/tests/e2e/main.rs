@@ -8,6 +8,7 @@
 
 mod agreements;
 mod audit;
+mod cases;
 mod crash;
 mod hostile_owner;
 mod hostile_requester;

@@ -166,7 +166,7 @@ fn rules_of(
         Fault::invalid(
             "AGR-038",
             format!("party[{}].console", offer.owner),
-            "required of an owner where the agreement has rules of disclosure: set `listen` in its [console], paste its block again",
+            "required of an owner where the agreement has rules of disclosure: paste the block of `concordat agreement party`",
         )
     })?;
     let texts = |texts: &mut dyn Iterator<Item = &str>| -> Result<BTreeSet<Text>, Fault> {
