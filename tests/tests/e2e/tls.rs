@@ -403,6 +403,7 @@ fn a_listener_without_authentication_is_for_loopback_only() {
         "127.0.0.1:1",
         "https://aa.example:1",
         "127.0.0.1:2",
+        None,
     );
     let with = |address: &str| {
         let text = sample.replace(
