@@ -66,7 +66,10 @@ pub async fn registry(state: &State) -> Result<Arc<Registry>, Fault> {
 }
 
 /// The officers of our agency, or a registry without any.
-pub(super) async fn registry_or_nobody(state: &State) -> Result<Arc<Registry>, Fault> {
+///
+/// # Errors
+/// A change kept in the database that does not hold.
+pub async fn registry_or_nobody(state: &State) -> Result<Arc<Registry>, Fault> {
     match registry(state).await {
         Err(fault) if fault.rule == "DESK-001" => {
             let console = relying_party(state).await?;
