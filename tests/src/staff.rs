@@ -50,7 +50,8 @@ pub fn who(id: &str) -> Who {
 /// The keys of an agency's people: `admin-1`, `admin-2`, `anna` and `ben` and `cleo` (officers), `ivan` (an analyst), `sue` (a
 /// supervisor), `otto` (an auditor).
 pub struct Staff {
-    state: Arc<State>,
+    /// None while its node is stopped.
+    state: Option<Arc<State>>,
     people: Vec<(&'static str, SoftwarePasskey)>,
 }
 
@@ -75,7 +76,7 @@ impl Staff {
             (name, SoftwarePasskey::new(&secret).expect("a key"))
         });
         let mut staff = Self {
-            state: Arc::clone(&agency.node().state),
+            state: Some(Arc::clone(&agency.node().state)),
             people: people.collect(),
         };
         let founders = ["admin-1", "admin-2"].map(|name| staff.officer(name, Role::Administrator));
@@ -92,7 +93,16 @@ impl Staff {
 
     /// Goes on with the node of the same agency after it was started again.
     pub fn follow(&mut self, agency: &Agency) {
-        self.state = Arc::clone(&agency.node().state);
+        self.state = Some(Arc::clone(&agency.node().state));
+    }
+
+    /// Lets go of the node, that it can be stopped.
+    pub fn leave(&mut self) {
+        self.state = None;
+    }
+
+    fn state(&self) -> &Arc<State> {
+        self.state.as_ref().expect("the node runs")
     }
 
     /// Somebody's key.
@@ -115,15 +125,15 @@ impl Staff {
     /// # Errors
     /// As the node answers.
     pub async fn change(&mut self, what: ChangeWhat) -> Result<(), Fault> {
-        let (sequence, previous) = match officers::registry(&self.state).await {
+        let (sequence, previous) = match officers::registry(self.state()).await {
             Ok(registry) => registry.head(),
             Err(_) => (0, Hex([0; 32])),
         };
         let change = Change {
-            agency: text(&self.state.config.node.agency_id),
+            agency: text(&self.state().config.node.agency_id),
             sequence: sequence + 1,
             previous,
-            at: self.state.clock.now(),
+            at: self.state().clock.now(),
             what,
         };
         let digest = change.digest().expect("a digest");
@@ -131,13 +141,13 @@ impl Staff {
         for name in ["admin-1", "admin-2"] {
             signed.push(self.sign(name, &digest).await);
         }
-        officers::change_registry(&self.state, change, signed).await?;
+        officers::change_registry(self.state(), change, signed).await?;
         Ok(())
     }
 
     /// Somebody's signature on a document.
     pub async fn sign(&mut self, name: &str, document: &Digest) -> Approval {
-        let console = officers::relying_party(&self.state).await.expect("a console");
+        let console = officers::relying_party(self.state()).await.expect("a console");
         let officer = text(name);
         self.key(name)
             .approve(&officer, document, &console)
@@ -149,7 +159,7 @@ impl Staff {
     /// # Errors
     /// As the node answers.
     pub async fn act(&self, name: &str, case: CaseId, action: Action) -> Result<CaseView, Fault> {
-        desk::act(&self.state, &who(name), case, None, action).await
+        desk::act(self.state(), &who(name), case, None, action).await
     }
 
     /// A case as somebody sees it.
@@ -157,7 +167,7 @@ impl Staff {
     /// # Errors
     /// As the node answers.
     pub async fn view(&self, name: &str, case: CaseId) -> Result<CaseView, Fault> {
-        desk::view(&self.state, Some(&who(name)), case).await
+        desk::view(self.state(), Some(&who(name)), case).await
     }
 
     /// An officer approves the decision that is drawn up.
@@ -188,7 +198,7 @@ impl Staff {
             urgency: Urgency::Normal,
             onward: BTreeSet::new(),
             ordered_by: human("commander-1"),
-            expires: self.state.clock.now() + SignedDuration::from_hours(24 * 7),
+            expires: self.state().clock.now() + SignedDuration::from_hours(24 * 7),
         }
     }
 
@@ -217,7 +227,7 @@ impl Staff {
 
     /// How what is released must be handled.
     pub fn marks(&self) -> Marks {
-        let today = self.state.clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let today = self.state().clock.now().to_zoned(jiff::tz::TimeZone::UTC).date();
         Marks {
             handling: HandlingCode::H1,
             restriction: None,

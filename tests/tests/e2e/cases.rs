@@ -284,12 +284,14 @@ async fn approvals_are_of_distinct_people_with_their_own_registered_keys() {
         reason: words("lost"),
     };
     desks.owning.change(revoke("ben", key)).await.expect("revoked");
+    desks.pair.owner.clock.advance(1);
     let revoked = desks.owning.approve("ben", case).await;
     assert_eq!(revoked.expect_err("refused").rule, rule::REVOKED_KEY.id);
     let view = desks.owning.approve("cleo", case).await.expect("approved");
     assert_eq!(view.case.name(), "APPROVED");
     let key = concordat_disclosure::OfficerKey::Passkey(desks.owning.key("anna").public()).id();
     desks.owning.change(revoke("anna", key)).await.expect("revoked");
+    desks.pair.owner.clock.advance(1);
     let release = desks.owning.act("cleo", case, Action::Release).await;
     assert_eq!(release.expect_err("refused").rule, rule::QUORUM.id);
     // Each is on record, by its rule.
@@ -411,6 +413,7 @@ async fn a_step_waits_for_an_owner_that_is_away() {
         .act("ivan", desks.case, Staff::same())
         .await
         .expect("confirmed");
+    desks.owning.leave();
     desks.pair.owner.stop().await;
     let request = Action::Request(Box::new(desks.asking.asking()));
     let view = desks.asking.act("ivan", desks.case, request).await.expect("kept");

@@ -7,7 +7,8 @@ use concordat_disclosure::{CaseId, Document, Documents, Event, Step, What, rule}
 use concordat_ledger::{Hex, Side};
 use concordat_store::PendingStep;
 use concordat_wire::v1::{CaseStep, PutAttachmentPartRequest, TakeCaseStepsRequest};
-use concordat_wire::{Fault, FaultView, Reason};
+use concordat_wire::{Fault, FaultView, PEER_MESSAGE_LIMIT, Reason};
+use prost::Message;
 use tonic::Code;
 
 use super::act::note_refusal;
@@ -24,6 +25,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const ROUND: u32 = 64;
 /// Parts of attachments looked at together.
 const PARTS: u32 = 16;
+/// Bytes of steps sent at once; one alone may be larger.
+const BYTES: usize = PEER_MESSAGE_LIMIT - (64 << 10);
 /// Steps sent at once.
 const STEPS: usize = 64;
 
@@ -136,16 +139,20 @@ async fn send_steps(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
         .case_delivered(&id.0)
         .await
         .map_err(|error| stored(&error))?;
-    let shared = shared(&loaded.case);
-    let steps = loaded
-        .case
-        .events()
-        .iter()
-        .filter(|event| event.step > delivered && event.side == Side::Owner);
-    let steps: Vec<CaseStep> = steps
-        .take(STEPS)
-        .map(|event| with_documents(&loaded, event))
-        .collect::<Result<_, _>>()?;
+    let mut shared = shared(&loaded.case);
+    let waiting = loaded.case.events().iter();
+    let waiting = waiting.filter(|event| event.step > delivered && event.side == Side::Owner);
+    let (mut steps, mut bytes) = (Vec::new(), 0);
+    for event in waiting {
+        let step = with_documents(&loaded, event)?;
+        bytes += step.encoded_len();
+        if !steps.is_empty() && (bytes > BYTES || steps.len() == STEPS) {
+            // The rest follows.
+            shared = event.step - 1;
+            break;
+        }
+        steps.push(step);
+    }
     if !steps.is_empty() {
         match send(&loaded, steps).await {
             Ok(()) => {}

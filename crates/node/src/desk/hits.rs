@@ -245,8 +245,7 @@ pub async fn open_match(
     state: &Arc<State>,
     context: Context,
     partner: &str,
-    list: &str,
-    source_id: &str,
+    (list, source_id): (&str, &str),
 ) -> Result<Vec<CaseId>, Fault> {
     let no_record = || {
         Fault::new(

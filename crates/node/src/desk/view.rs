@@ -19,7 +19,7 @@ use super::{Who, refused, stored};
 use crate::state::State;
 
 /// A case with all that belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CaseView {
     /// As lists show it.
     pub row: CaseRow,
@@ -51,6 +51,15 @@ pub struct CaseView {
     pub may: Vec<&'static str>,
     /// The partner has everything up to this step.
     pub delivered: u32,
+}
+
+impl std::fmt::Debug for CaseView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaseView")
+            .field("case", &self.case.id())
+            .field("state", &self.case.name())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A step on its way.

@@ -113,6 +113,7 @@ pub fn an_officer(sequence: u64) -> RegistryChange {
     RegistryChange {
         sequence,
         document: format!("CANARY-officer-{sequence}").into(),
+        applied_ms: 7_000,
         approvals: vec![
             "CANARY-first-administrator".to_owned().into(),
             String::new().into(),
