@@ -120,7 +120,7 @@ fn disclosure(deadlines: &str) -> String {
          # How long the owner's officers may take: {meaning}.\n\
          deadlines = {name}\n\
          # What may be asked for: first, family and other names, date of birth, nationalities, place of birth, gender (a to\n\
-         # g); whether biometrics were taken (h); offence, case number, authority (i to k). A list's own field is \"x:Name\".\n\
+         # g); whether biometrics were taken (h); offence, case number, authority (i to k). A list's own field is \"x:name\".\n\
          fields = [\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\", \"j\", \"k\"]\n\
          # These leave with the signatures of two officers; all others with one.\n\
          second_approver = [\"i\"]\n\

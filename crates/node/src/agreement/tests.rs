@@ -250,7 +250,7 @@ fn the_least_block_has_the_rules_of_its_offer() {
 #[test]
 fn a_block_says_what_it_says() {
     let block = r#"
-fields = ["b", "i", "x:Plate"]
+fields = ["b", "i", "x:plate"]
 second_approver = ["i"]
 refusal_approvers = 2
 file_keys = true
@@ -294,7 +294,7 @@ fn rules_of_disclosure_that_cannot_be_kept_are_named() {
     let nobody = nobody.replace("disclosure_profile = \"EU977\"", "disclosure_profile = \"PRUM\"");
     assert_eq!(broken(nobody), ("AGR-035", at("profile")));
     for (block, field) in [
-        ("second_approver = [\"x:Plate\"]", "second_approver"),
+        ("second_approver = [\"x:plate\"]", "second_approver"),
         ("fields = []", "fields"),
         ("refusal_approvers = 0", "refusal_approvers"),
         ("bulk = { from = 1, wait_minutes = 0 }", "bulk.from"),
