@@ -18,8 +18,10 @@ use crate::Desk;
 const CHALLENGE_S: i64 = 180;
 /// Challenges that wait at once.
 const CHALLENGES: usize = 4_096;
-/// Sign-ins a minute: of one officer, and from one address.
-const TRIES: u32 = 10;
+/// Sign-ins a minute of one officer.
+pub(crate) const OFFICER_TRIES: u32 = 10;
+/// And from one address, behind which there may be a whole office.
+pub(crate) const ADDRESS_TRIES: u32 = 60;
 
 /// Sign-ins that wait for a passkey, and how often was tried.
 #[derive(Default)]
@@ -56,17 +58,17 @@ impl Challenges {
         drawn.is_some_and(|(drawn_for, until)| drawn_for == officer && now < until)
     }
 
-    /// Counts a try of `whose`, an officer or an address.
+    /// Counts a try of `whose`, an officer or an address, of which `most` a minute are let in.
     ///
     /// # Errors
     /// There were too many within this minute.
-    pub(crate) fn count(&self, whose: String, now: i64) -> Result<(), Fault> {
+    pub(crate) fn count(&self, whose: String, most: u32, now: i64) -> Result<(), Fault> {
         let minute = now.div_euclid(60);
         let mut tries = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
         tries.retain(|_, (since, _)| *since == minute);
         let (_, count) = tries.entry(whose).or_insert((minute, 0));
         *count += 1;
-        if *count <= TRIES {
+        if *count <= most {
             return Ok(());
         }
         let message = "too many sign-ins: wait a minute and try again";

@@ -62,7 +62,7 @@ impl Browser {
         let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("an address");
         wait_for("chromedriver answers", || async {
             client
-                .get("/status", ANSWER)
+                .get("status", ANSWER)
                 .await
                 .is_ok_and(|body| body.is_some())
         })
@@ -87,7 +87,7 @@ impl Browser {
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
         } } });
         let (_, body) = client
-            .post("/session", capabilities.to_string().into_bytes(), ANSWER)
+            .post("session", capabilities.to_string().into_bytes(), ANSWER)
             .await
             .expect("a session");
         let answer: Value = serde_json::from_slice(&body).expect("JSON");
@@ -123,7 +123,7 @@ impl Browser {
     }
 
     async fn try_call(&self, what: &str, body: Value) -> Result<Value, Value> {
-        let path = format!("/session/{}/{what}", self.session);
+        let path = format!("session/{}/{what}", self.session);
         let (status, body) = self
             .client
             .post(&path, body.to_string().into_bytes(), ANSWER)
@@ -163,20 +163,30 @@ impl Browser {
 
     /// Waits until the page shows a text.
     pub(crate) async fn shows(&self, text: &str) {
+        self.until(text, true).await;
+    }
+
+    /// Waits until the page no longer shows a text.
+    pub(crate) async fn loses(&self, text: &str) {
+        self.until(text, false).await;
+    }
+
+    async fn until(&self, text: &str, wanted: bool) {
+        // While a page is being loaded there is none.
+        let script = "return document.readyState === 'complete' ? document.body.innerText : null";
         for _ in 0..WAITS {
-            let shown = self
-                .try_call(
-                    "execute/sync",
-                    json!({ "script": "return document.body ? document.body.innerText : ''", "args": [] }),
-                )
-                .await;
-            if shown.is_ok_and(|shown| shown.as_str().is_some_and(|shown| shown.contains(text))) {
+            let shown = json!({ "script": script, "args": [] });
+            let shown = self.try_call("execute/sync", shown).await;
+            if shown.is_ok_and(|shown| shown.as_str().is_some_and(|shown| shown.contains(text) == wanted)) {
                 return;
             }
             tokio::time::sleep(PAUSE).await;
         }
         self.picture("failed").await;
-        panic!("the page does not show {text:?}:\n{}", self.text().await);
+        panic!(
+            "whether the page shows {text:?} is not {wanted}:\n{}",
+            self.text().await
+        );
     }
 
     async fn element(&self, css: &str) -> String {
@@ -226,7 +236,7 @@ impl Browser {
 
     /// Takes a picture of the page.
     pub(crate) async fn picture(&self, name: &str) {
-        let path = format!("/session/{}/screenshot", self.session);
+        let path = format!("session/{}/screenshot", self.session);
         let body = self
             .client
             .get(&path, ANSWER)

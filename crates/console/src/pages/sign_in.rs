@@ -19,7 +19,7 @@ use crate::guard::{Anybody, Posted, Shown};
 use crate::layout::Page;
 use crate::listen::Peer;
 use crate::session::COOKIE;
-use crate::sign;
+use crate::sign::{self, ADDRESS_TRIES, OFFICER_TRIES};
 
 fn page(title: &str) -> Page<'_> {
     Page {
@@ -53,9 +53,10 @@ pub(crate) async fn named(
     let officer = Text::new(fields.get("officer"))
         .map_err(|_| Fault::invalid("CONS-010", "officer", "write the name of your account"))?;
     let now = desk.state.clock.seconds();
-    desk.challenges.count(format!("address {}", peer.ip()), now)?;
     desk.challenges
-        .count(format!("officer {}", officer.as_str()), now)?;
+        .count(format!("address {}", peer.ip()), ADDRESS_TRIES, now)?;
+    desk.challenges
+        .count(format!("officer {}", officer.as_str()), OFFICER_TRIES, now)?;
     let registered = match officers::registry(&desk.state).await {
         Ok(registry) => registry.officer(&officer, desk.state.clock.now()).cloned(),
         Err(fault) if fault.rule == "DESK-001" => None,
@@ -89,7 +90,8 @@ pub(crate) async fn signed(
 ) -> Result<impl IntoResponse, Shown> {
     let fields = Fields::parse(&body);
     let now = desk.state.clock.seconds();
-    desk.challenges.count(format!("address {}", peer.ip()), now)?;
+    desk.challenges
+        .count(format!("address {}", peer.ip()), ADDRESS_TRIES, now)?;
     let challenge: Option<Digest> = Hex::parse(fields.get("challenge"));
     let drawn = challenge.filter(|challenge| desk.challenges.take(challenge, fields.get("officer"), now));
     let stale = || {
