@@ -188,6 +188,8 @@ impl Node {
         agreements: AgreementServiceClient;
         /// `SnapshotService`.
         snapshots: SnapshotServiceClient;
+        /// `DisclosureService`.
+        disclosures: DisclosureServiceClient;
         /// `AuditService`.
         audit: AuditServiceClient;
         /// `DisclosureService`.

@@ -158,7 +158,7 @@ impl Template {
             .iter()
             .map(|purpose| purpose_name(*purpose).into())
             .collect();
-        let disclosure = self.disclosure.to_ascii_uppercase();
+        let regime = self.disclosure.to_ascii_uppercase();
         let draft = Draft {
             owner: &self.owner,
             requester: &self.requester,
@@ -169,7 +169,7 @@ impl Template {
             parties: &parties,
             quota_per_day: self.quota_per_day,
             log_retention: self.log_retention.as_deref(),
-            disclosure: Some(disclosure.as_str()).filter(|regime| *regime != "NONE"),
+            disclosure: Some(regime.as_str()).filter(|regime| *regime != "NONE"),
         };
         let text = draft.text(jiff::Timestamp::now())?;
         out.result(|| json!({ "draft_toml": text }), || text.clone())?;
