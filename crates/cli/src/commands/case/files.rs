@@ -87,7 +87,7 @@ async fn attach(node: &Node, on: &On, file: &Path) -> Result<String> {
     };
     let pieces: Vec<_> = bytes
         .chunks(DATA_PIECE)
-        .map(|piece| attach_request::Message::Data(piece.to_vec().into()))
+        .map(|piece| attach_request::Message::Data(piece.to_vec()))
         .collect();
     let messages = std::iter::once(attach_request::Message::Open(open)).chain(pieces);
     let messages = messages.map(|message| AttachRequest {
