@@ -74,8 +74,8 @@ pub enum Command {
         #[arg(value_parser = text)]
         id: Text,
         /// The key
-        #[arg(long = "officer-key", value_name = "KEY", value_parser = key)]
-        key: OfficerKey,
+        #[arg(long, value_name = "KEY", value_parser = key)]
+        officer_key: OfficerKey,
         #[command(flatten)]
         to: To,
     },
@@ -184,7 +184,11 @@ impl Command {
                 };
                 to.write(ChangeWhat::Enrol(new), out).await?;
             }
-            Self::AddKey { id, key, to } => {
+            Self::AddKey {
+                id,
+                officer_key: key,
+                to,
+            } => {
                 to.write(ChangeWhat::AddKey { officer: id, key }, out).await?;
             }
             Self::RevokeKey {
