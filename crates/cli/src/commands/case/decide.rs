@@ -125,7 +125,10 @@ impl Propose {
                 continue;
             }
             let name = asked.to_string();
-            let known = case.suggested.iter().find(|known| known.field == name);
+            let known = case
+                .suggested
+                .iter()
+                .find(|known| known.field == name && !known.values.is_empty());
             if self.refuse.is_some() {
                 continue;
             }

@@ -143,7 +143,7 @@ fn case_text(case: &Case) -> String {
     }
     if !case.suggested.is_empty() {
         lines.push("\nwhat our records say for the fields that are asked for".into());
-        let said = case.suggested.iter();
+        let said = case.suggested.iter().filter(|known| !known.values.is_empty());
         lines.extend(said.map(|known| format!("  {}: {}", known.field, known.values.join(" | "))));
     }
     if let Ok(decision) = Decision::decode(&case.decision) {
