@@ -113,7 +113,7 @@ impl Agency {
              [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\nmax_snapshot_mib = {snapshot}\n\
              call_deadline_ms = {call}\n\
              [ledger]\nlisten = \"127.0.0.1:0\"\n{witness}\
-             [compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
+             {console}[compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
             id = self.id,
             endpoint = setting("endpoint_port", &own),
             deadline = setting("partner_deadline_ms", "20000"),
@@ -124,6 +124,7 @@ impl Agency {
             snapshot = setting("max_snapshot_mib", "4096"),
             call = setting("call_deadline_ms", "20000"),
             witness = setting("witness", ""),
+            console = setting("console", ""),
             threads = setting("threads", "1"),
             queue = setting("queue_chunks", "256"),
         );

@@ -158,8 +158,12 @@ impl Node {
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
         let mut identity = Identity::load(&config.node.data_dir)?;
-        if identity.cover(&config.node.data_dir, &config.api.certificate_names())? {
-            tracing::info!(names = ?config.api.certificate_names(), "made the listener's certificate for its new names");
+        let mut names = config.api.certificate_names();
+        if config.console.listen.is_some() && !names.contains(&config.console.host) {
+            names.push(config.console.host.clone());
+        }
+        if identity.cover(&config.node.data_dir, &names)? {
+            tracing::info!(?names, "made the listener's certificate for its new names");
         }
         let peer_pin = identity.peer.pin()?;
         let store = open_store(&config, outside.store_entropy).await?;

@@ -21,7 +21,7 @@ mod load;
 mod messages;
 pub mod officers;
 pub mod peers;
-mod records;
+pub mod records;
 mod releases;
 pub mod upkeep;
 pub mod view;
