@@ -14,6 +14,7 @@ use concordat_node::partner::Partner;
 use concordat_node::{Node, Outside, StartError};
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::audit_service_client::AuditServiceClient;
+use concordat_wire::v1::disclosure_service_client::DisclosureServiceClient;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
@@ -276,6 +277,12 @@ impl Agency {
     /// A client of the agency's own API.
     pub fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the agency's own API.
+    pub fn disclosures(&self) -> DisclosureServiceClient<Channel> {
+        DisclosureServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(concordat_wire::API_MESSAGE_LIMIT)
     }
 
     /// The node's block for an agreement.

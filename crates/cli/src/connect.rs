@@ -192,6 +192,8 @@ impl Node {
         disclosures: DisclosureServiceClient;
         /// `AuditService`.
         audit: AuditServiceClient;
+        /// `DisclosureService`.
+        disclosure: DisclosureServiceClient;
         /// `NodeService`.
         node: NodeServiceClient;
     }

@@ -675,12 +675,15 @@ fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
 /// The caller is one.
 pub fn no_auditor(request: Request<()>) -> Result<Request<()>, Status> {
     match request.extensions().get::<Caller>() {
-        Some(Caller::Client { auditor: true, .. }) => {
-            let message = "this certificate is an auditor's: it opens the service for auditors only";
-            Err(Fault::new(Reason::NotPermitted, "NODE-016", message).into())
-        }
+        Some(Caller::Client { auditor: true, .. }) => Err(not_for_auditors().into()),
         _ => Ok(request),
     }
+}
+
+/// What an auditor is told who would do more than read.
+pub(crate) fn not_for_auditors() -> Fault {
+    let message = "this certificate is an auditor's: it reads the ledger and the history of cases, and does nothing else";
+    Fault::new(Reason::NotPermitted, "NODE-016", message)
 }
 
 fn has_a_certificate(name: &str) -> Fault {

@@ -23,6 +23,7 @@ use futures_util::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::admin_services::not_for_auditors;
 use crate::agreement::purpose_from_name;
 use crate::desk::{self, Via, Who, attachments, hits, inbox, officers, refused};
 use crate::ledger::person;
@@ -38,21 +39,19 @@ pub struct Disclosures(pub Arc<State>);
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Who acts: an officer, as the calling system names her.
-fn who<T>(request: &Request<T>, officer: &str) -> Result<Who, Fault> {
-    let client = match request.extensions().get::<Caller>() {
+/// Which of our own systems calls; an auditor's certificate reads, and does nothing else.
+fn system<T>(request: &Request<T>) -> Result<String, Fault> {
+    match request.extensions().get::<Caller>() {
         Some(Caller::Client {
             name, auditor: false, ..
-        }) => name.clone(),
-        Some(Caller::Loopback) => "loopback".to_owned(),
-        _ => {
-            return Err(Fault::new(
-                concordat_wire::Reason::NotPermitted,
-                "NODE-016",
-                "this certificate only reads",
-            ));
-        }
-    };
+        }) => Ok(name.clone()),
+        Some(Caller::Loopback) => Ok("loopback".to_owned()),
+        _ => Err(not_for_auditors()),
+    }
+}
+
+/// Who acts: an officer, as the calling system names her.
+fn who(client: String, officer: &str) -> Result<Who, Fault> {
     if officer.is_empty() || officer.chars().any(char::is_control) || officer.len() > 128 {
         return Err(Fault::invalid(
             "DESK-021",
@@ -107,14 +106,14 @@ impl DisclosureService for Disclosures {
         let officer = &request.get_ref().officer;
         let who = match officer.as_str() {
             "" => None,
-            officer => Some(who(&request, officer)?),
+            officer => Some(who(system(&request)?, officer)?),
         };
         let view = desk::view(&self.0, who.as_ref(), id).await?;
         Ok(Response::new(read::case(&view, self.0.clock.now())?))
     }
 
     async fn take_step(&self, request: Request<TakeStepRequest>) -> Result<Response<Case>, Status> {
-        let who = who(&request, &request.get_ref().officer)?;
+        let who = who(system(&request)?, &request.get_ref().officer)?;
         let request = request.into_inner();
         let id = read::case_id(&request.case_id)?;
         let seen = match request.seen.as_str() {
@@ -127,7 +126,7 @@ impl DisclosureService for Disclosures {
                 )
             })?),
         };
-        let action = steps::action(request.step)?;
+        let action = steps::action(request.step, &who)?;
         let view = desk::act(&self.0, &who, id, seen, action).await?;
         Ok(Response::new(read::case(&view, self.0.clock.now())?))
     }
@@ -136,6 +135,7 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<OpenMatchRequest>,
     ) -> Result<Response<OpenMatchResponse>, Status> {
+        system(&request)?;
         let asked = request.get_ref();
         let purpose = purpose_from_name(&asked.purpose)
             .ok_or_else(|| Fault::invalid("QRY-001", "purpose", "a purpose of the code list is required"))?;
@@ -158,23 +158,13 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<Streaming<AttachRequest>>,
     ) -> Result<Response<AttachResponse>, Status> {
-        let caller = request.extensions().get::<Caller>().cloned();
+        let client = system(&request)?;
         let mut messages = request.into_inner();
-        let open = match messages.message().await? {
-            Some(AttachRequest {
-                message: Some(attach_request::Message::Open(open)),
-            }) => open,
-            _ => {
-                return Err(
-                    Fault::invalid("DESK-021", "open", "the first message says what is attached").into(),
-                );
-            }
+        let first = messages.message().await?.and_then(|first| first.message);
+        let Some(attach_request::Message::Open(open)) = first else {
+            return Err(Fault::invalid("DESK-021", "open", "the first message says what is attached").into());
         };
-        let mut request = Request::new(());
-        if let Some(caller) = caller {
-            request.extensions_mut().insert(caller);
-        }
-        let who = who(&request, &open.officer)?;
+        let who = who(client, &open.officer)?;
         let mut bytes = Vec::new();
         while let Some(message) = messages.message().await? {
             if let Some(attach_request::Message::Data(data)) = message.message {
@@ -199,16 +189,14 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<FetchAttachmentRequest>,
     ) -> Result<Response<Self::FetchAttachmentStream>, Status> {
-        let who = who(&request, &request.get_ref().officer)?;
+        let who = who(system(&request)?, &request.get_ref().officer)?;
         let id = read::case_id(&request.get_ref().case_id)?;
         let attachment = read::case_id(&request.get_ref().attachment_id)?;
         let (_, bytes) = attachments::fetch(&self.0, &who, id, attachment).await?;
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
         tokio::spawn(async move {
             for piece in bytes.chunks(DATA_PIECE) {
-                let data = FetchAttachmentResponse {
-                    data: piece.to_vec().into(),
-                };
+                let data = FetchAttachmentResponse { data: piece.to_vec() };
                 if sender.send(Ok(data)).await.is_err() {
                     return;
                 }
@@ -228,6 +216,7 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<ChangeOfficersRequest>,
     ) -> Result<Response<ListOfficersResponse>, Status> {
+        system(&request)?;
         let request = request.into_inner();
         let change = Change::decode(&request.change).map_err(refused)?;
         let approvals = request

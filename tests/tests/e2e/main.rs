@@ -10,6 +10,7 @@ mod agreements;
 mod audit;
 mod cases;
 mod crash;
+mod disclosure;
 mod hostile_owner;
 mod hostile_requester;
 mod imports;

@@ -11,11 +11,11 @@ use concordat_wire::v1::{AskStep, FieldValues, ProposeStep, SayStep};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use crate::desk::{Action, Asking, Proposal, Saying, refused};
+use crate::desk::{Action, Asking, Proposal, Saying, Who, refused};
 use crate::ledger::person;
 
-/// The step of a request.
-pub(super) fn action(step: Option<Step>) -> Result<Action, Fault> {
+/// The step of a request, as `who` takes it.
+pub(super) fn action(step: Option<Step>, who: &Who) -> Result<Action, Fault> {
     let step = step.ok_or_else(|| invalid("step", "which step is taken"))?;
     Ok(match step {
         Step::Confirm(confirm) => Action::Confirm(Confirmed {
@@ -26,7 +26,7 @@ pub(super) fn action(step: Option<Step>) -> Result<Action, Fault> {
             reason: code("reason", &why.reason)?,
             text: words("text", &why.text)?,
         }),
-        Step::Request(ask) => Action::Request(Box::new(asking(ask)?)),
+        Step::Request(ask) => Action::Request(Box::new(asking(ask, who)?)),
         Step::TakeUp(_) => Action::TakeUp,
         Step::Say(say) => Action::Say(saying(say)?),
         Step::Question(say) => Action::Question(saying(say)?),
@@ -88,7 +88,7 @@ fn field_of(name: &str) -> Result<Field, Fault> {
     name.parse().map_err(|error| refused(error).field("fields"))
 }
 
-fn asking(ask: AskStep) -> Result<Asking, Fault> {
+fn asking(ask: AskStep, who: &Who) -> Result<Asking, Fault> {
     Ok(Asking {
         purpose: text("purpose", &ask.purpose)?,
         legal_basis: text("legal_basis", &ask.legal_basis)?,
@@ -113,7 +113,10 @@ fn asking(ask: AskStep) -> Result<Asking, Fault> {
             .iter()
             .map(|agency| text("onward", agency))
             .collect::<Result<_, _>>()?,
-        ordered_by: person(&ask.ordered_by),
+        ordered_by: match ask.ordered_by.as_str() {
+            "" => who.person.clone(),
+            ordered_by => person(ordered_by),
+        },
         expires: time("expires_at", &ask.expires_at)?,
     })
 }
