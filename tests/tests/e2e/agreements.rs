@@ -196,8 +196,10 @@ async fn only_what_the_partner_signed_is_signed() {
             "console" => "console = \"https://desk.example\"".to_owned(),
             _ => line(&asker_block),
         };
-        let mut terms = Terms::default();
-        terms.id = format!("other-{}", &field[..3]);
+        let terms = Terms {
+            id: format!("other-{}", &field[..3]),
+            ..Terms::default()
+        };
         let draft = terms.draft([&asker_block, &ours.replace(&line(&ours), &other)]);
         let proposed = asker.propose(&draft).await.expect("the partner cannot know");
         assert_eq!(
