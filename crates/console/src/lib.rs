@@ -15,6 +15,8 @@ mod routes;
 mod session;
 mod setup;
 mod sign;
+#[cfg(test)]
+mod tests;
 mod texts;
 
 use std::net::SocketAddr;

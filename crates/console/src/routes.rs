@@ -6,11 +6,12 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Router, middleware};
+use concordat_disclosure::Role;
 
 use crate::Desk;
-use crate::guard::{self, Shown};
+use crate::guard::{self, Administers, Anybody, Audits, Needs, Reads, Shown, Works};
 use crate::layout::{CSS, JS, asset};
 use crate::pages::{admin, audit, case, enrol, inbox, reports, sign_in};
 
@@ -19,37 +20,74 @@ const ANSWER: Duration = Duration::from_secs(60);
 /// A message with a file of 50 MiB.
 const MESSAGE_BYTES: usize = 51 << 20;
 
-/// All pages.
+/// One address, and who may open it.
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
+    methods: MethodRouter<Arc<Desk>>,
+    /// The roles that may; `None` where nobody has signed in yet. The extractor of each handler decides: the tests hold the two
+    /// together.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "what the tests compare with what the handlers do")
+    )]
+    pub(crate) roles: Option<&'static [Role]>,
+}
+
+fn open(path: &'static str, methods: MethodRouter<Arc<Desk>>) -> Route {
+    Route {
+        path,
+        methods,
+        roles: None,
+    }
+}
+
+fn only<N: Needs>(path: &'static str, methods: MethodRouter<Arc<Desk>>) -> Route {
+    Route {
+        path,
+        methods,
+        roles: Some(N::ROLES),
+    }
+}
+
+/// Every page.
+pub(crate) fn table() -> Vec<Route> {
+    let message = post(case::message).layer(DefaultBodyLimit::max(MESSAGE_BYTES));
+    vec![
+        open("/sign-in", get(sign_in::ask).post(sign_in::named)),
+        open("/sign-in/passkey", post(sign_in::signed)),
+        only::<Anybody>("/sign-out", post(sign_in::out)),
+        only::<Anybody>("/", get(inbox::show)),
+        only::<Reads>("/events", get(inbox::events)),
+        only::<Reads>("/cases/{id}", get(case::show)),
+        only::<Works>("/cases/{id}/step", post(case::step)),
+        only::<Works>("/cases/{id}/propose", get(case::propose).post(case::proposed)),
+        only::<Works>("/cases/{id}/approve", post(case::approve)),
+        only::<Works>("/cases/{id}/request", get(case::request).post(case::requested)),
+        only::<Works>("/cases/{id}/message", message),
+        only::<Works>("/cases/{id}/attachments/{attachment}", get(case::attachment)),
+        only::<Audits>("/audit", get(audit::ledger)),
+        only::<Audits>("/audit/reports", get(reports::show)),
+        only::<Audits>("/audit/reports.csv", get(reports::export)),
+        only::<Administers>("/admin", get(admin::show)),
+        only::<Administers>("/admin/officers", post(admin::invite)),
+        only::<Administers>("/admin/keys", post(admin::keys)),
+        only::<Administers>("/admin/changes", post(admin::sign)),
+        open("/setup/{token}", get(enrol::setup).post(enrol::founder)),
+        open("/setup/{token}/key", post(enrol::founder_key)),
+        open("/setup/{token}/sign", post(enrol::founder_signs)),
+        open("/enrol/{token}", get(enrol::show)),
+        open("/enrol/{token}/key", post(enrol::key)),
+    ]
+}
+
+/// The console as a service, whoever carries its connections.
 pub fn router(desk: Arc<Desk>) -> Router {
     let guarded = Arc::clone(&desk);
-    Router::new()
-        .route("/", get(inbox::show))
-        .route("/events", get(inbox::events))
-        .route("/sign-in", get(sign_in::ask).post(sign_in::named))
-        .route("/sign-in/passkey", post(sign_in::signed))
-        .route("/sign-out", post(sign_in::out))
-        .route("/cases/{id}", get(case::show))
-        .route("/cases/{id}/step", post(case::step))
-        .route("/cases/{id}/propose", get(case::propose).post(case::proposed))
-        .route("/cases/{id}/approve", post(case::approve))
-        .route("/cases/{id}/request", get(case::request).post(case::requested))
-        .route(
-            "/cases/{id}/message",
-            post(case::message).layer(DefaultBodyLimit::max(MESSAGE_BYTES)),
-        )
-        .route("/cases/{id}/attachments/{attachment}", get(case::attachment))
-        .route("/audit", get(audit::ledger))
-        .route("/audit/reports", get(reports::show))
-        .route("/audit/reports.csv", get(reports::export))
-        .route("/admin", get(admin::show))
-        .route("/admin/officers", post(admin::invite))
-        .route("/admin/keys", post(admin::keys))
-        .route("/admin/changes", post(admin::sign))
-        .route("/setup/{token}", get(enrol::setup).post(enrol::founder))
-        .route("/setup/{token}/key", post(enrol::founder_key))
-        .route("/setup/{token}/sign", post(enrol::founder_signs))
-        .route("/enrol/{token}", get(enrol::show))
-        .route("/enrol/{token}/key", post(enrol::key))
+    let pages = table().into_iter();
+    let pages = pages.fold(Router::new(), |router, route| {
+        router.route(route.path, route.methods)
+    });
+    pages
         .route(
             &asset("console.css", CSS),
             get(|| async { kept("text/css; charset=utf-8", CSS) }),

@@ -223,6 +223,8 @@ impl Setups {
     /// # Errors
     /// No such change waits; the registry refuses it.
     pub(crate) async fn sign(&self, desk: &Desk, digest: &Digest, approval: Approval) -> Result<bool, Fault> {
+        // At once: a signature that does not hold must not cost the others theirs.
+        approval.verify(digest, &desk.console, 0).map_err(refused)?;
         let (change, approvals) = {
             let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
             let found = changes

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use concordat_disclosure::{Approval, Assertion, NewOfficer, OfficerKey, Passkey, RelyingParty, Signature};
+use concordat_disclosure::{Approval, Assertion, NewOfficer, OfficerKey, Passkey, Signature};
 use concordat_ledger::{Digest, Hex, Text};
 use concordat_node::desk::refused;
 use concordat_wire::{Fault, Reason};
@@ -147,11 +147,12 @@ pub(crate) fn approval(officer: &NewOfficer, document: &Digest, answer: &str) ->
     })
 }
 
-/// Keys for somebody who is not here: the page tells nobody which names are registered.
-pub(crate) fn decoy(console: &RelyingParty, officer: &Text) -> Vec<u8> {
+/// The id of a key for somebody who is not here: the page tells nobody which names are registered. It is the same at every try, and only
+/// this node can tell it from a real one.
+pub(crate) fn decoy(desk: &Desk, officer: &Text) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(b"concordat/v1/nobody\n");
-    hash.update(console.id.as_str());
+    hash.update(Sha256::digest(desk.state.identity.signing.encode().as_bytes()));
     hash.update(officer.as_str());
     hash.finalize()[..16].to_vec()
 }

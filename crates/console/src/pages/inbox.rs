@@ -24,6 +24,9 @@ use crate::texts;
 /// Cases on a page.
 const PAGE: u32 = 50;
 
+/// How long a page is told of changes without asking again.
+const LISTENING: Duration = Duration::from_secs(300);
+
 /// What is to be listed.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Wanted {
@@ -214,6 +217,9 @@ pub(crate) async fn events(
     let stop = desk.state.stop.clone();
     let changes = WatchStream::from_changes(inbox::changes(&desk.state));
     let events = changes.map(|_| Ok(Event::default().event("changed").data("")));
-    let events = events.take_until(async move { stop.cancelled().await });
+    // Then the browser asks again, and whether the session still holds is looked at anew.
+    let events = events.take_until(async move {
+        let _ = tokio::time::timeout(LISTENING, stop.cancelled()).await;
+    });
     Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(20)))
 }

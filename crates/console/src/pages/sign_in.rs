@@ -64,7 +64,7 @@ pub(crate) async fn named(
     };
     let keys = registered.map(|officer| officer.keys).unwrap_or_else(|| {
         vec![OfficerKey::Passkey(Passkey {
-            credential: Octets(sign::decoy(&desk.console, &officer)),
+            credential: Octets(sign::decoy(&desk, &officer)),
             x: Hex([0; 32]),
             y: Hex([0; 32]),
             backup_eligible: false,
