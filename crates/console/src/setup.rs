@@ -72,25 +72,33 @@ pub(crate) fn needed(what: &ChangeWhat) -> usize {
 
 impl Setups {
     /// A link for the first two administrators.
-    pub(crate) fn open(&self, desk: &Desk) -> String {
+    ///
+    /// # Errors
+    /// Too many links wait.
+    pub(crate) fn open(&self, desk: &Desk) -> Result<String, Fault> {
         self.link(desk, For::Founders(Vec::new()))
     }
 
     /// A link; its token is not kept, only a hash of it.
-    pub(crate) fn link(&self, desk: &Desk, what: For) -> String {
+    ///
+    /// # Errors
+    /// Too many links wait.
+    pub(crate) fn link(&self, desk: &Desk, what: For) -> Result<String, Fault> {
         let token = hex::encode(desk.state.entropy.bytes::<32>());
         let now = desk.state.clock.seconds();
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, link| now < link.until);
-        if links.len() < WAITING {
-            let link = Link {
-                what,
-                until: now + LINK_S,
-                registering: None,
-            };
-            links.insert(name_of(&token), link);
+        if links.len() >= WAITING {
+            let message = "too many links wait to be used: give no new one until an hour has passed";
+            return Err(Fault::new(Reason::Exhausted, "CONS-006", message));
         }
-        token
+        let link = Link {
+            what,
+            until: now + LINK_S,
+            registering: None,
+        };
+        links.insert(name_of(&token), link);
+        Ok(token)
     }
 
     /// Whom a link is for.
@@ -124,7 +132,10 @@ impl Setups {
     pub(crate) async fn register(&self, desk: &Desk, token: &str, answer: &str) -> Result<(), Fault> {
         let registering = {
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-            let link = links.get_mut(&name_of(token)).ok_or_else(no_link)?;
+            let link = links.get_mut(&name_of(token));
+            // Begun within the hour is not enough: an old link registers nobody.
+            let link = link.filter(|link| desk.state.clock.seconds() < link.until);
+            let link = link.ok_or_else(no_link)?;
             link.registering
                 .take()
                 .map(|registering| (registering, link.what.clone()))
@@ -221,7 +232,7 @@ impl Setups {
     /// Adds a signature; with the last one the change is made. Whether it was.
     ///
     /// # Errors
-    /// No such change waits; the registry refuses it.
+    /// The signature does not hold; no such change waits; the registry refuses it.
     pub(crate) async fn sign(&self, desk: &Desk, digest: &Digest, approval: Approval) -> Result<bool, Fault> {
         // At once: a signature that does not hold must not cost the others theirs.
         approval.verify(digest, &desk.console, 0).map_err(refused)?;
@@ -252,7 +263,7 @@ impl Setups {
                 Ok(true)
             }
             Err(fault) => {
-                // A signature that does not hold is not kept.
+                // What the registry refused is signed anew.
                 let waiting = changes
                     .iter_mut()
                     .find(|waiting| waiting.change.digest().as_ref() == Ok(digest));
