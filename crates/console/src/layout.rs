@@ -71,6 +71,8 @@ impl Page<'_> {
                     @if is(Role::ANY_DESK) {
                         li { a href="/" { "Inbox" } }
                         li { a href="/?show=hits" { "Hits" } }
+                    }
+                    @if is(Role::ANY_DESK) || is(&[Role::Auditor]) {
                         li { a href="/?show=all" { "All cases" } }
                     }
                     @if is(&[Role::Auditor, Role::Supervisor]) {

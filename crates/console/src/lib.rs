@@ -112,7 +112,10 @@ impl Console {
         let tls = concordat_node::tls::console_server(&state.identity.api)?;
         let desk = Desk::new(Arc::clone(state)).await?;
         let nobody = officers::registry(state).await.is_err();
-        let setup = nobody.then(|| format!("{}/setup/{}", desk.origin(), desk.setups.open(&desk)));
+        let setup = match nobody {
+            true => Some(format!("{}/setup/{}", desk.origin(), desk.setups.open(&desk)?)),
+            false => None,
+        };
         let task = tokio::spawn(listen::serve(listener, tls, router(desk), state.stop.clone()));
         Ok(Some(Self { address, setup, task }))
     }

@@ -148,13 +148,13 @@ fn invite_form(signed: &Signed<Administers>) -> Markup {
     }
 }
 
-fn link(signed: &Signed<Administers>, desk: &Desk, what: For, person: &str) -> Html<String> {
-    let token = desk.setups.link(desk, what);
-    signed.page("Link").show(&html! {
+fn link(signed: &Signed<Administers>, desk: &Desk, what: For, person: &str) -> Result<Html<String>, Fault> {
+    let token = desk.setups.link(desk, what)?;
+    Ok(signed.page("Link").show(&html! {
         p { "Give this link to " strong { (person) } ", on a way that nobody else sees. It holds once, for an hour." }
         p { code.digest { (desk.origin()) "/enrol/" (token) } }
         p { a href="/admin" { "Back" } }
-    })
+    }))
 }
 
 /// A link for somebody new.
@@ -182,7 +182,7 @@ pub(crate) async fn invite(
         keys: Vec::new(),
     };
     let name = new.person.id.as_str().to_owned();
-    Ok(link(&posted.signed, &desk, For::Officer(new), &name))
+    Ok(link(&posted.signed, &desk, For::Officer(new), &name)?)
 }
 
 /// A key is revoked, an account retired, or a further key invited.
@@ -197,7 +197,7 @@ pub(crate) async fn keys(
     let what = match fields.get("what") {
         "add" => {
             let name = officer.as_str().to_owned();
-            return Ok(link(&posted.signed, &desk, For::Key(officer), &name).into_response());
+            return Ok(link(&posted.signed, &desk, For::Key(officer), &name)?.into_response());
         }
         "retire" => ChangeWhat::Retire {
             officer,

@@ -258,3 +258,45 @@ async fn a_signature_that_does_not_hold_costs_the_other_administrator_nothing() 
     assert!(enrolled, "with both signatures the change is made");
     place.stop().await;
 }
+
+#[tokio::test]
+async fn a_link_ends_after_an_hour_and_is_of_one_kind() {
+    let place = Place::empty().await;
+    let token = place.desk.setups.open(&place.desk).expect("a link");
+    let setup = place.get(&format!("/setup/{token}"), None).await;
+    assert!(setup.status == StatusCode::OK && setup.body.contains("First administrator"));
+    let other = place.get(&format!("/enrol/{token}"), None).await;
+    assert!(other.status == StatusCode::NOT_FOUND && other.rule("CONS-005"));
+    let begun = place
+        .post(&format!("/setup/{token}"), None, &[("officer", "admin-1")])
+        .await;
+    assert!(begun.body.contains("Register my passkey"), "{}", begun.body);
+    place.clock.advance(3_600);
+    for late in [
+        place.get(&format!("/setup/{token}"), None).await,
+        place
+            .post(&format!("/setup/{token}/key"), None, &[("answer", "{}")])
+            .await,
+    ] {
+        assert!(
+            late.status == StatusCode::NOT_FOUND && late.rule("CONS-005"),
+            "{}",
+            late.body
+        );
+    }
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn links_that_cannot_be_kept_are_not_given() {
+    let place = Place::new().await;
+    let (cookie, csrf) = place.session("admin-1");
+    let fields = [("csrf", csrf.as_str()), ("officer", "new"), ("role", "analyst")];
+    for _ in 0..64 {
+        let given = place.post("/admin/officers", Some(&cookie), &fields).await;
+        assert_eq!(given.status, StatusCode::OK);
+    }
+    let refused = place.post("/admin/officers", Some(&cookie), &fields).await;
+    assert!(refused.status == StatusCode::TOO_MANY_REQUESTS && refused.rule("CONS-006"));
+    place.stop().await;
+}
