@@ -20,6 +20,31 @@ impl Fields {
         found.map_or("", |(_, value)| value.trim())
     }
 
+    /// What a form shows in a field: as it was filled in, else what it begins with.
+    pub(crate) fn or<'a>(&'a self, name: &str, at_first: &'a str) -> &'a str {
+        if self.0.is_empty() {
+            at_first
+        } else {
+            self.get(name)
+        }
+    }
+
+    /// Whether a form shows a choice as made.
+    pub(crate) fn chosen(&self, name: &str, value: &str, at_first: bool) -> bool {
+        if self.0.is_empty() {
+            at_first
+        } else {
+            self.0
+                .iter()
+                .any(|(known, given)| known == name && given == value)
+        }
+    }
+
+    /// Whether the form has such a field.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// Every value.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0

@@ -21,6 +21,9 @@ use crate::session::{COOKIE, Session};
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// How long what is named by its hash may be kept.
+pub(crate) const FOREVER: &str = "public, max-age=31536000, immutable";
+
 /// The largest form.
 pub(crate) const FORM_BYTES: usize = 64 << 10;
 
@@ -61,7 +64,10 @@ pub(crate) async fn every_request(desk: Arc<Desk>, request: Request, next: Next)
         headers.insert(name, HeaderValue::from_static(value));
     }
     // Pages hold personal data; what is named by its hash does not.
-    if !headers.contains_key(header::CACHE_CONTROL) {
+    if headers
+        .get(header::CACHE_CONTROL)
+        .is_none_or(|kept| kept != FOREVER)
+    {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     response

@@ -2,9 +2,11 @@
 
 use axum::response::Html;
 use concordat_disclosure::{NewOfficer, Role};
+use concordat_wire::Fault;
 use maud::{DOCTYPE, Markup, html};
 use sha2::{Digest, Sha256};
 
+use crate::fields::Fields;
 use crate::texts;
 
 /// The one style sheet.
@@ -69,6 +71,8 @@ impl Page<'_> {
                     @if is(Role::ANY_DESK) {
                         li { a href="/" { "Inbox" } }
                         li { a href="/?show=hits" { "Hits" } }
+                    }
+                    @if is(Role::ANY_DESK) || is(&[Role::Auditor]) {
                         li { a href="/?show=all" { "All cases" } }
                     }
                     @if is(&[Role::Auditor, Role::Supervisor]) {
@@ -100,6 +104,22 @@ pub(crate) fn trouble(rule: &str, message: &str) -> Markup {
             }
             p.rule { "Rule " code { (rule) } }
             p { a href="/" { "Back to the inbox" } }
+        }
+    }
+}
+
+/// What is to be mended in a form that comes back as it was filled in.
+pub(crate) fn mend(fields: &Fields, fault: &Fault) -> Markup {
+    let field = fault.field.as_deref().filter(|name| fields.has(name));
+    html! {
+        section.trouble role="alert" aria-labelledby="mend" {
+            h2 #mend { "Not sent yet: something has to be mended" }
+            p { (fault.message)
+                @if let Some(field) = field { ". " a href=(format!("#{field}")) { "Go to the field" } } }
+            @if let Some(next) = texts::next(fault.rule) {
+                p { (next) }
+            }
+            p.rule { "Rule " code { (fault.rule) } }
         }
     }
 }

@@ -110,8 +110,7 @@ fn kept(kind: &'static str, text: &'static str) -> Response {
     let mut response = text.into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
-    headers.insert(header::CACHE_CONTROL, forever);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(guard::FOREVER));
     response
 }
 

@@ -62,6 +62,13 @@ fn no_link() -> Fault {
     )
 }
 
+/// A link whose hour is not over.
+fn live<'a>(links: &'a mut HashMap<[u8; 32], Link>, desk: &Desk, token: &str) -> Result<&'a mut Link, Fault> {
+    let link = links.get_mut(&name_of(token));
+    link.filter(|link| desk.state.clock.seconds() < link.until)
+        .ok_or_else(no_link)
+}
+
 /// How many administrators must sign a change.
 pub(crate) fn needed(what: &ChangeWhat) -> usize {
     match what {
@@ -89,7 +96,7 @@ impl Setups {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, link| now < link.until);
         if links.len() >= WAITING {
-            let message = "too many links wait to be used: give no new one until an hour has passed";
+            let message = "too many links wait to be used: each ends an hour after it was made";
             return Err(Fault::new(Reason::Exhausted, "CONS-006", message));
         }
         let link = Link {
@@ -106,11 +113,8 @@ impl Setups {
     /// # Errors
     /// There is no such link any more.
     pub(crate) fn look(&self, desk: &Desk, token: &str) -> Result<For, Fault> {
-        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = links
-            .get(&name_of(token))
-            .filter(|link| desk.state.clock.seconds() < link.until);
-        link.map(|link| link.what.clone()).ok_or_else(no_link)
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        live(&mut links, desk, token).map(|link| link.what.clone())
     }
 
     /// Begins the registration of a passkey; what the browser is to be asked for.
@@ -120,7 +124,7 @@ impl Setups {
     pub(crate) fn begin(&self, desk: &Desk, token: &str, person: Person) -> Result<String, Fault> {
         let (options, state) = desk.console.begin_registration(&person.id).map_err(refused)?;
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let link = links.get_mut(&name_of(token)).ok_or_else(no_link)?;
+        let link = live(&mut links, desk, token)?;
         link.registering = Some((person, state));
         Ok(options)
     }
@@ -132,10 +136,7 @@ impl Setups {
     pub(crate) async fn register(&self, desk: &Desk, token: &str, answer: &str) -> Result<(), Fault> {
         let registering = {
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-            let link = links.get_mut(&name_of(token));
-            // Begun within the hour is not enough: an old link registers nobody.
-            let link = link.filter(|link| desk.state.clock.seconds() < link.until);
-            let link = link.ok_or_else(no_link)?;
+            let link = live(&mut links, desk, token)?;
             link.registering
                 .take()
                 .map(|registering| (registering, link.what.clone()))
@@ -154,7 +155,7 @@ impl Setups {
                 let complete = founders.len() == 2;
                 {
                     let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-                    let link = links.get_mut(&name_of(token)).ok_or_else(no_link)?;
+                    let link = live(&mut links, desk, token)?;
                     link.what = For::Founders(founders.clone());
                 }
                 if complete {

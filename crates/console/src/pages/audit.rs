@@ -68,6 +68,7 @@ pub(crate) async fn ledger(
             h2 #cases { "Cases" }
             p { @for count in &counts { span.count { (texts::state(&count.state)) ": " strong { (count.cases) } } " " } }
             @if rows.is_empty() { p.empty { "There are no cases." } } @else { (table(&rows, state.clock.now())) }
+            p { "The 200 most urgent and latest. " a href="/?show=all" { "Search all cases" } " by state, partner or id." }
             p.note { "Open a case to replay it step by step; each signature is verified as you look. What was released is not shown to auditors." }
         }
     };

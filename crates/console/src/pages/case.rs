@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Multipart, Path, State};
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, Html, IntoResponse, Redirect, Response};
 use concordat_disclosure::codes::Field;
 use concordat_disclosure::{AnyCase, CaseId, Decision, DetailRequest, Document, Message, Words};
@@ -14,8 +14,13 @@ use maud::{Markup, html};
 
 use super::clock::clock;
 use super::{decide, history, inbox};
+use crate::fields::Fields;
 use crate::guard::{Posted, Reads, Shown, Signed, Works, holds, stale_form};
+use crate::layout::mend;
 use crate::{Desk, sign, texts};
+
+const ASK: &str = "Ask for details";
+const DRAW_UP: &str = "Draw up the decision";
 
 fn id_of(text: &str) -> Result<CaseId, Fault> {
     CaseId::parse(text).ok_or_else(|| Fault::new(Reason::NotFound, "DESK-002", "there is no such case here"))
@@ -134,7 +139,7 @@ fn simple(signed: &Signed<Reads>, view: &CaseView, may: &str) -> Markup {
             "Do not pursue",
             html! {
                 (select("reason", "Why not?", concordat_disclosure::codes::NotPursuedReason::ALL))
-                (words_field("text", "In your words", ""))
+                (text_field(may, "In your words"))
             },
         ),
         "take-up" => (
@@ -143,13 +148,10 @@ fn simple(signed: &Signed<Reads>, view: &CaseView, may: &str) -> Markup {
         ),
         "await-judicial" => (
             "Wait for a judicial authority",
-            words_field("text", "Which authority must authorise it?", ""),
+            text_field(may, "Which authority must authorise it?"),
         ),
-        "judicial" => (
-            "Record the answer",
-            words_field("text", "The authority's reference", ""),
-        ),
-        "reconsider" => ("Take the decision back", words_field("text", "Why?", "")),
+        "judicial" => ("Record the answer", text_field(may, "The authority's reference")),
+        "reconsider" => ("Take the decision back", text_field(may, "Why?")),
         "release" => (
             "Release now",
             html! { p { "It is sealed to the requester's key and sent. There is no way back, but a recall." } },
@@ -165,10 +167,10 @@ fn simple(signed: &Signed<Reads>, view: &CaseView, may: &str) -> Markup {
                 (words_field("action", "What was done", ""))
             },
         ),
-        "withdraw" => ("Withdraw the request", words_field("text", "Why?", "")),
+        "withdraw" => ("Withdraw the request", text_field(may, "Why?")),
         "recall" => (
             "Take the release back",
-            words_field("text", "Why? The requester has 48 hours.", ""),
+            text_field(may, "Why? The requester has 48 hours."),
         ),
         "confirm-recall" => (
             "Confirm: deleted or corrected",
@@ -178,7 +180,7 @@ fn simple(signed: &Signed<Reads>, view: &CaseView, may: &str) -> Markup {
             "State more time",
             html! {
                 div.field { label for="until" { "Until (UTC)" } input #until type="datetime-local" name="until" required; }
-                (words_field("text", "Why?", ""))
+                (text_field(may, "Why?"))
             },
         ),
         _ => ("Close the case", html! {}),
@@ -194,18 +196,33 @@ fn simple(signed: &Signed<Reads>, view: &CaseView, may: &str) -> Markup {
     }
 }
 
+/// The words of a step, under an id of their own: several steps stand on one page.
+fn text_field(may: &str, label: &str) -> Markup {
+    words_filled((&format!("{may}-text"), "text"), label, "", "")
+}
+
 /// A required text of one line.
 pub(crate) fn words_field(name: &str, label: &str, hint: &str) -> Markup {
+    words_filled((name, name), label, hint, "")
+}
+
+/// The same under an id of its own, with what was written before.
+pub(crate) fn words_filled((id, name): (&str, &str), label: &str, hint: &str, value: &str) -> Markup {
     html! {
         div.field {
-            label for=(name) { (label) }
-            input id=(name) name=(name) required maxlength="1000" placeholder=(hint) autocomplete="off";
+            label for=(id) { (label) }
+            input id=(id) name=(name) value=(value) required maxlength="1000" placeholder=(hint) autocomplete="off";
         }
     }
 }
 
 /// A choice of a code list.
 pub(crate) fn select<T: serde::Serialize>(name: &str, label: &str, all: &[T]) -> Markup {
+    selected(name, label, all, "")
+}
+
+/// The same with what was chosen before.
+pub(crate) fn selected<T: serde::Serialize>(name: &str, label: &str, all: &[T], chosen: &str) -> Markup {
     html! {
         div.field {
             label for=(name) { (label) }
@@ -213,7 +230,7 @@ pub(crate) fn select<T: serde::Serialize>(name: &str, label: &str, all: &[T]) ->
                 option value="" { "choose" }
                 @for code in all {
                     @let code = texts::name_of(code);
-                    option value=(code) { (texts::code(&code)) }
+                    option value=(code) selected[code == chosen] { (texts::code(&code)) }
                 }
             }
         }
@@ -399,8 +416,8 @@ pub(crate) async fn request(
     Path(id): Path<String>,
 ) -> Result<Html<String>, Shown> {
     let view = desk::view(&desk.state, Some(&signed.who()), id_of(&id)?).await?;
-    let body = decide::request_form(&signed, &view, desk.state.clock.now());
-    Ok(signed.page("Ask for details").show(&body))
+    let body = decide::request_form(&signed, &view, desk.state.clock.now(), &Fields::default());
+    Ok(signed.page(ASK).show(&body))
 }
 
 /// Details are asked for.
@@ -408,17 +425,44 @@ pub(crate) async fn requested(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<String>,
     posted: Posted<Works>,
-) -> Result<Redirect, Shown> {
+) -> Result<Response, Shown> {
     let id = id_of(&id)?;
-    let asking = decide::asking(
-        &posted.fields,
-        &posted.signed.officer.person,
-        desk.state.clock.now(),
-    )?;
-    let seen: Option<Digest> = Hex::parse(posted.fields.get("seen"));
-    let action = desk::Action::Request(Box::new(asking));
-    desk::act(&desk.state, &posted.signed.who(), id, seen, action).await?;
-    Ok(back(id))
+    let Posted { signed, fields } = &posted;
+    let now = desk.state.clock.now();
+    let asked = async {
+        let asking = decide::asking(fields, &signed.officer.person, now)?;
+        let action = desk::Action::Request(Box::new(asking));
+        desk::act(
+            &desk.state,
+            &signed.who(),
+            id,
+            Hex::parse(fields.get("seen")),
+            action,
+        )
+        .await
+    };
+    let fault = match asked.await {
+        Ok(_) => return Ok(back(id).into_response()),
+        Err(fault) => mendable(fault)?,
+    };
+    let view = desk::view(&desk.state, Some(&signed.who()), id).await?;
+    let form = decide::request_form(signed, &view, now, fields);
+    Ok(again(signed, ASK, fields, &fault, &form))
+}
+
+/// What the person can mend in the form. Anything else needs a fresh look at the case.
+fn mendable(fault: Fault) -> Result<Fault, Shown> {
+    match fault.reason {
+        Reason::Invalid | Reason::NotPermitted => Ok(fault),
+        _ => Err(fault.into()),
+    }
+}
+
+/// A form as it was filled in, with what is to be mended.
+fn again(signed: &Signed<Works>, title: &str, fields: &Fields, fault: &Fault, form: &Markup) -> Response {
+    let body = html! { (mend(fields, fault)) (form) };
+    let status = StatusCode::UNPROCESSABLE_ENTITY;
+    (status, signed.page(title).show(&body)).into_response()
 }
 
 /// The page on which a decision is drawn up.
@@ -428,8 +472,8 @@ pub(crate) async fn propose(
     Path(id): Path<String>,
 ) -> Result<Html<String>, Shown> {
     let view = desk::view(&desk.state, Some(&signed.who()), id_of(&id)?).await?;
-    let body = decide::proposal_form(&signed, &view, desk.state.clock.now())?;
-    Ok(signed.page("Draw up the decision").show(&body))
+    let body = decide::proposal_form(&signed, &view, desk.state.clock.now(), &Fields::default())?;
+    Ok(signed.page(DRAW_UP).show(&body))
 }
 
 /// A decision is drawn up.
@@ -437,19 +481,35 @@ pub(crate) async fn proposed(
     State(desk): State<Arc<Desk>>,
     Path(id): Path<String>,
     posted: Posted<Works>,
-) -> Result<Redirect, Shown> {
+) -> Result<Response, Shown> {
     let id = id_of(&id)?;
-    let view = desk::view(&desk.state, Some(&posted.signed.who()), id).await?;
+    let Posted { signed, fields } = &posted;
+    let view = desk::view(&desk.state, Some(&signed.who()), id).await?;
     let request = view
         .case
         .request()
         .ok_or_else(|| Fault::new(Reason::Precondition, "DISC-020", "nothing was asked for"))?;
-    let fields: Vec<Field> = request.fields.iter().cloned().collect();
-    let proposal = decide::proposal(&posted.fields, &fields, request.purpose.clone())?;
-    let seen: Option<Digest> = Hex::parse(posted.fields.get("seen"));
-    let action = desk::Action::Propose(Box::new(proposal));
-    desk::act(&desk.state, &posted.signed.who(), id, seen, action).await?;
-    Ok(back(id))
+    let proposed = async {
+        let asked: Vec<Field> = request.fields.iter().cloned().collect();
+        let proposal = decide::proposal(fields, &asked, request.purpose.clone())?;
+        let action = desk::Action::Propose(Box::new(proposal));
+        desk::act(
+            &desk.state,
+            &signed.who(),
+            id,
+            Hex::parse(fields.get("seen")),
+            action,
+        )
+        .await
+    };
+    match proposed.await {
+        Ok(_) => Ok(back(id).into_response()),
+        Err(fault) => {
+            let fault = mendable(fault)?;
+            let form = decide::proposal_form(signed, &view, desk.state.clock.now(), fields)?;
+            Ok(again(signed, DRAW_UP, fields, &fault, &form))
+        }
+    }
 }
 
 /// An officer's passkey has signed.

@@ -16,7 +16,7 @@ use concordat_wire::Fault;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
-use super::case::{select, words_field};
+use super::case::{selected, words_filled};
 use crate::fields::Fields;
 use crate::guard::{Shown, Signed, Works};
 use crate::texts;
@@ -104,63 +104,74 @@ fn local(text: &str) -> Result<Timestamp, Fault> {
         .ok_or_else(|| Fault::invalid("DESK-021", "until", "a date and a time"))
 }
 
-fn hidden(signed: &Signed<Works>, view: &CaseView) -> Markup {
+/// The token, and the case as it was when the form was first shown: a later look must not hide that it has moved on.
+fn hidden(signed: &Signed<Works>, view: &CaseView, filled: &Fields) -> Markup {
     html! {
         input type="hidden" name="csrf" value=(signed.csrf());
-        input type="hidden" name="seen" value=(view.case.head().to_string());
+        input type="hidden" name="seen" value=(filled.or("seen", &view.case.head().to_string()));
     }
 }
 
-fn text_select<'a>(name: &str, label: &str, all: impl IntoIterator<Item = &'a Text>) -> Markup {
+fn text_select<'a>(
+    name: &str,
+    label: &str,
+    all: impl IntoIterator<Item = &'a Text>,
+    filled: &Fields,
+) -> Markup {
     html! {
         div.field {
             label for=(name) { (label) }
             select id=(name) name=(name) required {
-                @for value in all { option value=(value.as_str()) { (texts::code(value.as_str())) } }
+                @for value in all { option value=(value.as_str()) selected[filled.chosen(name, value.as_str(), false)] { (texts::code(value.as_str())) } }
             }
         }
     }
 }
 
 /// The form in which details are asked for: only what the agreement permits can be chosen.
-pub(crate) fn request_form(signed: &Signed<Works>, view: &CaseView, now: Timestamp) -> Markup {
+pub(crate) fn request_form(
+    signed: &Signed<Works>,
+    view: &CaseView,
+    now: Timestamp,
+    filled: &Fields,
+) -> Markup {
     let rules = &view.rules;
     let days = rules.max_open_days;
     html! {
         p { "To " strong { (rules.owner.as_str()) } " under agreement " code { (rules.agreement.as_str()) } "." }
         form method="post" action=(format!("/cases/{}/request", view.case.id())) {
-            (hidden(signed, view))
-            (text_select("purpose", "Purpose", &rules.purposes))
-            (text_select("legal_basis", "Legal basis", &rules.legal_bases))
-            (select("intended_use", "What the data are for", IntendedUse::ALL))
-            (select("subject_class", "Who the person is in the case", SubjectClass::ALL))
-            (words_field("facts", "What happened", "in one or two sentences"))
-            (words_field("offence", "Offence (code)", "for example 0801"))
+            (hidden(signed, view, filled))
+            (text_select("purpose", "Purpose", &rules.purposes, filled))
+            (text_select("legal_basis", "Legal basis", &rules.legal_bases, filled))
+            (selected("intended_use", "What the data are for", IntendedUse::ALL, filled.get("intended_use")))
+            (selected("subject_class", "Who the person is in the case", SubjectClass::ALL, filled.get("subject_class")))
+            (words_filled(("facts", "facts"), "What happened", "in one or two sentences", filled.get("facts")))
+            (words_filled(("offence", "offence"), "Offence (code)", "for example 0801", filled.get("offence")))
             div.field {
                 label for="months" { "Longest sentence for it, in months" }
-                input #months type="number" name="months" min=(rules.min_penalty_months) max="1200" required;
+                input #months type="number" name="months" value=(filled.get("months")) min=(rules.min_penalty_months) max="1200" required;
                 @if rules.min_penalty_months > 0 { small { "The agreement asks for at least " (rules.min_penalty_months) "." } }
             }
             fieldset {
                 legend { "What you need" }
                 @for field in &rules.fields {
-                    label.choice { input type="checkbox" name="field" value=(field.to_string()); " " (texts::field(field))
+                    label.choice { input type="checkbox" name="field" value=(field.to_string()) checked[filled.chosen("field", &field.to_string(), false)]; " " (texts::field(field))
                         @if rules.second_approver.contains(field) { small { " needs two officers there" } } }
                 }
             }
             div.field {
                 label for="urgency" { "Urgency" }
                 select #urgency name="urgency" {
-                    option value="NORMAL" { "normal" }
-                    option value="URGENT" { "urgent" }
-                    option value="URGENT_INDIRECT" { "urgent, data not directly at hand" }
+                    @for (code, words) in [("NORMAL", "normal"), ("URGENT", "urgent"), ("URGENT_INDIRECT", "urgent, data not directly at hand")] {
+                        option value=(code) selected[filled.chosen("urgency", code, code == "NORMAL")] { (words) }
+                    }
                 }
             }
-            div.field { label for="why" { "Why it is urgent" } input #why name="why" maxlength="1000" autocomplete="off"; small { "Required for every urgent request." } }
-            div.field { label for="ordered_by" { "Ordered by" } input #ordered_by name="ordered_by" value=(signed.officer.person.id.as_str()) required maxlength="128"; }
+            div.field { label for="why" { "Why it is urgent" } input #why name="why" value=(filled.get("why")) maxlength="1000" autocomplete="off"; small { "Required for every urgent request." } }
+            div.field { label for="ordered_by" { "Ordered by" } input #ordered_by name="ordered_by" value=(filled.or("ordered_by", signed.officer.person.id.as_str())) required maxlength="128"; }
             div.field {
                 label for="days" { "Void after, in days" }
-                input #days type="number" name="days" min="1" max=(days) value=(days.min(7)) required;
+                input #days type="number" name="days" min="1" max=(days) value=(filled.or("days", &days.min(7).to_string())) required;
                 small { "From " (texts::time(now)) ", at most " (days) "." }
             }
             button.primary type="submit" { "Send the request" }
@@ -209,14 +220,20 @@ pub(crate) fn asking(fields: &Fields, by: &Person, now: Timestamp) -> Result<Ask
     })
 }
 
-fn options<T: serde::Serialize>(name: &str, label: &str, all: &[T], chosen: &T) -> Markup {
+fn options<T: serde::Serialize>(
+    (name, label): (&str, &str),
+    all: &[T],
+    at_first: &T,
+    filled: &Fields,
+) -> Markup {
+    let at_first = texts::name_of(at_first);
     html! {
         div.field {
             label for=(name) { (label) }
             select id=(name) name=(name) {
                 @for code in all {
                     @let code = texts::name_of(code);
-                    option value=(code) selected[code == texts::name_of(chosen)] { (texts::code(&code)) }
+                    option value=(code) selected[code == filled.or(name, &at_first)] { (texts::code(&code)) }
                 }
             }
         }
@@ -228,6 +245,7 @@ pub(crate) fn proposal_form(
     signed: &Signed<Works>,
     view: &CaseView,
     now: Timestamp,
+    filled: &Fields,
 ) -> Result<Markup, Shown> {
     let request = view
         .case
@@ -256,7 +274,7 @@ pub(crate) fn proposal_form(
         p { strong { (request.requester.as_str()) } " asks for " (request.fields.len()) " fields: " (request.facts.as_str()) }
         (records(view))
         form method="post" action=(format!("/cases/{}/propose", view.case.id())) {
-            (hidden(signed, view))
+            (hidden(signed, view, filled))
             h2 { "Field by field" }
             div.toggles {
                 @for field in &request.fields {
@@ -264,15 +282,15 @@ pub(crate) fn proposal_form(
                     @let values = view.suggested.get(field).map(|values| values.iter().map(Words::as_str).collect::<Vec<_>>().join("\n")).unwrap_or_default();
                     fieldset.toggle {
                         legend { (texts::field(field)) @if rules.second_approver.contains(field) { small { " · two officers" } } }
-                        label.choice { input type="radio" name=(format!("do-{name}")) value="release" checked[!values.is_empty()] required; " release" }
-                        label.choice { input type="radio" name=(format!("do-{name}")) value="withhold" checked[values.is_empty()] required; " withhold" }
+                        label.choice { input type="radio" name=(format!("do-{name}")) value="release" checked[filled.chosen(&format!("do-{name}"), "release", !values.is_empty())] required; " release" }
+                        label.choice { input type="radio" name=(format!("do-{name}")) value="withhold" checked[filled.chosen(&format!("do-{name}"), "withhold", values.is_empty())] required; " withhold" }
                         label for=(format!("value-{name}")) { "Values, one a line" }
-                        textarea id=(format!("value-{name}")) name=(format!("value-{name}")) rows="2" maxlength="8000" { (values) }
+                        textarea id=(format!("value-{name}")) name=(format!("value-{name}")) rows="2" maxlength="8000" { (filled.or(&format!("value-{name}"), &values)) }
                         label for=(format!("ground-{name}")) { "Ground, if withheld" }
                         select id=(format!("ground-{name}")) name=(format!("ground-{name}")) {
                             @for ground in Ground::ALL {
                                 @let code = texts::name_of(ground);
-                                option value=(code) selected[values.is_empty() && code == "NOT_HELD"] { (texts::code(&code)) }
+                                option value=(code) selected[filled.chosen(&format!("ground-{name}"), &code, values.is_empty() && code == "NOT_HELD")] { (texts::code(&code)) }
                             }
                         }
                     }
@@ -280,27 +298,27 @@ pub(crate) fn proposal_form(
             }
             h2 { "How it must be handled" }
             div.grid {
-                (options("handling", "Handling code", &handling, &HandlingCode::H1))
-                div.field { label for="restriction" { "Restriction (with H3)" } input #restriction name="restriction" maxlength="1000"; }
-                (options("source", "Source", SourceEvaluation::ALL, &SourceEvaluation::A))
-                (options("information", "Information", &information, &InformationEvaluation::KnownToSource))
-                (options("classification", "Classification", &classes, &Classification::Unclassified))
+                (options(("handling", "Handling code"), &handling, &HandlingCode::H1, filled))
+                div.field { label for="restriction" { "Restriction (with H3)" } input #restriction name="restriction" value=(filled.get("restriction")) maxlength="1000"; }
+                (options(("source", "Source"), SourceEvaluation::ALL, &SourceEvaluation::A, filled))
+                (options(("information", "Information"), &information, &InformationEvaluation::KnownToSource, filled))
+                (options(("classification", "Classification"), &classes, &Classification::Unclassified, filled))
                 div.field {
                     label for="retain" { "Keep until" }
-                    input #retain type="date" name="retain" min=(today.to_string()) max=(until(rules.max_retention_days)) value=(until(rules.max_retention_days.min(365))) required;
+                    input #retain type="date" name="retain" min=(today.to_string()) max=(until(rules.max_retention_days)) value=(filled.or("retain", &until(rules.max_retention_days.min(365)))) required;
                 }
                 fieldset {
                     legend { "May go on to" }
                     @if rules.onward.is_empty() { p { "nobody: the agreement names no agency" } }
-                    @for agency in &rules.onward { label.choice { input type="checkbox" name="onward" value=(agency.as_str()); " " (agency.as_str()) } }
+                    @for agency in &rules.onward { label.choice { input type="checkbox" name="onward" value=(agency.as_str()) checked[filled.chosen("onward", agency.as_str(), false)]; " " (agency.as_str()) } }
                 }
             }
-            div.field { label for="conditions" { "Conditions, one a line" } textarea #conditions name="conditions" rows="2" maxlength="8000" {} }
-            details {
+            div.field { label for="conditions" { "Conditions, one a line" } textarea #conditions name="conditions" rows="2" maxlength="8000" { (filled.get("conditions")) } }
+            details open[filled.chosen("refuse", "yes", false)] {
                 summary { "Refuse the whole request" }
-                label.choice { input type="checkbox" name="refuse" value="yes"; " release nothing" }
-                (options("refusal", "Ground", Ground::ALL, &Ground::NoLegalBasis))
-                div.field { label for="refusal_text" { "In your words" } input #refusal_text name="refusal_text" maxlength="1000"; }
+                label.choice { input type="checkbox" name="refuse" value="yes" checked[filled.chosen("refuse", "yes", false)]; " release nothing" }
+                (options(("refusal", "Ground"), Ground::ALL, &Ground::NoLegalBasis, filled))
+                div.field { label for="refusal_text" { "In your words" } input #refusal_text name="refusal_text" value=(filled.get("refusal_text")) maxlength="1000"; }
             }
             p { "Officers then read exactly this and sign it with their passkeys." }
             button.primary type="submit" { "Submit for approval" }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
-use concordat_disclosure::Role;
+use concordat_disclosure::{CaseId, Role};
 use concordat_node::desk::inbox::{self, CaseCursor, CaseFilter, CaseRow, CaseSide};
 use concordat_store::CaseTurn;
 use futures_util::{Stream, StreamExt};
@@ -37,6 +37,9 @@ pub(crate) struct Wanted {
     state: String,
     #[serde(default)]
     partner: String,
+    /// One case by its id, as the ledger and the other systems write it.
+    #[serde(default)]
+    case: String,
     /// Where the page before ended.
     #[serde(default)]
     after: String,
@@ -53,6 +56,9 @@ pub(crate) async fn show(
     }
     if !signed.is(Role::ANY_DESK) && wanted.show.is_empty() {
         return Ok(Redirect::to("/audit").into_response());
+    }
+    if let Some(id) = CaseId::parse(wanted.case.trim()) {
+        return Ok(Redirect::to(&format!("/cases/{id}")).into_response());
     }
     let (title, filter) = filter(&wanted);
     let after = cursor(&wanted.after);
@@ -138,6 +144,11 @@ fn filters(desk: &Desk, wanted: &Wanted) -> Markup {
                         option value=(partner) selected[*partner == wanted.partner] { (partner) }
                     }
                 }
+            }
+            div {
+                label for="case" { "Case id" }
+                input #case name="case" value=(wanted.case) maxlength="64" autocomplete="off" spellcheck="false";
+                @if !wanted.case.is_empty() { small { "not an id: 32 digits and letters a to f" } }
             }
             button type="submit" { "Filter" }
         }

@@ -9,6 +9,7 @@
 mod doors;
 mod inert;
 mod sign_in;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;

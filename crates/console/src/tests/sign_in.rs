@@ -216,19 +216,10 @@ async fn a_session_ends_with_its_time_its_key_and_its_officer() {
 async fn a_signature_that_does_not_hold_costs_the_other_administrator_nothing() {
     let mut place = Place::new().await;
     let (first, csrf) = place.session("admin-1");
-    let key = OfficerKey::Passkey(place.keys["analyst"].public()).id();
-    let fields = [
-        ("csrf", csrf.as_str()),
-        ("officer", "analyst"),
-        ("what", &key.to_string()),
-        ("reason", "lost"),
-    ];
-    assert!(
-        place
-            .post("/admin/keys", Some(&first), &fields)
-            .await
-            .goes_to("/admin")
-    );
+    let new = place.officer("new", Role::Analyst);
+    let setups = &place.desk.setups;
+    let proposed = setups.propose(&place.desk, ChangeWhat::Enrol(new)).await;
+    proposed.expect("proposed");
     let page = place.get("/admin", Some(&first)).await.body;
     let change = after(&page, "name=\"change\" value=\"").to_owned();
     let answer = place.answer("admin-1", &change, Flags::BOTH);
@@ -262,9 +253,50 @@ async fn a_signature_that_does_not_hold_costs_the_other_administrator_nothing() 
         .expect("asserted");
     assert!(sign(&second, &browser(&right)).await.goes_to("/admin"));
     let registry = officers::registry(&place.desk.state).await.expect("read");
-    let revoked = registry
-        .officers()
-        .any(|listed| listed.revoked.contains_key(&key));
-    assert!(revoked, "with both signatures the change is made");
+    let later = place.clock.now() + jiff::SignedDuration::from_secs(1);
+    let enrolled = registry.officer(&text("new"), later).is_some();
+    assert!(enrolled, "with both signatures the change is made");
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_ends_after_an_hour_and_is_of_one_kind() {
+    let place = Place::empty().await;
+    let token = place.desk.setups.open(&place.desk).expect("a link");
+    let setup = place.get(&format!("/setup/{token}"), None).await;
+    assert!(setup.status == StatusCode::OK && setup.body.contains("First administrator"));
+    let other = place.get(&format!("/enrol/{token}"), None).await;
+    assert!(other.status == StatusCode::NOT_FOUND && other.rule("CONS-005"));
+    let begun = place
+        .post(&format!("/setup/{token}"), None, &[("officer", "admin-1")])
+        .await;
+    assert!(begun.body.contains("Register my passkey"), "{}", begun.body);
+    place.clock.advance(3_600);
+    for late in [
+        place.get(&format!("/setup/{token}"), None).await,
+        place
+            .post(&format!("/setup/{token}/key"), None, &[("answer", "{}")])
+            .await,
+    ] {
+        assert!(
+            late.status == StatusCode::NOT_FOUND && late.rule("CONS-005"),
+            "{}",
+            late.body
+        );
+    }
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn links_that_cannot_be_kept_are_not_given() {
+    let place = Place::new().await;
+    let (cookie, csrf) = place.session("admin-1");
+    let fields = [("csrf", csrf.as_str()), ("officer", "new"), ("role", "analyst")];
+    for _ in 0..64 {
+        let given = place.post("/admin/officers", Some(&cookie), &fields).await;
+        assert_eq!(given.status, StatusCode::OK);
+    }
+    let refused = place.post("/admin/officers", Some(&cookie), &fields).await;
+    assert!(refused.status == StatusCode::TOO_MANY_REQUESTS && refused.rule("CONS-006"));
     place.stop().await;
 }
