@@ -292,3 +292,53 @@ impl IntoResponse for Shown {
         (self.status, page.show(&body)).into_response()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: &str = "https://console.example:8443";
+
+    fn headers(of: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pairs = of
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        pairs.collect()
+    }
+
+    #[test]
+    fn forms_come_from_this_very_origin() {
+        assert!(comes_from_us(&headers(&[("origin", OURS)]), OURS));
+        assert!(comes_from_us(
+            &headers(&[("origin", OURS), ("sec-fetch-site", "same-origin")]),
+            OURS
+        ));
+        for foreign in [
+            &[][..],
+            &[("sec-fetch-site", "same-origin")],
+            &[("origin", "null")],
+            &[("origin", "https://console.example")],
+            &[("origin", "http://console.example:8443")],
+            &[("origin", "https://console.example:8443.evil.example")],
+            &[("origin", OURS), ("sec-fetch-site", "same-site")],
+            &[("origin", OURS), ("sec-fetch-site", "cross-site")],
+        ] {
+            assert!(!comes_from_us(&headers(foreign), OURS), "{foreign:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_ours_by_its_whole_name_and_length() {
+        let token = "ab".repeat(32);
+        let cookies = |text: String| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_str(&text).expect("a header"));
+            token_of(&headers)
+        };
+        assert_eq!(cookies(format!("a=b; {COOKIE}={token}")), Some([0xab; 32]));
+        assert_eq!(cookies(format!("concordat={token}")), None);
+        assert_eq!(cookies(format!("{COOKIE}2={token}")), None);
+        assert_eq!(cookies(format!("{COOKIE}={}", &token[2..])), None);
+        assert_eq!(cookies(format!("{COOKIE}={token}00")), None);
+    }
+}

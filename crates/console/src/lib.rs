@@ -111,10 +111,13 @@ impl Console {
         let address = listener.local_addr().unwrap_or(address);
         let tls = concordat_node::tls::console_server(&state.identity.api)?;
         let desk = Desk::new(Arc::clone(state)).await?;
-        let nobody = officers::registry(state).await.is_err();
-        let setup = match nobody {
-            true => Some(format!("{}/setup/{}", desk.origin(), desk.setups.open(&desk)?)),
-            false => None,
+        let setup = match officers::registry(state).await {
+            Ok(_) => None,
+            Err(fault) if fault.rule == "DESK-001" => {
+                Some(format!("{}/setup/{}", desk.origin(), desk.setups.open(&desk)?))
+            }
+            // A database that does not answer is no agency without officers.
+            Err(fault) => return Err(fault.into()),
         };
         let task = tokio::spawn(listen::serve(listener, tls, router(desk), state.stop.clone()));
         Ok(Some(Self { address, setup, task }))

@@ -233,7 +233,7 @@ impl Setups {
     /// Adds a signature; with the last one the change is made. Whether it was.
     ///
     /// # Errors
-    /// No such change waits; the registry refuses it.
+    /// The signature does not hold; no such change waits; the registry refuses it.
     pub(crate) async fn sign(&self, desk: &Desk, digest: &Digest, approval: Approval) -> Result<bool, Fault> {
         // At once: a signature that does not hold must not cost the others theirs.
         approval.verify(digest, &desk.console, 0).map_err(refused)?;
@@ -264,7 +264,7 @@ impl Setups {
                 Ok(true)
             }
             Err(fault) => {
-                // A signature that does not hold is not kept.
+                // What the registry refused is signed anew.
                 let waiting = changes
                     .iter_mut()
                     .find(|waiting| waiting.change.digest().as_ref() == Ok(digest));

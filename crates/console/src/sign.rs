@@ -156,3 +156,43 @@ pub(crate) fn decoy(desk: &Desk, officer: &Text) -> Vec<u8> {
     hash.update(officer.as_str());
     hash.finalize()[..16].to_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_for_one_officer_once_and_soon() {
+        let challenges = Challenges::default();
+        let drawn = |challenge: u8| {
+            let mut waiting = challenges.waiting.lock().expect("not poisoned");
+            waiting.insert([challenge; 32], ("anna".to_owned(), 1_000));
+            Hex([challenge; 32])
+        };
+        let challenge = drawn(1);
+        assert!(challenges.take(&challenge, "anna", 999));
+        assert!(!challenges.take(&challenge, "anna", 999), "used up");
+        let challenge = drawn(2);
+        assert!(!challenges.take(&challenge, "berta", 999), "of another officer");
+        assert!(
+            !challenges.take(&challenge, "anna", 999),
+            "and used up by her try"
+        );
+        assert!(!challenges.take(&drawn(3), "anna", 1_000), "too late");
+        assert!(!challenges.take(&Hex([4; 32]), "anna", 0), "never drawn");
+    }
+
+    #[test]
+    fn tries_are_counted_by_the_minute_and_apart() {
+        let challenges = Challenges::default();
+        let last = || challenges.count("officer anna".to_owned(), 2, 119);
+        assert!(last().is_ok());
+        assert!(last().is_ok());
+        assert_eq!(last().map_err(|fault| fault.rule).err(), Some("CONS-004"));
+        assert!(challenges.count("officer berta".to_owned(), 2, 119).is_ok());
+        assert!(
+            challenges.count("officer anna".to_owned(), 2, 120).is_ok(),
+            "the next minute"
+        );
+    }
+}

@@ -8,7 +8,7 @@ mod steps;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use concordat_disclosure::{Approval, Change, Document, MAX_ATTACHMENT_BYTES, OfficerKey, Words};
+use concordat_disclosure::{Approval, Change, ChangeWhat, Document, MAX_ATTACHMENT_BYTES, OfficerKey, Words};
 use concordat_ledger::Hex;
 use concordat_store::{CaseCursor, CaseFilter, CaseSide, CaseTurn};
 use concordat_wire::v1::disclosure_service_server::DisclosureService;
@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::admin_services::not_for_auditors;
 use crate::agreement::purpose_from_name;
 use crate::desk::{self, Via, Who, attachments, hits, inbox, officers, refused};
+use crate::identity::ADMIN;
 use crate::ledger::person;
 use crate::listen::Caller;
 use crate::matching::Context;
@@ -217,8 +218,19 @@ impl DisclosureService for Disclosures {
         request: Request<ChangeOfficersRequest>,
     ) -> Result<Response<ListOfficersResponse>, Status> {
         system(&request)?;
+        let admin = match request.extensions().get::<Caller>() {
+            Some(Caller::Client { name, .. }) => name == ADMIN,
+            // The listener without authentication, for trials.
+            _ => true,
+        };
         let request = request.into_inner();
         let change = Change::decode(&request.change).map_err(refused)?;
+        if matches!(change.what, ChangeWhat::Found(_)) && !admin {
+            // Nobody has signed before the first: whoever founds the registry is every later change's root.
+            let message =
+                "only the client admin, or the console's set-up page, founds the registry of officers";
+            return Err(Fault::new(concordat_wire::Reason::NotPermitted, "NODE-010", message).into());
+        }
         let approvals = request
             .approvals
             .iter()

@@ -532,3 +532,87 @@ async fn another_agencys_case_is_nobodys() {
     let unknown = desks.owning.view("anna", Hex([3; 16])).await;
     assert_eq!(unknown.expect_err("none").rule, "DESK-002");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_is_gone_from_the_disk() {
+    let mut desks = Desks::new().await;
+    desks.released().await;
+    desks
+        .asking
+        .act("ivan", desks.case, Action::Open)
+        .await
+        .expect("opened");
+    let store = &desks.pair.asker.node().state.store;
+    let documents = |kind: &'static str| async move {
+        let kept = store
+            .case_documents_of_kind(&desks.case.0, kind)
+            .await
+            .expect("documents");
+        kept.len()
+    };
+    assert_eq!(
+        (documents("decision").await, documents("sealed-release").await),
+        (1, 1)
+    );
+    let recall = Action::Recall {
+        reason: words("the wrong man"),
+        corrected_in: None,
+    };
+    desks
+        .owning
+        .act("anna", desks.case, recall)
+        .await
+        .expect("recalled");
+    desks.arrives("RECALLED").await;
+    desks
+        .asking
+        .act("ivan", desks.case, Action::ConfirmRecall)
+        .await
+        .expect("confirmed");
+    assert_eq!(
+        (documents("decision").await, documents("sealed-release").await),
+        (0, 0)
+    );
+    let log = desks.pair.asker.folder().join("node.db-wal");
+    let log = std::fs::metadata(log).map_or(0, |about| about.len());
+    // What came after the checkpoint may be in it again: a page or two of one change.
+    assert!(log < 64 << 10, "the database's log was emptied: {log} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_that_ended_long_ago_is_erased() {
+    let desks = Desks::new().await;
+    let different = Action::Confirm(Confirmed {
+        comparison: Comparison::Different,
+        method: words("another face"),
+    });
+    desks
+        .asking
+        .act("ivan", desks.case, different)
+        .await
+        .expect("confirmed");
+    let dropped = Action::NotPursue(NotPursued {
+        reason: NotPursuedReason::Different,
+        text: words("another person"),
+    });
+    desks
+        .asking
+        .act("ivan", desks.case, dropped)
+        .await
+        .expect("dropped");
+    let state = &desks.pair.asker.node().state;
+    desks.pair.asker.clock.advance(300 * 86_400);
+    concordat_node::desk::upkeep::round(state).await.expect("a round");
+    assert!(state.store.case_row(&desks.case.0).await.expect("read").is_some());
+    desks.pair.asker.clock.advance(4 * 366 * 86_400);
+    concordat_node::desk::upkeep::round(state).await.expect("a round");
+    assert!(state.store.case_row(&desks.case.0).await.expect("read").is_none());
+    assert!(
+        state
+            .store
+            .case_events(&desks.case.0)
+            .await
+            .expect("read")
+            .is_empty()
+    );
+}

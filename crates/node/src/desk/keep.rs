@@ -68,6 +68,7 @@ pub(super) async fn keep(
     for event in also.events {
         entries.push(state.entry_under(&terms.entry.agreement, event)?);
     }
+    let forgets = !also.forget.is_empty();
     let change = CaseChange {
         row: project(row.clone(), next, &terms.rules, state.clock.now()),
         private: also.private,
@@ -86,6 +87,9 @@ pub(super) async fn keep(
         .change_case(change)
         .await
         .map_err(|error| stored(&error))?;
+    if forgets {
+        super::upkeep::forgotten(state).await?;
+    }
     state.desk.tell();
     state.desk.waiting.notify_one();
     Ok(())
