@@ -98,6 +98,26 @@ pub(crate) fn code(code: &str) -> String {
         .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
+/// A one-letter code of a decision's marks with its meaning: `B: source mostly reliable`.
+pub(crate) fn mark(name: &str) -> String {
+    let meaning = match name {
+        "H0" => "to prevent and combat crime only",
+        "H1" => "not in judicial proceedings without the provider's permission",
+        "H2" => "not passed on without the provider's permission",
+        "H3" => "other restrictions, in words",
+        "A" => "no doubt about the source",
+        "B" => "source mostly reliable",
+        "C" => "source mostly unreliable",
+        "X" => "source cannot be assessed",
+        "1" => "accuracy not in doubt",
+        "2" => "known to the source, not to the reporting official",
+        "3" => "not known to the source, but corroborated",
+        "4" => "not known to the source, cannot be corroborated",
+        _ => return code(name),
+    };
+    format!("{name}: {meaning}")
+}
+
 /// A code of a list, by its name in documents.
 pub(crate) fn name_of(code: &impl serde::Serialize) -> String {
     match serde_json::to_value(code) {
@@ -150,6 +170,18 @@ mod tests {
     fn every_state_has_words() {
         for name in concordat_disclosure::AnyCase::STATES {
             assert_ne!(state(name), "Unknown", "{name}");
+        }
+    }
+
+    #[test]
+    fn every_mark_has_its_meaning() {
+        use concordat_disclosure::codes::{HandlingCode, SourceEvaluation};
+        for name in HandlingCode::ALL
+            .iter()
+            .map(name_of)
+            .chain(SourceEvaluation::ALL.iter().map(name_of))
+        {
+            assert!(mark(&name).starts_with(&format!("{name}: ")), "{name}");
         }
     }
 

@@ -191,6 +191,12 @@ async fn two_officers_approve_and_the_requester_opens_the_release() {
     browser.shows("Field by field").await;
     browser.click("input[name=do-i][value=release]").await;
     browser.write("#value-i", "forged documents").await;
+    // A form with a mistake comes back as it was filled in.
+    browser.click("input[name=do-d][value=withhold]").await;
+    browser.click("form button.primary").await;
+    browser.shows("something has to be mended").await;
+    browser.shows("Go to the field").await;
+    browser.click("input[name=do-d][value=release]").await;
     browser.check("decide").await;
     browser.click("form button.primary").await;
     browser.shows("You approve exactly what is shown").await;

@@ -42,6 +42,7 @@ pub(crate) async fn show(
     let mut page = signed.page(&title);
     page.live = true;
     let request = view.case.request();
+    let signs = view.may.contains(&"approve");
     Ok(page.show(&html! {
         section.summary aria-label="Summary" {
             p.state { strong { (texts::state(view.case.name())) } " " (inbox::side(view.row.side)) ", with " strong { (view.row.partner) } }
@@ -53,11 +54,13 @@ pub(crate) async fn show(
                 p.warn role="status" { strong { "The owner took this release back. " } "Delete or correct what was released by " (texts::time(case.due())) "." }
             }
         }
+        // What is signed is read first: it stands above the button that signs it.
+        @if signs { @if let Some(decision) = &view.decision { (decision_of(&view, decision)) } }
         (next_step(&desk, &signed, &view)?)
         @if let Some(request) = request { (asked(request)) }
         @if let Some(subject) = &view.subject { (held(subject)) }
         @if !view.records.is_empty() { (decide::records(&view)) }
-        @if let Some(decision) = &view.decision { (decision_of(&view, decision)) }
+        @if !signs { @if let Some(decision) = &view.decision { (decision_of(&view, decision)) } }
         @if request.is_some() { (messages(&signed, &view)) }
         section aria-labelledby="history" {
             h2 #history { "History" }
@@ -108,7 +111,7 @@ fn form_for(desk: &Desk, signed: &Signed<Reads>, view: &CaseView, may: &str) -> 
             let hidden = [("csrf", signed.csrf()), ("seen", view.case.head().to_string())];
             let hidden = hidden.each_ref().map(|(name, value)| (*name, value.as_str()));
             html! {
-                p { "You approve exactly what is shown below under " a href="#decision" { "Decision" } ", and nothing else." }
+                p { "You approve exactly what is shown above under " a href="#decision" { "Decision" } ", and nothing else." }
                 (sign::form(desk, &at("approve"), (&digest, &signed.officer.keys), &hidden, "Approve with my passkey"))
             }
         }
@@ -307,10 +310,10 @@ fn decision_of(view: &CaseView, decision: &Decision) -> Markup {
         section.decision aria-labelledby="decision" {
             h2 #decision { (if view.side == Side::Requester { "What was released" } else { "Decision" }) }
             p.marks {
-                strong { "Handling " (texts::name_of(&marks.handling)) }
+                strong { "Handling " (texts::mark(&texts::name_of(&marks.handling))) }
                 @if let Some(restriction) = &marks.restriction { " (" (restriction.as_str()) ")" }
                 " · " (texts::code(&texts::name_of(&marks.classification)))
-                " · source " (texts::name_of(&marks.source)) (texts::name_of(&marks.information))
+                " · evaluation " (texts::mark(&texts::name_of(&marks.source))) ", " (texts::mark(&texts::name_of(&marks.information)))
                 " · keep until " time { (marks.retain_until.to_string()) }
                 " · onward " (onward)
             }

@@ -233,7 +233,7 @@ fn options<T: serde::Serialize>(
             select id=(name) name=(name) {
                 @for code in all {
                     @let code = texts::name_of(code);
-                    option value=(code) selected[code == filled.or(name, &at_first)] { (texts::code(&code)) }
+                    option value=(code) selected[code == filled.or(name, &at_first)] { (texts::mark(&code)) }
                 }
             }
         }
@@ -288,6 +288,8 @@ pub(crate) fn proposal_form(
                         textarea id=(format!("value-{name}")) name=(format!("value-{name}")) rows="2" maxlength="8000" { (filled.or(&format!("value-{name}"), &values)) }
                         label for=(format!("ground-{name}")) { "Ground, if withheld" }
                         select id=(format!("ground-{name}")) name=(format!("ground-{name}")) {
+                            // No ground is withheld on by an oversight.
+                            option value="" { "choose" }
                             @for ground in Ground::ALL {
                                 @let code = texts::name_of(ground);
                                 option value=(code) selected[filled.chosen(&format!("ground-{name}"), &code, values.is_empty() && code == "NOT_HELD")] { (texts::code(&code)) }
