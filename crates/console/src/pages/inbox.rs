@@ -124,33 +124,40 @@ fn filters(desk: &Desk, wanted: &Wanted) -> Markup {
         .iter()
         .map(|entry| entry.partner.id.clone())
         .collect();
+    let filtered = [&wanted.state, &wanted.partner, &wanted.case]
+        .iter()
+        .any(|given| !given.is_empty());
     html! {
-        form.filters method="get" action="/" role="search" aria-label="Filter cases" {
-            input type="hidden" name="show" value=(wanted.show);
-            div {
-                label for="state" { "State" }
-                select #state name="state" {
-                    option value="" { "any" }
-                    @for state in concordat_disclosure::AnyCase::STATES {
-                        option value=(state) selected[*state == wanted.state] { (texts::state(state)) }
+        // Shut, so that on a small screen the cases come first; open while it hides some.
+        details open[filtered] {
+            summary { "Filter and search" }
+            form.filters method="get" action="/" role="search" aria-label="Filter cases" {
+                input type="hidden" name="show" value=(wanted.show);
+                div {
+                    label for="state" { "State" }
+                    select #state name="state" {
+                        option value="" { "any" }
+                        @for state in concordat_disclosure::AnyCase::STATES {
+                            option value=(state) selected[*state == wanted.state] { (texts::state(state)) }
+                        }
                     }
                 }
-            }
-            div {
-                label for="partner" { "Partner" }
-                select #partner name="partner" {
-                    option value="" { "any" }
-                    @for partner in &partners {
-                        option value=(partner) selected[*partner == wanted.partner] { (partner) }
+                div {
+                    label for="partner" { "Partner" }
+                    select #partner name="partner" {
+                        option value="" { "any" }
+                        @for partner in &partners {
+                            option value=(partner) selected[*partner == wanted.partner] { (partner) }
+                        }
                     }
                 }
+                div {
+                    label for="case" { "Case id" }
+                    input #case name="case" value=(wanted.case) maxlength="64" autocomplete="off" spellcheck="false";
+                    @if !wanted.case.is_empty() { small { "not an id: 32 digits and letters a to f" } }
+                }
+                button type="submit" { "Filter" }
             }
-            div {
-                label for="case" { "Case id" }
-                input #case name="case" value=(wanted.case) maxlength="64" autocomplete="off" spellcheck="false";
-                @if !wanted.case.is_empty() { small { "not an id: 32 digits and letters a to f" } }
-            }
-            button type="submit" { "Filter" }
         }
     }
 }
