@@ -45,9 +45,14 @@ impl Challenges {
         let challenge: [u8; 32] = hash.finalize().into();
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, (_, until)| now < *until);
-        if waiting.len() < CHALLENGES {
-            waiting.insert(challenge, (officer.to_owned(), now + CHALLENGE_S));
+        if waiting.len() >= CHALLENGES {
+            // The oldest makes room: whoever floods the door must not shut it.
+            let oldest = waiting.iter().min_by_key(|(_, (_, until))| *until);
+            if let Some(oldest) = oldest.map(|(challenge, _)| *challenge) {
+                waiting.remove(&oldest);
+            }
         }
+        waiting.insert(challenge, (officer.to_owned(), now + CHALLENGE_S));
         Hex(challenge)
     }
 

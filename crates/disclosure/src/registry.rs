@@ -248,6 +248,10 @@ impl Registry {
         let from = applied.max(change.at);
         self.follows(change)?;
         let signed = self.signers(change, approvals)?;
+        // Not only when it was drawn up: who was retired since signs nothing, whatever the date on it.
+        for approval in approvals {
+            self.check(&approval.officer, &approval.key, from)?;
+        }
         let administrators = |subject: Option<&Text>| {
             let counted = signed.iter().filter(|id| {
                 Some(*id) != subject && self.officers.get(*id).is_some_and(|o| o.is(Role::Administrator))

@@ -223,6 +223,37 @@ impl Store {
         .await
     }
 
+    /// The open case in which a partner has asked about the record of this tag.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn open_request_of_tag(
+        &self,
+        agreement: &str,
+        offer: &str,
+        epoch: u32,
+        tag: &Tag,
+    ) -> Result<Option<CaseKey>> {
+        let row = sqlx::query(
+            "SELECT id FROM disclosure_case WHERE tag_digest = ? AND side = 'owner' AND waits_for IS NOT NULL",
+        )
+        .bind(tag_digest(&self.inner.sealer, agreement, offer, epoch, tag).as_slice())
+        .fetch_optional(&self.inner.reader)
+        .await?;
+        row.map(|row| row.bytes("id")).transpose()
+    }
+
+    /// The time of the latest step of any case, Unix milliseconds; 0 if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn latest_step_ms(&self) -> Result<i64> {
+        let row = sqlx::query("SELECT coalesce(max(at_ms), 0) AS latest FROM case_event")
+            .fetch_one(&self.inner.reader)
+            .await?;
+        Ok(row.try_get("latest")?)
+    }
+
     async fn open_case(&self, tx: &mut Tx, row: &CaseRow) -> Result<()> {
         let digest = tag_digest(
             &self.inner.sealer,

@@ -55,8 +55,11 @@ pub(crate) async fn named(
     let now = desk.state.clock.seconds();
     desk.challenges
         .count(format!("address {}", peer.ip()), ADDRESS_TRIES, now)?;
-    desk.challenges
-        .count(format!("officer {}", officer.as_str()), OFFICER_TRIES, now)?;
+    desk.challenges.count(
+        format!("officer {} from {}", officer.as_str(), peer.ip()),
+        OFFICER_TRIES,
+        now,
+    )?;
     let registered = match officers::registry(&desk.state).await {
         Ok(registry) => registry.officer(&officer, desk.state.clock.now()).cloned(),
         Err(fault) if fault.rule == "DESK-001" => None,

@@ -23,6 +23,7 @@ use super::load::{Loaded, kind, load};
 use super::view::{CaseView, view};
 use super::{Who, deliver, hits, messages, refused, refused_as, releases, stored};
 use crate::ledger::text;
+use crate::matching::in_force;
 use crate::state::State;
 
 /// A step that a person takes.
@@ -257,6 +258,8 @@ pub(super) async fn commit(
     let also = Also {
         pending: also.pending,
         private,
+        // What was taken back is destroyed now, whether or not the owner can be told.
+        forget: also.forget,
         ..Also::default()
     };
     keep(
@@ -271,6 +274,13 @@ pub(super) async fn commit(
 
 async fn prepare(state: &Arc<State>, loaded: &Loaded, step: &Step, action: Action) -> Result<Taken, Fault> {
     let plain = |what| Ok(Taken::plain(what, &loaded.documents));
+    // Under an agreement that is suspended nothing new is asked for, decided or released; what is there can be ended and taken back.
+    if matches!(
+        action,
+        Action::Request(_) | Action::Propose(_) | Action::Approve(_) | Action::Release
+    ) {
+        in_force(&loaded.terms.entry)?;
+    }
     match action {
         Action::Confirm(confirmed) => {
             let mut taken = Taken::plain(What::Confirmed(confirmed), &loaded.documents);

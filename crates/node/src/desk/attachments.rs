@@ -29,8 +29,22 @@ pub async fn attach(
         .case
         .request()
         .ok_or_else(|| refused_as(rule::WRONG_STATE))?;
+    if loaded.row.waits_for.is_none() {
+        return Err(refused_as(rule::WRONG_STATE));
+    }
     let length = bytes.len() as u64;
-    Manifest::count(length).map_err(refused)?;
+    let count = Manifest::count(length).map_err(refused)?;
+    // All that can be refused is refused before anything is kept.
+    let name_only = Manifest {
+        id: Hex([0; 16]),
+        key: AttachmentKey::new(&[0; 32]),
+        name: name.clone(),
+        media_type: media_type.clone(),
+        bytes: length,
+        sha256: Hex([0; 32]),
+        parts: vec![Hex([0; 32]); usize::try_from(count).unwrap_or(usize::MAX)],
+    };
+    name_only.check().map_err(refused)?;
     let (attachment, seed) = (Hex(state.entropy.bytes()), state.entropy.seed());
     let key = AttachmentKey::new(&seed);
     let mut parts = Vec::new();

@@ -72,7 +72,7 @@ async fn send_pending(state: &Arc<State>, id: CaseId, pending: PendingStep) -> R
     let row = &loaded.row;
     let before = loaded.case.events().len();
     let parts = (&loaded.terms, &loaded.documents);
-    match send(&loaded, vec![step]).await {
+    match send(state, &loaded, vec![step]).await {
         Ok(()) => {
             let mut documents = loaded.documents.clone();
             for kept in &pending.documents {
@@ -154,7 +154,7 @@ async fn send_steps(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
         steps.push(step);
     }
     if !steps.is_empty() {
-        match send(&loaded, steps).await {
+        match send(state, &loaded, steps).await {
             Ok(()) => {}
             Err(Undelivered::Later) => return Ok(()),
             Err(Undelivered::Refused(fault)) => {
@@ -218,17 +218,24 @@ enum Undelivered {
     Refused(Fault),
 }
 
-async fn send(loaded: &Loaded, steps: Vec<CaseStep>) -> Result<(), Undelivered> {
+async fn send(state: &State, loaded: &Loaded, steps: Vec<CaseStep>) -> Result<(), Undelivered> {
     let request = TakeCaseStepsRequest {
         case_id: loaded.id().0.to_vec(),
         steps,
     };
     let mut client = loaded.terms.entry.partner.client();
+    let partner = loaded.row.partner.as_str();
     let call = tokio::time::timeout(DEADLINE, client.take_case_steps(request));
     let status = match call.await {
-        Ok(Ok(_)) => return Ok(()),
+        Ok(Ok(_)) => {
+            state.desk.reached(partner, true);
+            return Ok(());
+        }
         Ok(Err(status)) => status,
-        Err(_) => return Err(Undelivered::Later),
+        Err(_) => {
+            state.desk.reached(partner, false);
+            return Err(Undelivered::Later);
+        }
     };
     let view = FaultView::from(&status);
     match view.code {
@@ -248,7 +255,10 @@ async fn send(loaded: &Loaded, steps: Vec<CaseStep>) -> Result<(), Undelivered> 
             };
             Err(Undelivered::Refused(fault))
         }
-        _ => Err(Undelivered::Later),
+        _ => {
+            state.desk.reached(partner, false);
+            Err(Undelivered::Later)
+        }
     }
 }
 
@@ -325,6 +335,15 @@ async fn round(state: &Arc<State>) -> Result<(), Fault> {
             let id = Hex(id);
             if state.stop.is_cancelled() {
                 return Ok(());
+            }
+            // One that is away keeps its own cases waiting, not everybody's.
+            let row = state
+                .store
+                .case_row(&id.0)
+                .await
+                .map_err(|error| stored(&error))?;
+            if row.is_some_and(|row| state.desk.is_away(&row.partner)) {
+                continue;
             }
             {
                 let _turn = state.desk.turn(id).await;

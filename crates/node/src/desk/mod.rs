@@ -33,6 +33,7 @@ use concordat_disclosure::{CaseId, Refused, Registry, Rule, rule};
 use concordat_ledger::Person;
 use concordat_store::{CaseSide, StoreError};
 use concordat_wire::{Fault, Reason};
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 pub use act::{Action, Asking, Proposal, Saying, act};
@@ -58,6 +59,15 @@ pub enum Via {
     Client(String),
 }
 
+/// After this time a partner that could not be reached is tried again.
+const AWAY: std::time::Duration = std::time::Duration::from_secs(4);
+
+/// A case's turn.
+struct Turn {
+    _registry: tokio::sync::OwnedRwLockReadGuard<()>,
+    _case: tokio::sync::OwnedMutexGuard<()>,
+}
+
 /// What the desk keeps in memory.
 pub struct Desk {
     /// Steps of one case are taken one after the other.
@@ -68,8 +78,10 @@ pub struct Desk {
     changed: watch::Sender<u64>,
     /// Tells the delivery that something waits.
     waiting: tokio::sync::Notify,
-    /// New requests looked at at once.
-    opening: tokio::sync::Semaphore,
+    /// No step is taken while the registry changes: each is checked against the one that it will be replayed with.
+    gate: Arc<tokio::sync::RwLock<()>>,
+    /// Partners that could not be reached, and when.
+    away: Mutex<HashMap<String, std::time::Instant>>,
 }
 
 impl Default for Desk {
@@ -80,14 +92,31 @@ impl Default for Desk {
             changing: tokio::sync::Mutex::default(),
             changed: watch::Sender::new(0),
             waiting: tokio::sync::Notify::new(),
-            opening: tokio::sync::Semaphore::new(2),
+            gate: Arc::default(),
+            away: Mutex::default(),
         }
     }
 }
 
 impl Desk {
     /// Waits for a case's turn.
-    async fn turn(&self, case: CaseId) -> tokio::sync::OwnedMutexGuard<()> {
+    async fn turn(&self, case: CaseId) -> Turn {
+        let case = self.alone(case).await;
+        Turn {
+            _registry: Arc::clone(&self.gate).read_owned().await,
+            _case: case,
+        }
+    }
+
+    /// Waits until no other request of this partner is looked at: one that sends nonsense keeps itself waiting.
+    async fn partner_turn(&self, partner: &str) -> tokio::sync::OwnedMutexGuard<()> {
+        let name = Sha256::digest([b"partner\0", partner.as_bytes()].concat());
+        let mut id = [0; 16];
+        id.copy_from_slice(&name[..16]);
+        self.alone(concordat_ledger::Hex(id)).await
+    }
+
+    async fn alone(&self, case: CaseId) -> tokio::sync::OwnedMutexGuard<()> {
         let lock = {
             let mut cases = self.cases.lock().unwrap_or_else(PoisonError::into_inner);
             let held = cases.get(&case).and_then(Weak::upgrade);
@@ -99,6 +128,21 @@ impl Desk {
             })
         };
         lock.lock_owned().await
+    }
+
+    /// Notes whether a partner could be reached.
+    fn reached(&self, partner: &str, reached: bool) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        match reached {
+            true => drop(away.remove(partner)),
+            false => drop(away.insert(partner.to_owned(), std::time::Instant::now())),
+        }
+    }
+
+    /// Whether a partner could not be reached a moment ago.
+    fn is_away(&self, partner: &str) -> bool {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.get(partner).is_some_and(|since| since.elapsed() < AWAY)
     }
 
     /// Rises with every change of a case or of the registry.

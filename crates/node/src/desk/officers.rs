@@ -169,10 +169,17 @@ pub async fn change_registry(
     approvals: Vec<Approval>,
 ) -> Result<Arc<Registry>, Fault> {
     let _turn = state.desk.changing.lock().await;
+    let _alone = state.desk.gate.write().await;
     let founding = matches!(change.what, ChangeWhat::Found(_));
     let console = relying_party(state).await?;
     // From the next millisecond on: what was approved in this one was approved before.
-    let applied_ms = state.now_ms() + 1;
+    // No step that is kept already is of a later time, whatever the partners' clocks say.
+    let latest = state
+        .store
+        .latest_step_ms()
+        .await
+        .map_err(|error| store_fault(&error))?;
+    let applied_ms = state.now_ms().max(latest) + 1;
     let at = Timestamp::from_millisecond(applied_ms).unwrap_or(Timestamp::MAX);
     let next = apply(state, founding, &console, (&change, &approvals), at).await;
     let next = match next {
@@ -206,6 +213,12 @@ pub async fn change_registry(
             .await
             .map_err(|error| store_fault(&error))?;
     }
+    // Should nobody wait for the answer any more, it is read from the database again.
+    *state
+        .desk
+        .registry
+        .write()
+        .unwrap_or_else(PoisonError::into_inner) = None;
     state
         .store
         .recording(entry)

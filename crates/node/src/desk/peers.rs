@@ -28,6 +28,8 @@ use crate::tls::SpkiPin;
 const STEPS: usize = 64;
 /// How far ahead of ours the other clock may be.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// Bytes of all messages of a case, without what is attached.
+const MOST_SAID: usize = 4 << 20;
 /// Steps of one case. Two desks that talk more should meet.
 const MOST_STEPS: u32 = 1_000;
 /// Requests of one partner within [`BULK_HOURS`].
@@ -98,6 +100,10 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
     if loaded.case.events().contains(&event) {
         return Ok(());
     }
+    let over = loaded.row.waits_for.is_none();
+    if over && matches!(event.what, What::Said(_)) {
+        return Err(refused_as(rule::WRONG_STATE));
+    }
     if event.step > MOST_STEPS {
         let message = "the case has 1,000 steps: no more are taken, ask anew";
         return Err(Fault::new(Reason::Precondition, "DESK-022", message));
@@ -160,7 +166,15 @@ fn bring(state: &State, loaded: &Loaded, event: &Event, step: &CaseStep) -> Resu
             if Some(&message.by) != event.by.as_ref() || message.at != event.at {
                 return Err(refused_as(rule::NEEDS_PERSON));
             }
-            also.documents.push(new_document(kind::MESSAGE, &message)?);
+            let said = loaded.kept.iter().filter(|kept| kept.kind == kind::MESSAGE);
+            let said: usize = said.map(|kept| kept.document.len()).sum();
+            let document = new_document(kind::MESSAGE, &message)?;
+            if said + document.document.len() > MOST_SAID {
+                let message =
+                    "the case's messages are 4 MiB long: no more are taken, send a file or ask anew";
+                return Err(Fault::new(Reason::Precondition, "DESK-022", message));
+            }
+            also.documents.push(document);
         }
         What::Released(released) => {
             let release = SealedRelease::decode(&step.sealed_release).map_err(|_| missing())?;
@@ -240,10 +254,9 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
     let epoch = u32::try_from(request.epoch).ok();
     let epoch = epoch.filter(|epoch| entry.agreement.epoch_usable(*epoch, state.clock.now()));
     let epoch = epoch.ok_or_else(|| refused_as(rule::PROOF_OF_HIT))?;
-    // Looking for a tag reads them all: a partner that sends nonsense keeps one of us busy, not everybody.
-    let place = state.desk.opening.acquire().await;
+    // Looking for a tag reads them all, and how many requests there were must not change meanwhile.
+    let _one = state.desk.partner_turn(&entry.partner.id).await;
     let behind = records::behind(state, &terms, request).await?;
-    drop(place);
     // No record and a wrong proof are one answer: nobody learns which tags are records.
     let key = behind.map_or_else(|| EscalationKey::new(&state.entropy.bytes()), |(key, _)| key);
     let day = SignedDuration::from_hours(BULK_HOURS);
@@ -253,6 +266,14 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
         .requests_since(&entry.partner.id, since_ms)
         .await
         .map_err(|error| stored(&error))?;
+    let tag = &request.tag.0;
+    let open = state
+        .store
+        .open_request_of_tag(&entry.agreement.id, &terms.offer.id, epoch, tag);
+    if behind_open(open.await.map_err(|error| stored(&error))?, event.case) {
+        let message = "there is an open request about the same record: go on in that case";
+        return Err(Fault::new(Reason::Precondition, "DESK-024", message));
+    }
     if recent >= MOST_REQUESTS {
         let message = "this agency has asked 10,000 times within a day: ask again tomorrow";
         return Err(Fault::new(Reason::Precondition, "DESK-023", message));
@@ -298,8 +319,17 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
     .await
 }
 
+fn behind_open(open: Option<concordat_store::CaseKey>, case: CaseId) -> bool {
+    open.is_some_and(|open| open != case.0)
+}
+
 /// Somebody asks who cannot have had the identifier: a tag picked out of a snapshot, or a broken node.
 async fn alarm(state: &State, entry: &Entry, exchange: Hex<16>) {
+    // Once a minute: nobody fills the disk by knocking.
+    let (partner, minute) = (Some(entry.partner.id.as_str()), state.minute());
+    if state.access.refuses(NO_PROOF, partner, minute).is_none() {
+        return;
+    }
     tracing::error!(
         partner = entry.partner.id,
         "a request for details came without a proof of its hit"
@@ -371,6 +401,9 @@ pub async fn put_part(state: &State, pin: &SpkiPin, request: PutAttachmentPartRe
         .get(&row.agreement)
         .filter(|entry| entry.partner.pin == *pin);
     entry.ok_or_else(no_such_case)?;
+    if row.waits_for.is_none() {
+        return Err(refused_as(rule::WRONG_STATE));
+    }
     if !(17..=PART_BYTES + 16).contains(&request.sealed.len()) {
         return Err(refused_as(rule::ATTACHMENT_SIZE));
     }

@@ -15,6 +15,7 @@ use super::load::{Loaded, load};
 use super::{deliver, stored};
 use crate::config::Keep;
 use crate::ledger::text;
+use crate::matching::in_force;
 use crate::state::State;
 
 /// Cases looked at in one round.
@@ -34,11 +35,16 @@ pub(super) async fn decide(state: &Arc<State>, id: CaseId) -> Result<(), Fault> 
     let Some(taken) = act::decided(&loaded) else {
         return Ok(());
     };
+    if in_force(&loaded.terms.entry).is_err() {
+        return Ok(());
+    }
     let step = by_node(state, &loaded);
     match commit(state, &loaded, &step, taken).await {
         Ok(()) => deliver::now(state, id).await,
         // Not yet.
-        Err(fault) if fault.rule == rule::QUORUM.id || fault.rule == rule::COOLING_OFF.id => Ok(()),
+        Err(fault) if [rule::QUORUM.id, rule::COOLING_OFF.id].contains(&fault.rule) => Ok(()),
+        // Too late: it is noted as void.
+        Err(fault) if fault.rule == rule::EXPIRY.id => Ok(()),
         Err(fault) => Err(fault),
     }
 }
