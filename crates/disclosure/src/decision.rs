@@ -62,7 +62,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn result(&self) -> Decided {
+    /// As the step of the decision states it.
+    pub fn result(&self) -> Decided {
         match self {
             Self::Approved => Decided::Approved,
             Self::Partial => Decided::Partial,

@@ -63,7 +63,7 @@ pub use logged::{ledger_events, registry_changed, step_refused};
 pub use message::{Message, SealedMessage};
 pub use passkey::{Asserted, Assertion, Passkey, RelyingParty};
 pub use recorded::{CheckedApproval, check_approvals};
-pub use registry::{Account, Change, ChangeWhat, NewOfficer, Registry, Role};
+pub use registry::{Account, Change, ChangeWhat, Listed, NewOfficer, Registry, Role};
 pub use request::{CaseId, ConfirmedBy, DetailRequest, EscalationKey, ProofOfHit};
 pub use rule::{Refused, Rule};
 pub use sealing::{DisclosureKey, DisclosurePublicKey, Sealed};

@@ -32,10 +32,29 @@ pub enum Role {
 }
 
 impl Role {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Analyst,
+        Self::Officer,
+        Self::Supervisor,
+        Self::Auditor,
+        Self::Administrator,
+    ];
     /// Roles that may take a step of a case.
     pub const ANY_DESK: &[Self] = &[Self::Analyst, Self::Officer, Self::Supervisor];
     /// Roles that may decide.
     pub const DECIDES: &[Self] = &[Self::Officer, Self::Supervisor];
+
+    /// Its name, as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Analyst => "analyst",
+            Self::Officer => "officer",
+            Self::Supervisor => "supervisor",
+            Self::Auditor => "auditor",
+            Self::Administrator => "administrator",
+        }
+    }
 }
 
 /// An account of the same human being at another agency, as liaison officers and the seconded have.
@@ -160,7 +179,32 @@ pub struct Registry {
     at: Timestamp,
 }
 
+/// An officer, as a list shows her.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed<'a> {
+    /// Who, with roles, accounts and keys, those revoked included.
+    pub officer: &'a NewOfficer,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when, if retired.
+    pub retired: Option<Timestamp>,
+    /// The keys that were revoked, and when.
+    pub revoked: BTreeMap<KeyId, Timestamp>,
+}
+
 impl Registry {
+    /// A registry in which nobody may do anything: that of an agency that has not founded one.
+    pub fn nobody(agency: Text, console: RelyingParty) -> Self {
+        Self {
+            agency,
+            console,
+            officers: BTreeMap::new(),
+            sequence: 0,
+            head: Hex([0; 32]),
+            at: Timestamp::MIN,
+        }
+    }
+
     /// Begins a registry: each of the first administrators signs the first change.
     ///
     /// # Errors
@@ -171,12 +215,8 @@ impl Registry {
         };
         BAD_RULES.unless_at("console", console.holds())?;
         let mut registry = Self {
-            agency: change.agency.clone(),
-            console,
-            officers: BTreeMap::new(),
-            sequence: 0,
-            head: Hex([0; 32]),
             at: change.at,
+            ..Self::nobody(change.agency.clone(), console)
         };
         registry.follows(change)?;
         for founder in founders {
@@ -254,6 +294,26 @@ impl Registry {
     pub fn may(&self, officer: &Text, roles: &[Role], at: Timestamp) -> bool {
         let officer = self.officers.get(officer);
         officer.is_some_and(|officer| officer.active(at) && roles.iter().any(|role| officer.is(*role)))
+    }
+
+    /// The officers, by id, retired ones included.
+    pub fn officers(&self) -> impl Iterator<Item = Listed<'_>> {
+        self.officers.values().map(|officer| Listed {
+            officer: &officer.new,
+            since: officer.since,
+            retired: officer.retired,
+            revoked: officer
+                .keys
+                .iter()
+                .filter_map(|(id, key)| Some((*id, key.revoked?)))
+                .collect(),
+        })
+    }
+
+    /// An officer who is not retired at this time.
+    pub fn officer(&self, id: &Text, at: Timestamp) -> Option<&NewOfficer> {
+        let officer = self.officers.get(id)?;
+        officer.active(at).then_some(&officer.new)
     }
 
     /// How many officers could approve at this time: the n of "k of n".

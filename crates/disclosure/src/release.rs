@@ -221,14 +221,6 @@ impl Opened {
     pub fn receipt(&self, at: Timestamp, key: &SigningKey) -> Result<String, Refused> {
         answer(&self.statement, self.digest, Stating::Receipt, at).sign(key)
     }
-
-    /// The requester's signed confirmation that a recall was obeyed.
-    ///
-    /// # Errors
-    /// As [`Statement::sign`].
-    pub fn recall_done(&self, at: Timestamp, key: &SigningKey) -> Result<String, Refused> {
-        answer(&self.statement, self.digest, Stating::RecallDone, at).sign(key)
-    }
 }
 
 impl SealedRelease {
@@ -247,6 +239,20 @@ impl SealedRelease {
         let given = Statement::verify(note, requester)?;
         RECEIPT.unless(given == answer(&released, self.digest()?, stating, given.at))?;
         Ok(given)
+    }
+
+    /// The requester's signed confirmation that what was in this package is deleted or corrected.
+    ///
+    /// # Errors
+    /// As [`Statement::verify`], the statement in it being the owner's, and [`Statement::sign`].
+    pub fn recall_done(
+        &self,
+        at: Timestamp,
+        owner: &VerifierKey,
+        key: &SigningKey,
+    ) -> Result<String, Refused> {
+        let released = Statement::verify(&self.statement, owner)?;
+        answer(&released, self.digest()?, Stating::RecallDone, at).sign(key)
     }
 
     /// The owner's signed recall of this package.

@@ -201,7 +201,9 @@ fn a_case_from_hit_to_closed_on_both_sides() {
     let theirs = theirs
         .confirm_recall(&fixture.requester(), &requester(110, "rita"))
         .unwrap();
-    let done = opened.recall_done(at(110), &fixture.requester_key).unwrap();
+    let done = release
+        .recall_done(at(110), &owner_key, &fixture.requester_key)
+        .unwrap();
     release
         .check_answer(&done, Stating::RecallDone, &owner_key, &requester_key)
         .unwrap();

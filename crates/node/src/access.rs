@@ -47,7 +47,7 @@ impl Access {
     }
 
     /// If this refusal is to be recorded: how many before it were not.
-    fn refuses(&self, action: &'static str, claimed: Option<&str>, minute: i64) -> Option<u64> {
+    pub(crate) fn refuses(&self, action: &'static str, claimed: Option<&str>, minute: i64) -> Option<u64> {
         let mut kinds = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = (action, claimed.map(str::to_owned));
         let Some(last) = kinds.get_mut(&kind) else {
@@ -64,7 +64,7 @@ impl Access {
 }
 
 impl State {
-    fn minute(&self) -> i64 {
+    pub(crate) fn minute(&self) -> i64 {
         self.clock.seconds().div_euclid(60)
     }
 

@@ -4,7 +4,12 @@
 //! [`MARKER`], so that a signature on an agreement can never pass for one on anything else. Every check names a rule
 //! of `docs/rules.md` and the field that broke it; both sides run the same checks.
 
+mod disclosure;
+
+use std::collections::BTreeMap;
 use std::str::FromStr;
+
+use concordat_disclosure::{RelyingParty, Rules};
 
 use concordat_identifiers::Kind;
 use concordat_note::{Limits, Note, Policy, VerifierKey};
@@ -16,6 +21,8 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{Keep, is_agency_id};
 use crate::tls::SpkiPin;
+
+pub use disclosure::console;
 
 /// First line of every agreement's text.
 pub const MARKER: &str = "# concordat/v1/agreement\n";
@@ -50,6 +57,8 @@ pub struct Agreement {
     pub parties: Vec<Party>,
     /// What may be asked.
     pub offers: Vec<Offer>,
+    /// What follows a hit, by offer.
+    disclosure: BTreeMap<String, Rules>,
 }
 
 /// One of the two agencies.
@@ -65,6 +74,10 @@ pub struct Party {
     pub tls_spki: SpkiPin,
     /// Where its node is.
     pub endpoint: Endpoint,
+    /// SHA-256 of the key that releases and messages to it are sealed to.
+    pub disclosure_key: Option<concordat_ledger::Digest>,
+    /// Where its officers sign.
+    pub console: Option<RelyingParty>,
 }
 
 /// `https://host:port`.
@@ -136,6 +149,8 @@ struct Document {
     party: Vec<PartyText>,
     #[serde(default)]
     offer: Vec<OfferText>,
+    #[serde(default)]
+    disclosure: Vec<disclosure::DisclosureText>,
 }
 
 #[derive(Deserialize)]
@@ -161,6 +176,10 @@ struct PartyText {
     identity_key: String,
     tls_spki_sha256: String,
     endpoint: String,
+    #[serde(default)]
+    disclosure_key_sha256: Option<String>,
+    #[serde(default)]
+    console: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -279,6 +298,7 @@ impl Agreement {
             }
             offers.push(offer);
         }
+        let disclosure = disclosure::rules(&id, &head.legal_bases, &parties, &offers, document.disclosure)?;
         Ok(Self {
             digest: Sha256::digest(text).into(),
             id,
@@ -290,6 +310,7 @@ impl Agreement {
             log_retention: head.log_retention,
             parties,
             offers,
+            disclosure,
         })
     }
 
@@ -334,6 +355,12 @@ impl Agreement {
     /// An offer by id.
     pub fn offer(&self, id: &str) -> Option<&Offer> {
         self.offers.iter().find(|offer| offer.id == id)
+    }
+
+    /// What follows a hit in an offer; `None` where its `disclosure_profile` has no block: details are asked for by other
+    /// means.
+    pub fn disclosure_rules(&self, offer: &Offer) -> Option<&Rules> {
+        self.disclosure.get(&offer.id)
     }
 
     /// The number of the epoch at a time, counted from `valid_from`; `None` outside the agreement's validity.
@@ -442,7 +469,21 @@ impl PartyText {
                 format!("{reason}: https://host:port"),
             )
         })?;
+        let disclosure_key = self.disclosure_key_sha256.as_deref().map(|text| {
+            disclosure::digest(text).ok_or_else(|| {
+                Fault::invalid(
+                    "AGR-032",
+                    field("disclosure_key_sha256"),
+                    "64 lower-case hexadecimal digits",
+                )
+            })
+        });
+        let console = self.console.as_deref().map(|origin| {
+            console(origin).map_err(|reason| Fault::invalid("AGR-033", field("console"), reason))
+        });
         Ok(Party {
+            disclosure_key: disclosure_key.transpose()?,
+            console: console.transpose()?,
             id,
             name: self.name.clone(),
             identity,

@@ -206,19 +206,16 @@ impl PreparedChunk {
             .blinded
             .verify(evaluated, proof)
             .map_err(|_| ChunkFault::Proof)?;
-        let tags: Vec<Tag> = verified
-            .finalize()
-            .iter()
-            .map(concordat_oprf::Output::tag)
-            .collect();
+        let outputs = verified.finalize();
+        let tags: Vec<Tag> = outputs.iter().map(concordat_oprf::Output::tag).collect();
         let found = contains(&tags).map_err(|_| ChunkFault::Lookup)?;
         let mut answers = Vec::with_capacity(tags.len());
-        for ((slot, tag), found) in self.slots.iter().zip(tags).zip(found) {
+        for (((slot, output), tag), found) in self.slots.iter().zip(&outputs).zip(tags).zip(found) {
             match (slot, found) {
                 (Slot::Real(number), found) => answers.push(Answer {
                     number: *number,
                     tag,
-                    found,
+                    found: found.then(|| output.escalation_key()),
                 }),
                 (Slot::Present, true) | (Slot::Absent, false) => {}
                 (Slot::Present, false) | (Slot::Absent, true) => return Err(ChunkFault::Canary),
@@ -229,14 +226,13 @@ impl PreparedChunk {
 }
 
 /// The answer for one real input.
-#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Answer {
     /// The caller's number.
     pub number: usize,
     /// Its tag.
     pub tag: Tag,
-    /// Whether the partner's snapshot holds it.
-    pub found: bool,
+    /// If the partner's snapshot holds it: the key that proves the hit to the partner. Secret.
+    pub found: Option<Zeroizing<[u8; 32]>>,
 }
 
 /// Cuts `count` inputs into chunks: sizes after padding and how many inputs each holds.
@@ -325,7 +321,7 @@ mod tests {
         answers.sort_by_key(|answer| answer.number);
         let found: Vec<_> = answers
             .iter()
-            .map(|answer| (answer.number, answer.found))
+            .map(|answer| (answer.number, answer.found.is_some()))
             .collect();
         assert_eq!(found, [(0, true), (1, false)]);
     }

@@ -3,7 +3,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use concordat_disclosure::RelyingParty;
 use serde::{Deserialize, Serialize};
+
+use crate::agreement::console;
 
 /// Everything a node is told at start. `concordat init` writes a commented file.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -30,9 +33,62 @@ pub struct Config {
     /// The record of everything.
     #[serde(default)]
     pub ledger: Ledger,
+    /// Where our officers and auditors work.
+    #[serde(default)]
+    pub console: Console,
     /// Processor time.
     #[serde(default)]
     pub compute: Compute,
+}
+
+/// Where our officers and auditors work: pages in a browser, TLS, sign-in with a passkey.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Console {
+    /// Address to listen on; no console without.
+    pub listen: Option<SocketAddr>,
+    /// The name under which browsers reach it. Passkeys belong to this name: it cannot be changed later.
+    pub host: String,
+    /// The port in its address, where it is not the listener's.
+    pub port: Option<u16>,
+    /// After how many minutes without a click somebody has to sign in again.
+    pub session_minutes: u16,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            host: "localhost".into(),
+            port: None,
+            session_minutes: 15,
+        }
+    }
+}
+
+impl Console {
+    /// Its address, as browsers and agreements write it.
+    pub fn origin(&self) -> String {
+        let port = self
+            .port
+            .or(self.listen.map(|listen| listen.port()))
+            .unwrap_or(443);
+        match port {
+            443 => format!("https://{}", self.host),
+            port => format!("https://{}:{port}", self.host),
+        }
+    }
+}
+
+impl Config {
+    /// The page that our officers sign on.
+    ///
+    /// # Errors
+    /// `console.host` is no name.
+    pub fn relying_party(&self) -> Result<RelyingParty, String> {
+        let origin = self.console.origin();
+        console(&origin).map_err(|reason| format!("console: {origin} is {reason}"))
+    }
 }
 
 /// Who we are and where our data is.

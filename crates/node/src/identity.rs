@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `identity.key` | Ed25519: signs agreements, scope keys and snapshots |
+//! | `disclosure.key` | X-Wing: opens what partners release to us and tell us |
 //! | `master.key` | seals what the database keeps secret |
 //! | `tls/peer.crt`, `.key` | shown to partners, who pin the key |
 //! | `tls/ca.crt`, `.key` | the authority of our own listener and clients |
@@ -16,6 +17,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use concordat_disclosure::DisclosureKey;
 use concordat_note::SigningKey;
 use rand::CryptoRng;
 use rcgen::{
@@ -33,6 +35,8 @@ pub const ADMIN: &str = "admin";
 pub struct Identity {
     /// Signs agreements, scope keys and snapshots.
     pub signing: SigningKey,
+    /// Opens releases and messages.
+    pub disclosure: DisclosureKey,
     /// Shown to partners.
     pub peer: Credentials,
     /// Shown to our own systems.
@@ -99,12 +103,9 @@ pub fn create(
     let signing =
         SigningKey::generate(agency_id, rng).map_err(|error| IdentityError::Name(error.to_string()))?;
     write_secret(&data_dir.join("identity.key"), signing.encode().as_bytes())?;
-    let mut master = Zeroizing::new([0; 32]);
-    rng.fill_bytes(&mut *master);
-    write_secret(
-        &data_dir.join("master.key"),
-        Zeroizing::new(hex::encode(*master)).as_bytes(),
-    )?;
+    for name in ["master.key", "disclosure.key"] {
+        write_random(&data_dir.join(name), rng)?;
+    }
 
     let tls = data_dir.join("tls");
     make_folder(&tls)?;
@@ -124,6 +125,12 @@ pub fn create(
     let issuer = Issuer::new(ca, ca_key);
     let api = api_certificate(agency_id, api_names)?.signed_by(&api_key, &issuer)?;
     write_pair(&tls, "api", &api.pem(), &api_key)
+}
+
+fn write_random(path: &Path, rng: &mut impl CryptoRng) -> Result<(), IdentityError> {
+    let mut secret = Zeroizing::new([0; 32]);
+    rng.fill_bytes(&mut *secret);
+    write_secret(path, Zeroizing::new(hex::encode(*secret)).as_bytes())
 }
 
 /// Where a client's certificate and key were written.
@@ -263,7 +270,7 @@ fn authority(data_dir: &Path) -> Result<Issuer<'static, KeyPair>, IdentityError>
 }
 
 impl Identity {
-    /// Reads what [`create`] made.
+    /// Reads what [`create`] made. A folder of an earlier version gets its disclosure key now.
     ///
     /// # Errors
     /// A file is missing or damaged.
@@ -279,8 +286,14 @@ impl Identity {
             let key = read_secret(&data_dir.join(format!("tls/{name}.key")))?;
             Ok(Credentials::from_pem(certificate.as_bytes(), key.as_bytes())?)
         };
+        let path = data_dir.join("disclosure.key");
+        if !path.exists() {
+            write_random(&path, &mut rand::rand_core::UnwrapErr(rand::rngs::SysRng))?;
+        }
+        let disclosure = parse_key(&read_secret(&path)?, &path)?;
         Ok(Self {
             signing,
+            disclosure: DisclosureKey::new(&disclosure),
             peer: pair("peer")?,
             api: pair("api")?,
             client_ca: read_text(&data_dir.join("tls/ca.crt"))?.into_bytes(),
@@ -324,9 +337,13 @@ impl Identity {
 /// # Errors
 /// Not 64 hexadecimal digits.
 pub fn parse_master_key(text: &str) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
+    parse_key(text, Path::new("master key"))
+}
+
+fn parse_key(text: &str, path: &Path) -> Result<Zeroizing<[u8; 32]>, IdentityError> {
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(text.trim(), &mut *key).map_err(|_| IdentityError::Damaged {
-        path: "master key".into(),
+        path: path.to_owned(),
         reason: "expected 64 hexadecimal digits".into(),
     })?;
     Ok(key)

@@ -14,7 +14,7 @@ use concordat_store::{
 use concordat_wire::v1::{ImportSummary, Rejection, SkipCount};
 use concordat_wire::{Fault, Reason};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use zeroize::Zeroizing;
@@ -384,6 +384,15 @@ fn read(format: Format, options: &Options, files: Files, batches: &mpsc::Sender<
 struct Payload<'a> {
     subject: &'a Subject,
     published: &'a Published,
+}
+
+/// What was sealed of a record, opened.
+#[derive(Deserialize)]
+pub(crate) struct OpenedPayload {
+    /// Names, births, documents, other identifiers.
+    pub(crate) subject: Subject,
+    /// What the source says besides, by its own names.
+    pub(crate) published: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 /// An entry as a record with identifiers, and what of it could not be used.

@@ -651,7 +651,7 @@ impl OfferRun {
         let Some(answered) = done.answered else {
             return Ok(None);
         };
-        let found_here = answers.iter().filter(|answer| answer.found).count() as u64;
+        let found_here = answers.iter().filter(|answer| answer.found.is_some()).count() as u64;
         let mut matches = Vec::new();
         let mut tags = Vec::with_capacity(answers.len());
         for Answer { number, tag, found } in answers {
@@ -659,7 +659,7 @@ impl OfferRun {
                 continue;
             };
             tags.push(KeptTag { blind_index, tag });
-            if found {
+            if found.is_some() {
                 matches.extend(self.matches_of(blind_index).await?);
             }
         }

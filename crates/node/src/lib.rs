@@ -16,6 +16,7 @@ pub mod clock;
 pub mod compute;
 pub mod config;
 pub mod cosigning;
+pub mod desk;
 pub mod entropy;
 pub mod erasure;
 pub mod evaluate;

@@ -22,11 +22,15 @@ use crate::asked::{self, Outcome, Question};
 use crate::book::{Entry, scope_to_proto, store_fault};
 use crate::chunk::{ChunkInput, layout};
 use crate::compute::Priority;
+use crate::desk::hits::{self, Found, Opened, Origin};
 use crate::exchange::{AnsweredChunk, Exchange, Failure, Recorded, Stats, late};
 use crate::held::{HeldScope, lookup_of};
 use crate::listen::Caller;
 use crate::state::State;
 use verdict::judge;
+
+/// Cases that one query opens at most; whoever compares whole lists opens them one by one.
+const MAX_CASES: usize = 256;
 
 /// How far apart the clocks of two nodes may be, in seconds. A snapshot from further ahead would stay young too long.
 pub const CLOCKS_APART_S: i64 = 300;
@@ -136,6 +140,8 @@ pub struct Query {
 /// An item after normalisation.
 struct Item {
     id: String,
+    /// As it was read; for a person who compares, should it hit.
+    subject: Option<Subject>,
     identifiers: Vec<Identifier>,
     /// Kinds of which a value was rejected.
     spoilt: Vec<Kind>,
@@ -156,6 +162,10 @@ struct Answers {
     partner: String,
     kind: Kind,
     found: HashMap<Identifier, Result<bool, UnknownReason>>,
+    /// What proves each hit to the partner.
+    proofs: HashMap<Identifier, Found>,
+    /// In which exchange it answered.
+    exchange: Uuid,
     summary: OfferSummary,
     /// What is to be recorded of it; `None` if nobody was asked.
     ended: Option<(Question, Outcome)>,
@@ -198,9 +208,26 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
     )
     .await?;
     let partners = partner_ids(&routes);
+    let opened = open_cases(state, &query.context, &items, &routes, &answers).await?;
     let results = items
         .into_iter()
-        .map(|item| judge(item, &partners, &routes, &answers))
+        .zip(opened)
+        .map(|(item, opened)| {
+            let mut result = judge(item, &partners, &routes, &answers);
+            for verdict in &mut result.partners {
+                let of_partner = opened
+                    .iter()
+                    .filter(|(partner, _)| *partner == verdict.partner_id);
+                for (_, opened) in of_partner {
+                    match opened {
+                        Opened::Case(case) => verdict.case_ids.push(case.to_string()),
+                        Opened::KnownFalse => verdict.known_false = true,
+                        Opened::NoTerms => {}
+                    }
+                }
+            }
+            result
+        })
         .collect();
     let partners = partners
         .iter()
@@ -218,6 +245,54 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
         partners,
         query_id: id.to_string(),
     })
+}
+
+/// Opens a case for each item and offer that hit, on its best identifier. Per item: with which partner, and what became of it.
+///
+/// # Errors
+/// The database or the ledger failed: a hit that nobody would look at is not told.
+async fn open_cases(
+    state: &Arc<State>,
+    context: &Context,
+    items: &[Item],
+    routes: &[Route],
+    answers: &[Answers],
+) -> Result<Vec<Vec<(String, Opened)>>, Fault> {
+    let mut left = MAX_CASES;
+    let mut opened = Vec::with_capacity(items.len());
+    for item in items {
+        let mut of_item = Vec::new();
+        for answer in answers {
+            let found = item
+                .identifiers
+                .iter()
+                .filter_map(|identifier| answer.proofs.get(identifier));
+            let best = found.min_by_key(|found| (found.identifier.grade(), found.identifier.rule()));
+            let route = routes.iter().find(|route| {
+                route.entry.agreement.id == answer.summary.agreement_id
+                    && route.offer.id == answer.summary.offer_id
+            });
+            let (Some(best), Some(route), Some(subject)) = (best, route, &item.subject) else {
+                continue;
+            };
+            if left == 0 || context.purpose == v1::Purpose::AuditCanary {
+                continue;
+            }
+            left -= 1;
+            let origin = Origin {
+                context,
+                entry: &route.entry,
+                offer: &route.offer,
+                epoch: answer.summary.epoch,
+                exchange: answer.exchange,
+                item: &item.id,
+                subject,
+            };
+            of_item.push((answer.partner.clone(), hits::open(state, &origin, best).await?));
+        }
+        opened.push(of_item);
+    }
+    Ok(opened)
 }
 
 fn read_item(item: MatchItem, today: jiff::civil::Date) -> Item {
@@ -244,6 +319,7 @@ fn read_item(item: MatchItem, today: jiff::civil::Date) -> Item {
     match subject {
         Err(rejection) => Item {
             id: item.item_id,
+            subject: None,
             identifiers: Vec::new(),
             spoilt: Vec::new(),
             rejections: vec![rejection],
@@ -266,6 +342,7 @@ fn read_item(item: MatchItem, today: jiff::civil::Date) -> Item {
                 .collect();
             Item {
                 id: item.item_id,
+                subject: Some(subject),
                 unreadable: identifiers.is_empty() && spoilt.is_empty(),
                 identifiers,
                 spoilt,
@@ -424,10 +501,15 @@ async fn ask(
     };
     let mut found: HashMap<Identifier, Result<bool, UnknownReason>> = HashMap::with_capacity(wanted.len());
     let mut ended = None;
+    let mut proofs = HashMap::new();
+    let mut exchange = Uuid::nil();
     match try_ask(state, route, &wanted, query, deadline, &mut summary).await {
         Ok(asking) => {
             // Not answered and not refused cannot happen; were it so, it would be UNKNOWN.
             found.extend(wanted.into_iter().zip(asking.found));
+            let found = asking.proofs.into_iter();
+            proofs.extend(found.map(|found| (found.identifier.clone(), found)));
+            exchange = asking.ended.0.exchange;
             ended = Some(asking.ended);
             if let Some(failure) = asking.failures.first() {
                 summary.reason = failure.reason.into();
@@ -451,16 +533,19 @@ async fn ask(
         partner: route.entry.partner.id.clone(),
         kind: route.offer.kind,
         found,
+        proofs,
+        exchange,
         summary,
         ended,
     }
 }
 
-type Found = Vec<Result<bool, UnknownReason>>;
+type Verdicts = Vec<Result<bool, UnknownReason>>;
 
 /// What came of asking an offer.
 struct Asking {
-    found: Found,
+    found: Verdicts,
+    proofs: Vec<Found>,
     failures: Vec<Failure>,
     ended: (Question, Outcome),
 }
@@ -534,8 +619,9 @@ async fn try_ask(
         recorded: recorded.clone(),
     };
     let late = late();
-    let mut found: Found = vec![Err(late.reason); wanted.len()];
+    let mut found: Verdicts = vec![Err(late.reason); wanted.len()];
     let mut failures = Vec::new();
+    let mut proofs = Vec::new();
     let mut done = Vec::new();
     let committed = {
         let (ledger, wanted) = (Arc::clone(&state.ledger), wanted.to_vec());
@@ -567,7 +653,14 @@ async fn try_ask(
         match chunk.result {
             Ok(answers) => {
                 for answer in answers {
-                    found[answer.number] = Ok(answer.found);
+                    found[answer.number] = Ok(answer.found.is_some());
+                    if let Some(key) = answer.found {
+                        proofs.push(Found {
+                            identifier: wanted[answer.number].clone(),
+                            tag: answer.tag,
+                            key,
+                        });
+                    }
                 }
             }
             Err(failure) => {
@@ -591,6 +684,7 @@ async fn try_ask(
     };
     Ok(Asking {
         found,
+        proofs,
         failures,
         ended: (question, outcome),
     })

@@ -10,7 +10,9 @@ use concordat_wire::v1::peer_service_server::PeerService;
 use concordat_wire::v1::{
     AddCheckpointRequest, AddCheckpointResponse, CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest,
     EvaluateResponse, ExchangeAgreementRequest, ExchangeAgreementResponse, FetchSegmentRequest,
-    FetchSegmentResponse, GetManifestRequest, GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
+    FetchSegmentResponse, GetDisclosureKeyRequest, GetDisclosureKeyResponse, GetManifestRequest,
+    GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse, PutAttachmentPartRequest,
+    PutAttachmentPartResponse, TakeCaseStepsRequest, TakeCaseStepsResponse,
 };
 use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE};
 use futures_util::{Stream, StreamExt};
@@ -21,7 +23,7 @@ use crate::agreement::Agreement;
 use crate::listen::Caller;
 use crate::state::State;
 use crate::tls::SpkiPin;
-use crate::{cosigning, evaluate, publish};
+use crate::{cosigning, desk, evaluate, publish};
 
 /// The service.
 pub struct Peer(pub Arc<State>);
@@ -119,6 +121,35 @@ impl PeerService for Peer {
         let partner = partner(&request)?;
         let answer = cosigning::add_checkpoint(&self.0, &partner, request.get_ref()).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn get_disclosure_key(
+        &self,
+        request: Request<GetDisclosureKeyRequest>,
+    ) -> Result<Response<GetDisclosureKeyResponse>, Status> {
+        partner(&request)?;
+        let key = self.0.identity.disclosure.public().map_err(desk::refused)?;
+        Ok(Response::new(GetDisclosureKeyResponse {
+            key: key.as_bytes().to_vec(),
+        }))
+    }
+
+    async fn take_case_steps(
+        &self,
+        request: Request<TakeCaseStepsRequest>,
+    ) -> Result<Response<TakeCaseStepsResponse>, Status> {
+        let partner = partner(&request)?;
+        let answer = desk::peers::take_steps(&self.0, &partner, request.into_inner()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn put_attachment_part(
+        &self,
+        request: Request<PutAttachmentPartRequest>,
+    ) -> Result<Response<PutAttachmentPartResponse>, Status> {
+        let partner = partner(&request)?;
+        desk::peers::put_part(&self.0, &partner, request.into_inner()).await?;
+        Ok(Response::new(PutAttachmentPartResponse {}))
     }
 
     async fn get_manifest(

@@ -480,7 +480,7 @@ async fn install(
 ///
 /// # Errors
 /// One of them does not exist, or never held a record.
-async fn selection(state: &State, offer: &Offer) -> Result<Selection, Fault> {
+pub(crate) async fn selection(state: &State, offer: &Offer) -> Result<Selection, Fault> {
     let mut lists = Vec::with_capacity(offer.lists.len());
     for name in &offer.lists {
         let list = state

@@ -39,7 +39,7 @@ use crate::state::State;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
 use crate::witnesses::Witnesses;
-use crate::{access, asked, cosigning, import, jobs, ledger, log_files, maintenance, upkeep};
+use crate::{access, asked, cosigning, desk, import, jobs, ledger, log_files, maintenance, upkeep};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -208,6 +208,7 @@ impl Node {
             revoked: Revoked::default(),
             access: Default::default(),
             erasing: Default::default(),
+            desk: Default::default(),
             troubles: Default::default(),
             stop: stop.clone(),
             config,
@@ -257,6 +258,8 @@ impl Node {
         jobs::resume_all(&state).await?;
         tasks.spawn(ledger::run(Arc::clone(&state)));
         tasks.spawn(cosigning::run(Arc::clone(&state)));
+        tasks.spawn(desk::deliver::run(Arc::clone(&state)));
+        tasks.spawn(desk::upkeep::run(Arc::clone(&state)));
         tasks.spawn(maintenance::end_keys(Arc::clone(&state)));
         tasks.spawn(maintenance::run(Arc::clone(&state)));
         Ok(Self {

@@ -11,6 +11,7 @@ use crate::charge::Charger;
 use crate::clock::Clock;
 use crate::compute::Compute;
 use crate::config::Config;
+use crate::desk::Desk;
 use crate::entropy::Entropy;
 use crate::erasure::Erasing;
 use crate::fairness::Fairness;
@@ -42,6 +43,8 @@ pub struct State {
     pub access: Access,
     /// Erasing what was recorded.
     pub erasing: Erasing,
+    /// Cases and officers.
+    pub desk: Desk,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -111,7 +111,9 @@ CREATE TABLE case_document (
 CREATE TRIGGER case_document_never_changes BEFORE UPDATE ON case_document
 BEGIN SELECT raise(ABORT, 'a document never changes'); END;
 CREATE TRIGGER case_document_goes_with_its_case BEFORE DELETE ON case_document
-WHEN EXISTS (SELECT 1 FROM disclosure_case WHERE id = old.case_id)
+WHEN EXISTS (SELECT 1 FROM disclosure_case WHERE id = old.case_id
+    -- What a partner took back.
+    AND NOT (side = 'requester' AND old.kind IN ('decision', 'sealed-release')))
 BEGIN SELECT raise(ABORT, 'a document goes with its case only'); END;
 
 -- A step of ours, and its documents, that the owner has not taken yet.

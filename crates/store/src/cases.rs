@@ -158,6 +158,8 @@ pub struct CaseChange {
     pub events: Vec<NewEvent>,
     /// Documents to keep. One that is there stays.
     pub documents: Vec<CaseDocument>,
+    /// Documents that a partner took back, by digest: destroyed. At the requester, of kinds `decision` and `sealed-release`.
+    pub forget: Vec<[u8; 32]>,
     /// What is ours alone from now on, both fields; `None`: as it was.
     pub private: Option<CasePrivate>,
     /// The step that waits to be taken: `Some(Some(_))` where none does, `Some(None)`: none any more; `None`: as it was.
@@ -203,6 +205,13 @@ impl Store {
         self.add_events(&mut tx, id, change.events_before, &change.events)
             .await?;
         self.add_documents(&mut tx, id, &change.documents).await?;
+        for digest in &change.forget {
+            sqlx::query("DELETE FROM case_document WHERE case_id = ? AND digest = ?")
+                .bind(id.as_slice())
+                .bind(digest.as_slice())
+                .execute(&mut *tx)
+                .await?;
+        }
         if let Some(private) = &change.private {
             self.put_private(&mut tx, id, private).await?;
         }

@@ -233,6 +233,34 @@ pub struct Signed {
     pub(crate) last: Option<Timestamp>,
 }
 
+impl Case<Same> {
+    /// Who confirmed the hit, when and how.
+    pub fn confirmed(&self) -> &ConfirmedBy {
+        &self.state.confirmed
+    }
+}
+
+impl Case<Approving> {
+    /// The decision that collects approvals.
+    pub fn decision(&self) -> Digest {
+        self.state.signed.decision
+    }
+}
+
+impl Case<ClosedCase> {
+    /// What was released, if anything was.
+    pub fn package(&self) -> Option<Digest> {
+        self.state.package
+    }
+}
+
+impl Case<RecalledCase> {
+    /// Whether the requester has confirmed it.
+    pub fn confirmed(&self) -> bool {
+        self.state.confirmed
+    }
+}
+
 impl<S: State> Case<S> {
     /// Its id.
     pub fn id(&self) -> CaseId {

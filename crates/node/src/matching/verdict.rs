@@ -59,6 +59,8 @@ fn judge_partner(item: &Item, partner: &str, routes: &[Route], answers: &[Answer
             .into_iter()
             .map(|kind| kind_to_proto(kind).into())
             .collect(),
+        case_ids: Vec::new(),
+        known_false: false,
     }
 }
 
