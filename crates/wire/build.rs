@@ -2,8 +2,16 @@
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = std::path::Path::new("../../proto");
-    let files = ["common", "matching", "watchlist", "agreement", "peer", "audit"]
-        .map(|name| format!("concordat/v1/{name}.proto"));
+    let files = [
+        "common",
+        "matching",
+        "watchlist",
+        "agreement",
+        "peer",
+        "audit",
+        "disclosure",
+    ]
+    .map(|name| format!("concordat/v1/{name}.proto"));
     println!("cargo:rerun-if-changed=../../proto");
     let descriptors = protox::compile(files, [root])?;
     tonic_prost_build::configure()

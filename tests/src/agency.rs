@@ -14,6 +14,7 @@ use concordat_node::partner::Partner;
 use concordat_node::{Node, Outside, StartError};
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::audit_service_client::AuditServiceClient;
+use concordat_wire::v1::disclosure_service_client::DisclosureServiceClient;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
@@ -112,7 +113,7 @@ impl Agency {
              [snapshot]\npoll_interval_s = {poll}\nauto_publish = {auto}\nmax_snapshot_mib = {snapshot}\n\
              call_deadline_ms = {call}\n\
              [ledger]\nlisten = \"127.0.0.1:0\"\n{witness}\
-             [compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
+             {console}[compute]\nthreads = {threads}\nqueue_chunks = {queue}\n",
             id = self.id,
             endpoint = setting("endpoint_port", &own),
             deadline = setting("partner_deadline_ms", "20000"),
@@ -123,6 +124,7 @@ impl Agency {
             snapshot = setting("max_snapshot_mib", "4096"),
             call = setting("call_deadline_ms", "20000"),
             witness = setting("witness", ""),
+            console = setting("console", ""),
             threads = setting("threads", "1"),
             queue = setting("queue_chunks", "256"),
         );
@@ -241,6 +243,8 @@ impl Agency {
             identity: identity.signing.verifier(),
             tls_spki: identity.peer.pin().expect("a pin"),
             endpoint: format!("https://127.0.0.1:{port}").parse().expect("an endpoint"),
+            disclosure_key: None,
+            console: None,
         }
     }
 
@@ -273,6 +277,12 @@ impl Agency {
     /// A client of the agency's own API.
     pub fn snapshots(&self) -> SnapshotServiceClient<Channel> {
         SnapshotServiceClient::new(self.channel.clone())
+    }
+
+    /// A client of the agency's own API.
+    pub fn disclosures(&self) -> DisclosureServiceClient<Channel> {
+        DisclosureServiceClient::new(self.channel.clone())
+            .max_decoding_message_size(concordat_wire::API_MESSAGE_LIMIT)
     }
 
     /// The node's block for an agreement.

@@ -17,6 +17,7 @@ mod agency;
 mod ledger;
 mod people;
 mod relay;
+pub mod staff;
 mod terms;
 
 pub use agency::{Agency, Run, free_port, import_messages, wait_for};

@@ -13,8 +13,9 @@ use concordat_wire::v1::peer_service_server::{PeerService, PeerServiceServer};
 use concordat_wire::v1::{
     AddCheckpointRequest, AddCheckpointResponse, CapabilitiesRequest, CapabilitiesResponse, EvaluateRequest,
     EvaluateResponse, ExchangeAgreementRequest, ExchangeAgreementResponse, FetchSegmentRequest,
-    FetchSegmentResponse, GetManifestRequest, GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse,
-    evaluate_response,
+    FetchSegmentResponse, GetDisclosureKeyRequest, GetDisclosureKeyResponse, GetManifestRequest,
+    GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse, PutAttachmentPartRequest,
+    PutAttachmentPartResponse, TakeCaseStepsRequest, TakeCaseStepsResponse, evaluate_response,
 };
 use futures_util::{Stream, StreamExt};
 use prost::Message;
@@ -169,6 +170,29 @@ impl PeerService for Door {
             None => note,
         };
         Ok(Response::new(GetScopeKeyResponse { note }))
+    }
+
+    async fn get_disclosure_key(
+        &self,
+        request: Request<GetDisclosureKeyRequest>,
+    ) -> Result<Response<GetDisclosureKeyResponse>, Status> {
+        self.node.clone().get_disclosure_key(request.into_inner()).await
+    }
+
+    async fn take_case_steps(
+        &self,
+        request: Request<TakeCaseStepsRequest>,
+    ) -> Result<Response<TakeCaseStepsResponse>, Status> {
+        self.hear(request.get_ref());
+        self.node.clone().take_case_steps(request.into_inner()).await
+    }
+
+    async fn put_attachment_part(
+        &self,
+        request: Request<PutAttachmentPartRequest>,
+    ) -> Result<Response<PutAttachmentPartResponse>, Status> {
+        self.hear(request.get_ref());
+        self.node.clone().put_attachment_part(request.into_inner()).await
     }
 
     type EvaluateStream = Results<EvaluateResponse>;

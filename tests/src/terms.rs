@@ -59,6 +59,8 @@ pub struct Terms {
     pub epoch_days: u32,
     /// What may be asked.
     pub offers: Vec<Offer>,
+    /// What follows a hit: lines of the block `[[disclosure]]`; no block if empty.
+    pub disclosure: String,
 }
 
 impl Default for Terms {
@@ -70,11 +72,21 @@ impl Default for Terms {
                 Offer::new("docs", "travel_document"),
                 Offer::new("people", "person"),
             ],
+            disclosure: String::new(),
         }
     }
 }
 
 impl Terms {
+    /// With rules of disclosure: passkeys and file keys, two officers for an offence.
+    #[must_use]
+    pub fn disclosing(mut self) -> Self {
+        self.disclosure = "second_approver = [\"i\"]\nfile_keys = true\nmin_penalty_months = 12\n\
+                           onward = [\"cc-customs\"]\n"
+            .into();
+        self
+    }
+
     /// The same with every quota set.
     #[must_use]
     pub fn quota(mut self, per_day: u64, per_epoch: u64) -> Self {
@@ -112,6 +124,9 @@ impl Terms {
                 offer.quota_per_epoch,
                 offer.max_age_h,
             );
+        }
+        if !self.disclosure.is_empty() {
+            text += &format!("[[disclosure]]\nprofile = \"PRUM\"\n{}", self.disclosure);
         }
         text
     }

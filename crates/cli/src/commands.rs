@@ -3,6 +3,7 @@
 pub mod agreement;
 pub mod audit;
 pub mod bench;
+pub mod case;
 pub mod client;
 pub mod completions;
 pub mod generate;
@@ -14,5 +15,6 @@ pub mod job;
 pub mod list;
 pub mod matching;
 pub mod node;
+pub mod officer;
 pub mod snapshot;
 pub mod witness;

@@ -13,6 +13,7 @@ use concordat_node::tls::{self, Credentials};
 use concordat_wire::v1::InfoRequest;
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::audit_service_client::AuditServiceClient;
+use concordat_wire::v1::disclosure_service_client::DisclosureServiceClient;
 use concordat_wire::v1::matching_service_client::MatchingServiceClient;
 use concordat_wire::v1::node_service_client::NodeServiceClient;
 use concordat_wire::v1::snapshot_service_client::SnapshotServiceClient;
@@ -187,8 +188,12 @@ impl Node {
         agreements: AgreementServiceClient;
         /// `SnapshotService`.
         snapshots: SnapshotServiceClient;
+        /// `DisclosureService`.
+        disclosures: DisclosureServiceClient;
         /// `AuditService`.
         audit: AuditServiceClient;
+        /// `DisclosureService`.
+        disclosure: DisclosureServiceClient;
         /// `NodeService`.
         node: NodeServiceClient;
     }

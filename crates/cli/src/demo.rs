@@ -5,6 +5,7 @@
 
 mod agency;
 mod agreement;
+mod disclosure;
 mod keep;
 mod ledger;
 mod lists;

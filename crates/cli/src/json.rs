@@ -223,5 +223,7 @@ pub fn partner_verdict(partner: &v1::PartnerVerdict) -> Value {
         "grade": words::grade(partner.grade),
         "kinds": partner.kinds.iter().map(kind).collect::<Vec<_>>(),
         "not_covered": partner.not_covered.iter().map(|kind| words::kind(*kind)).collect::<Vec<_>>(),
+        "case_ids": partner.case_ids,
+        "known_false": partner.known_false,
     })
 }

@@ -72,6 +72,10 @@ enum Command {
     #[command(subcommand)]
     Job(commands::job::Command),
     #[command(subcommand)]
+    Case(Box<commands::case::Command>),
+    #[command(subcommand)]
+    Officer(commands::officer::Command),
+    #[command(subcommand)]
     Snapshot(commands::snapshot::Command),
     #[command(subcommand)]
     Audit(commands::audit::Command),
@@ -103,6 +107,8 @@ async fn run(command: Command, out: Out) -> anyhow::Result<Exit> {
         Command::Match(args) => args.run(out).await,
         Command::Intersect(args) => args.run(out).await,
         Command::Job(command) => command.run(out).await,
+        Command::Case(command) => command.run(out).await,
+        Command::Officer(command) => command.run(out).await,
         Command::Snapshot(command) => command.run(out).await,
         Command::Audit(command) => command.run(out).await,
         Command::Witness(args) => args.run(out).await,

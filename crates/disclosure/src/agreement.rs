@@ -66,6 +66,7 @@ impl Document for Rules {
 
 /// How many must approve fields of a class under a handling code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Quorum {
     /// The class.
     pub class: FieldClass,
@@ -77,6 +78,7 @@ pub struct Quorum {
 
 /// When requests count as made in bulk, and what follows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Bulk {
     /// From the how many-th request of this requester within 24 hours. At least 2.
     pub from: u32,

@@ -35,6 +35,7 @@ pub enum Profile {
 
 /// A profile of one's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Custom {
     /// Minutes for the urgent. At least 1.
     pub urgent_minutes: u32,

@@ -61,7 +61,7 @@ pub use document::{Bytes, Document};
 pub use event::{Event, What};
 pub use logged::{ledger_events, registry_changed, step_refused};
 pub use message::{Message, SealedMessage};
-pub use passkey::{Asserted, Assertion, Passkey, RelyingParty};
+pub use passkey::{Asserted, Assertion, Passkey, Registering, RelyingParty};
 pub use recorded::{CheckedApproval, check_approvals};
 pub use registry::{Account, Change, ChangeWhat, Listed, NewOfficer, Registry, Role};
 pub use request::{CaseId, ConfirmedBy, DetailRequest, EscalationKey, ProofOfHit};

@@ -13,10 +13,10 @@ use url::Url;
 use webauthn_rs_core::WebauthnCore;
 use webauthn_rs_core::error::WebauthnError;
 use webauthn_rs_core::proto::{
-    AttestationFormat, AttestationMetadata, AuthenticationState, AuthenticatorAssertionResponseRaw,
-    COSEAlgorithm, COSEEC2Key, COSEKey, COSEKeyType, CollectedClientData, Credential, ECDSACurve,
-    ParsedAttestation, ParsedAttestationData, PublicKeyCredential, RegisteredExtensions,
-    UserVerificationPolicy,
+    AttestationConveyancePreference, AttestationFormat, AttestationMetadata, AuthenticationState,
+    AuthenticatorAssertionResponseRaw, COSEAlgorithm, COSEEC2Key, COSEKey, COSEKeyType, CollectedClientData,
+    Credential, ECDSACurve, ParsedAttestation, ParsedAttestationData, PublicKeyCredential,
+    RegisterPublicKeyCredential, RegisteredExtensions, RegistrationState, UserVerificationPolicy,
 };
 
 use crate::document::Bytes;
@@ -49,6 +49,42 @@ impl RelyingParty {
         !self.origins.is_empty() && self.origins.iter().all(belongs)
     }
 
+    /// Begins the registration of a new passkey of `officer`: what the browser is to be asked for (the options of
+    /// `navigator.credentials.create`, JSON), and what [`register`](Self::register) needs. The challenge is drawn by the library from
+    /// the system's generator.
+    ///
+    /// # Errors
+    /// [`KEY_SHAPE`] if `officer` is no name.
+    pub fn begin_registration(&self, officer: &Text) -> Result<(String, Registering), Refused> {
+        let core = self.core();
+        let name = officer.as_str();
+        let asked = core
+            .new_challenge_register_builder(name.as_bytes(), name, name)
+            .and_then(|builder| {
+                let builder = builder
+                    .attestation(AttestationConveyancePreference::None)
+                    .credential_algorithms(vec![COSEAlgorithm::ES256])
+                    .user_verification_policy(UserVerificationPolicy::Required)
+                    .require_resident_key(false);
+                core.generate_challenge_register(builder)
+            });
+        let (options, state) = asked.map_err(|_| KEY_SHAPE.refused())?;
+        let options = serde_json::to_string(&options.public_key).map_err(|_| KEY_SHAPE.refused())?;
+        Ok((options, Registering(state)))
+    }
+
+    /// Ends a registration with what the browser answered (JSON): the new passkey.
+    ///
+    /// # Errors
+    /// [`MALFORMED`], [`TOO_LARGE`], [`USER_VERIFICATION`], [`ORIGIN`], [`KEY_SHAPE`].
+    pub fn register(&self, json: &str, state: &Registering) -> Result<Passkey, Refused> {
+        TOO_LARGE.unless(json.len() <= 16 * Assertion::MAX_BYTES)?;
+        let given: RegisterPublicKeyCredential =
+            serde_json::from_str(json).map_err(|_| MALFORMED.at("registration"))?;
+        let credential = self.core().register_credential(&given, &state.0, None);
+        Passkey::from_credential(&credential.map_err(|error| refusal(&error))?)
+    }
+
     fn core(&self) -> WebauthnCore {
         let origins = self
             .origins
@@ -65,6 +101,10 @@ impl RelyingParty {
         )
     }
 }
+
+/// A registration that waits for its browser. Single use.
+#[derive(Debug)]
+pub struct Registering(RegistrationState);
 
 /// The public half of a passkey: ES256 (ECDSA on P-256 with SHA-256), which every authenticator has.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

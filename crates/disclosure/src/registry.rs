@@ -231,12 +231,21 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Applies a change, if those who must have signed it did. Nothing is changed on an error.
+    /// Applies a change at `applied`, if those who must have signed it did. Nothing is changed on an error.
+    ///
+    /// A revocation holds from `applied` on, however long its signatures took: what was approved before it was known stays approved as
+    /// it was, and the case's next step is refused.
     ///
     /// # Errors
     /// [`REGISTRY_ORDER`], [`SECOND_ADMINISTRATOR`], [`OFFICER_EXISTS`], [`NO_SUCH_OFFICER`], [`LAST_ADMINISTRATORS`], [`ROLE`], and those
     /// of an approval.
-    pub fn apply(&mut self, change: &Change, approvals: &[Approval]) -> Result<(), Refused> {
+    pub fn apply(
+        &mut self,
+        change: &Change,
+        approvals: &[Approval],
+        applied: Timestamp,
+    ) -> Result<(), Refused> {
+        let from = applied.max(change.at);
         self.follows(change)?;
         let signed = self.signers(change, approvals)?;
         let administrators = |subject: Option<&Text>| {
@@ -264,7 +273,7 @@ impl Registry {
                     .get_mut(officer)
                     .and_then(|officer| officer.keys.get_mut(key));
                 let registered = registered.ok_or_else(|| NO_SUCH_OFFICER.refused())?;
-                registered.revoked = registered.revoked.or(Some(change.at));
+                registered.revoked = registered.revoked.or(Some(from));
             }
             ChangeWhat::Retire { officer, .. } => {
                 SECOND_ADMINISTRATOR.unless(administrators(None) >= 1)?;
@@ -272,7 +281,7 @@ impl Registry {
                     .officers
                     .get_mut(officer)
                     .ok_or_else(|| NO_SUCH_OFFICER.refused())?;
-                officer.retired = officer.retired.or(Some(change.at));
+                officer.retired = officer.retired.or(Some(from));
             }
         }
         next.advance(change)?;

@@ -824,7 +824,7 @@ fn an_officer_is_registered_by_two_administrators_and_by_nobody_else() {
     let officer = console
         .approve(&text("ben"), &digest, &fixture.rules.console)
         .unwrap();
-    let apply = |change: &Change, signed: &[Approval]| fixture.ours.clone().apply(change, signed);
+    let apply = |change: &Change, signed: &[Approval]| fixture.ours.clone().apply(change, signed, change.at);
     assert_eq!(refused(apply(&add, &[])), SECOND_ADMINISTRATOR);
     assert_eq!(
         refused(apply(&add, std::slice::from_ref(&first))),
@@ -853,8 +853,13 @@ fn an_officer_is_registered_by_two_administrators_and_by_nobody_else() {
     );
     // Twice, or out of order.
     let mut after = fixture.ours.clone();
-    after.apply(&add, &[first.clone(), second.clone()]).unwrap();
-    assert_eq!(refused(after.apply(&add, &[first, second])), REGISTRY_ORDER);
+    after
+        .apply(&add, &[first.clone(), second.clone()], add.at)
+        .unwrap();
+    assert_eq!(
+        refused(after.apply(&add, &[first, second], add.at)),
+        REGISTRY_ORDER
+    );
 }
 
 #[test]
@@ -870,7 +875,7 @@ fn one_key_is_one_persons_and_two_administrators_remain() {
     };
     let try_to = |what| {
         let change = next_change(&fixture.ours, 1, what);
-        refused(fixture.ours.clone().apply(&change, &sign(&change)))
+        refused(fixture.ours.clone().apply(&change, &sign(&change), change.at))
     };
     let bens = OfficerKey::Passkey(fixture.ben.public());
     let mut renamed = fixture.ben.public();

@@ -20,8 +20,9 @@ use concordat_wire::v1::{
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
 
-use crate::agreement::{Agreement, MARKER, Offer, is_label};
+use crate::agreement::{Agreement, MARKER, Offer, Party, is_label};
 use crate::book::{Entry, changed, not_a_party, store_fault};
+use crate::desk::{officers, refused};
 use crate::identity::{self, IdentityError};
 use crate::jobs::{self, Spec};
 use crate::ledger::{digest, text};
@@ -123,11 +124,11 @@ impl Agreements {
         }
         let ours = agreement.parties.iter().find(|party| party.id == state.us());
         let ours = ours.ok_or_else(|| not_a_party(&agreement.id, state.us()))?;
-        if ours.identity != state.identity.signing.verifier() || ours.tls_spki != state.peer_pin {
+        if !state.is_us(ours).await? {
             return Err(Fault::invalid(
                 "AGR-028",
                 "party",
-                "the document names other keys for us than this node's: paste the block of `concordat agreement party`",
+                "the document names other keys or another console for us than this node's: paste the block of `concordat agreement party`",
             ));
         }
         note.add_signature(&state.identity.signing);
@@ -215,7 +216,7 @@ impl AgreementService for Agreements {
         });
         if !named {
             text.push('\n');
-            text.push_str(&state.party_toml());
+            text.push_str(&state.party_toml()?);
         }
         let agreement = Agreement::parse(&text)?;
         if let Some(known) = state.book.get(&agreement.id)
@@ -451,16 +452,38 @@ pub struct Info(pub Arc<State>);
 
 impl State {
     /// Our block for an agreement's draft.
-    pub fn party_toml(&self) -> String {
-        let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
-        format!(
-            "[[party]]\nid = {}\nname = {}\nidentity_key = {}\ntls_spki_sha256 = {}\nendpoint = {}\n",
-            text(self.us()),
-            text(&self.config.node.agency_name),
-            text(&self.identity.signing.verifier().to_string()),
-            text(&hex::encode(self.peer_pin)),
-            text(&self.config.peer.endpoint),
-        )
+    ///
+    /// # Errors
+    /// Our disclosure key cannot be used.
+    pub fn party_toml(&self) -> Result<String, Fault> {
+        let disclosure_key = self.identity.disclosure.public().map_err(refused)?.digest();
+        let (tls_spki, disclosure_key) = (hex::encode(self.peer_pin), hex::encode(disclosure_key.0));
+        let identity_key = self.identity.signing.verifier().to_string();
+        let console = self.config.console.origin();
+        let fields = [
+            ("id", self.us()),
+            ("name", &self.config.node.agency_name),
+            ("identity_key", &identity_key),
+            ("tls_spki_sha256", &tls_spki),
+            ("endpoint", &self.config.peer.endpoint),
+            ("disclosure_key_sha256", &disclosure_key),
+            ("console", &console),
+        ];
+        let lines = fields.map(|(name, value)| format!("{name} = {}\n", toml::Value::from(value)));
+        Ok(format!("[[party]]\n{}", lines.concat()))
+    }
+
+    /// Whether a document names our own keys and console, as far as it names them.
+    async fn is_us(&self, party: &Party) -> Result<bool, Fault> {
+        let disclosure_key = self.identity.disclosure.public().map_err(refused)?.digest();
+        let console = match &party.console {
+            Some(console) => *console == officers::relying_party(self).await?,
+            None => true,
+        };
+        Ok(console
+            && party.identity == self.identity.signing.verifier()
+            && party.tls_spki == self.peer_pin
+            && party.disclosure_key.is_none_or(|key| key == disclosure_key))
     }
 }
 
@@ -609,7 +632,7 @@ impl NodeService for Info {
             engine: concordat_lanes::engine().into(),
             rss_bytes: rss,
             peak_rss_bytes: peak,
-            party_toml: state.party_toml(),
+            party_toml: state.party_toml()?,
             ledger_witnesses,
         }))
     }
@@ -652,12 +675,15 @@ fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
 /// The caller is one.
 pub fn no_auditor(request: Request<()>) -> Result<Request<()>, Status> {
     match request.extensions().get::<Caller>() {
-        Some(Caller::Client { auditor: true, .. }) => {
-            let message = "this certificate is an auditor's: it opens the service for auditors only";
-            Err(Fault::new(Reason::NotPermitted, "NODE-016", message).into())
-        }
+        Some(Caller::Client { auditor: true, .. }) => Err(not_for_auditors().into()),
         _ => Ok(request),
     }
+}
+
+/// What an auditor is told who would do more than read.
+pub(crate) fn not_for_auditors() -> Fault {
+    let message = "this certificate is an auditor's: it reads the ledger and the history of cases, and does nothing else";
+    Fault::new(Reason::NotPermitted, "NODE-016", message)
 }
 
 fn has_a_certificate(name: &str) -> Fault {

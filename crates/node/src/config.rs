@@ -49,7 +49,7 @@ pub struct Console {
     pub listen: Option<SocketAddr>,
     /// The name under which browsers reach it. Passkeys belong to this name: it cannot be changed later.
     pub host: String,
-    /// The port in its address, where it is not the listener's.
+    /// The port in its address, where it is not the listener's: of a proxy that hands connections on.
     pub port: Option<u16>,
     /// After how many minutes without a click somebody has to sign in again.
     pub session_minutes: u16,
@@ -71,7 +71,7 @@ impl Console {
     pub fn origin(&self) -> String {
         let port = self
             .port
-            .or(self.listen.map(|listen| listen.port()))
+            .or_else(|| self.listen.map(|listen| listen.port()))
             .unwrap_or(443);
         match port {
             443 => format!("https://{}", self.host),
@@ -424,6 +424,13 @@ impl Config {
             return value("ledger.publish_interval_ms", "10 to 600000");
         }
         crate::witnesses::Witnesses::of(&self.ledger.witness)?;
+        self.relying_party().map_err(|reason| ConfigError::Value {
+            field: "console.host",
+            reason,
+        })?;
+        if !(1..=1_440).contains(&self.console.session_minutes) {
+            return value("console.session_minutes", "1 to 1440");
+        }
         if !(1..=65_536).contains(&self.compute.queue_chunks) {
             return value("compute.queue_chunks", "1 to 65536");
         }
@@ -439,13 +446,14 @@ pub fn is_agency_id(text: &str) -> bool {
         && text.bytes().all(|b| alphanumeric(&b) || b == b'-' || b == b'.')
 }
 
-/// The commented configuration that `concordat init` writes; it parses to the defaults.
+/// The commented configuration that `concordat init` writes; it parses to the defaults, but for the console's address.
 pub fn sample(
     agency_id: &str,
     agency_name: &str,
     peer_listen: &str,
     endpoint: &str,
     api_listen: &str,
+    console_listen: Option<&str>,
 ) -> String {
     let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
     format!(
@@ -510,6 +518,16 @@ publish_interval_ms = 500
 # url = "http://witness.example:7447"
 # key = "witness.example/1+1a2b3c4d+BA…"
 
+# Pages in a browser, where our officers and auditors work. Without an address there is no console.
+[console]
+{console_listen}
+# The name under which browsers reach it. It goes into agreements and passkeys belong to it: choose it once.
+host = "localhost"
+# The port browsers see, where a proxy hands their connections on.
+# port = 443
+# Who has not done anything for so long signs in again.
+session_minutes = 15
+
 [compute]
 # 0: one thread per core.
 threads = 0
@@ -521,6 +539,10 @@ queue_chunks = 256
         peer_listen = text(peer_listen),
         endpoint = text(endpoint),
         api_listen = text(api_listen),
+        console_listen = match console_listen {
+            Some(address) => format!("listen = {}", text(address)),
+            None => "# listen = \"127.0.0.1:7448\"".to_owned(),
+        },
     )
 }
 
@@ -535,6 +557,7 @@ mod tests {
             "0.0.0.0:7443",
             "https://match.example:7443",
             "127.0.0.1:7444",
+            None,
         )
     }
 
@@ -552,6 +575,10 @@ mod tests {
         );
         assert_eq!(format!("{:?}", config.jobs), format!("{:?}", Jobs::default()));
         assert_eq!(format!("{:?}", config.ledger), format!("{:?}", Ledger::default()));
+        assert_eq!(
+            format!("{:?}", config.console),
+            format!("{:?}", Console::default())
+        );
         assert_eq!(
             format!("{:?}", config.compute),
             format!("{:?}", Compute::default())
@@ -572,6 +599,23 @@ mod tests {
         assert_eq!(names("0.0.0.0:7444"), ["localhost", "127.0.0.1"]);
         assert_eq!(names("[::]:7444"), ["localhost", "127.0.0.1", "::1"]);
         assert_eq!(names("192.0.2.10:7444"), ["localhost", "127.0.0.1", "192.0.2.10"]);
+    }
+
+    #[test]
+    fn the_consoles_address_is_what_browsers_see() {
+        let origin = |from: &str, to: &str| {
+            let text = sample_text();
+            assert!(text.contains(from), "the sample holds {from}");
+            Config::parse(&text.replace(from, to)).expect(to).console.origin()
+        };
+        let line = "# listen = \"127.0.0.1:7448\"";
+        let listening = "listen = \"0.0.0.0:7448\"";
+        assert_eq!(origin(line, line), "https://localhost");
+        assert_eq!(origin(line, listening), "https://localhost:7448");
+        assert_eq!(
+            origin(line, &format!("{listening}\nport = 443")),
+            "https://localhost"
+        );
     }
 
     #[test]
@@ -601,5 +645,7 @@ mod tests {
             change("publish_interval_ms = 500", "publish_interval_ms = 0")
                 .starts_with("ledger.publish_interval_ms")
         );
+        assert!(change("host = \"localhost\"", "host = \"192.0.2.1\"").starts_with("console.host"));
+        assert!(change("session_minutes = 15", "session_minutes = 0").starts_with("console.session_minutes"));
     }
 }

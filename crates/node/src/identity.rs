@@ -389,7 +389,11 @@ fn write_pair(folder: &Path, name: &str, certificate: &str, key: &KeyPair) -> Re
     write_new(&folder.join(format!("{name}.crt")), certificate.as_bytes(), 0o644)
 }
 
-pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
+/// Creates a file that its owner alone may read; never overwrites one.
+///
+/// # Errors
+/// It is there already, or cannot be written.
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), IdentityError> {
     write_new(path, bytes, 0o600)
 }
 
@@ -425,7 +429,10 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), IdentityError> {
 
 /// Reads a secret that is for its owner only. One that belongs to root and that we may read as a group or by an access
 /// list was given to us on purpose: so systemd hands over credentials, and container engines secrets.
-pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
+///
+/// # Errors
+/// It cannot be read, or others may read or write it.
+pub fn read_secret(path: &Path) -> Result<Zeroizing<String>, IdentityError> {
     use std::os::unix::fs::MetadataExt;
     let read = || -> io::Result<(u32, u32, Zeroizing<String>)> {
         // Of the file that is read, whatever happens to its name meanwhile.

@@ -17,6 +17,7 @@ pub mod compute;
 pub mod config;
 pub mod cosigning;
 pub mod desk;
+pub mod disclosure_service;
 pub mod entropy;
 pub mod erasure;
 pub mod evaluate;

@@ -29,7 +29,7 @@ pub async fn disclosure_key(state: &State, entry: &Entry) -> Result<DisclosurePu
     let pinned = pinned.ok_or_else(|| {
         Fault::new(
             Reason::Precondition,
-            "AGR-032",
+            "AGR-037",
             "the agreement pins no disclosure key of the partner",
         )
     })?;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use concordat_store::{MasterKey, Store, StoreError, StoreOptions};
 use concordat_wire::v1::agreement_service_server::AgreementServiceServer;
 use concordat_wire::v1::audit_service_server::AuditServiceServer;
+use concordat_wire::v1::disclosure_service_server::DisclosureServiceServer;
 use concordat_wire::v1::matching_service_server::MatchingServiceServer;
 use concordat_wire::v1::node_service_server::NodeServiceServer;
 use concordat_wire::v1::peer_service_server::PeerServiceServer;
@@ -29,6 +30,7 @@ use crate::charge::Charger;
 use crate::clock::{Clock, SystemClock};
 use crate::compute::Compute;
 use crate::config::Config;
+use crate::disclosure_service::Disclosures;
 use crate::entropy::Entropy;
 use crate::fairness::Fairness;
 use crate::identity::{Identity, IdentityError, parse_master_key, read_secret};
@@ -156,8 +158,12 @@ impl Node {
     /// [`StartError`]; nothing runs then.
     pub async fn start(config: Config, outside: Outside) -> Result<Self, StartError> {
         let mut identity = Identity::load(&config.node.data_dir)?;
-        if identity.cover(&config.node.data_dir, &config.api.certificate_names())? {
-            tracing::info!(names = ?config.api.certificate_names(), "made the listener's certificate for its new names");
+        let mut names = config.api.certificate_names();
+        if config.console.listen.is_some() && !names.contains(&config.console.host) {
+            names.push(config.console.host.clone());
+        }
+        if identity.cover(&config.node.data_dir, &names)? {
+            tracing::info!(?names, "made the listener's certificate for its new names");
         }
         let peer_pin = identity.peer.pin()?;
         let store = open_store(&config, outside.store_entropy).await?;
@@ -351,6 +357,10 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
             Snapshots(Arc::clone(&state)),
             no_auditor,
         ))
+        .add_service(
+            DisclosureServiceServer::new(Disclosures(Arc::clone(&state)))
+                .max_decoding_message_size(API_MESSAGE_LIMIT),
+        )
         .add_service(AuditServiceServer::new(Audit(Arc::clone(&state))))
         .add_service(NodeServiceServer::new(Info(Arc::clone(&state))));
     let served = router

@@ -165,6 +165,19 @@ pub fn api_server(credentials: &Credentials, client_ca: &[u8]) -> Result<Arc<Ser
     server(credentials, verifier)
 }
 
+/// The listener of the console: browsers show no certificate, their people sign in.
+///
+/// # Errors
+/// The credentials do not fit together.
+pub fn console_server(credentials: &Credentials) -> Result<Arc<ServerConfig>, TlsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(credentials.chain.clone(), credentials.key.clone_key())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 fn server(
     credentials: &Credentials,
     verifier: Arc<dyn ClientCertVerifier>,

@@ -1,7 +1,7 @@
 //! Parts of attachments as they travel. They are encrypted under a key that only a sealed message holds, so they are not
 //! sealed again.
 
-use crate::cases::CaseKey;
+use crate::case_types::CaseKey;
 use crate::types::Columns;
 use crate::{Result, Store, StoreError};
 
@@ -72,7 +72,7 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO case_part (case_id, attachment, part, sha256, ours, delivered, bytes)
-             VALUES (?, ?, ?, ?, ?, NOT ?5, ?)",
+             VALUES (?1, ?2, ?3, ?4, ?5, NOT ?5, ?6)",
         )
         .bind(case.as_slice())
         .bind(name.attachment.as_slice())

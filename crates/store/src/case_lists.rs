@@ -2,7 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Row};
 
-use crate::cases::{CaseKey, CaseRow, CaseSide, row_of, waits_for};
+use crate::case_types::{CaseKey, CaseRow, CaseSide};
+use crate::cases::{row_of, waits_for};
 use crate::types::Columns;
 use crate::{Result, Store};
 
@@ -265,7 +266,8 @@ const COUNTS: &str =
     "SELECT side, state, waits_for, count(*) AS cases FROM disclosure_case GROUP BY side, state, waits_for";
 
 const TO_DELIVER: &str = "SELECT case_id AS id FROM case_pending WHERE case_id > ?1
-    UNION SELECT id FROM disclosure_case WHERE side = 'owner' AND step > delivered AND id > ?1
+    UNION SELECT id FROM disclosure_case INDEXED BY disclosure_case_undelivered
+        WHERE side = 'owner' AND step > delivered AND id > ?1
     ORDER BY id LIMIT ?2";
 
 const DUE: &str = "SELECT * FROM disclosure_case WHERE wake_ms <= ? ORDER BY wake_ms LIMIT ?";
@@ -298,4 +300,68 @@ fn page_sql(filter: &CaseFilter) -> String {
          ORDER BY due_order, newest_first, id LIMIT ?8",
         conditions.join(" ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Connection;
+    use sqlx::sqlite::SqliteConnection;
+
+    use super::*;
+    use crate::migrate;
+
+    /// How SQLite answers a statement: one line for each table it reads.
+    async fn plan(conn: &mut SqliteConnection, sql: &str) -> Vec<String> {
+        let text = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
+        let rows = sqlx::query(text).fetch_all(conn).await.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    /// A hundred thousand cases are read by an index, in its order: a plan that sorts or scans the table is none.
+    #[tokio::test]
+    async fn every_list_of_cases_is_read_by_an_index() {
+        let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        for step in migrate::STEPS {
+            sqlx::raw_sql(*step).execute(&mut conn).await.unwrap();
+        }
+        let mut pages = Vec::new();
+        for given in 0..16_u8 {
+            let has = |bit: u8| given & bit != 0;
+            pages.push(page_sql(&CaseFilter {
+                side: has(1).then_some(CaseSide::Owner),
+                turn: has(2).then_some(CaseTurn::Ours),
+                state: has(4).then(|| "HIT".to_owned()),
+                partner: has(8).then(|| "agency-b".to_owned()),
+            }));
+        }
+        for sql in &pages {
+            let plan = plan(&mut conn, sql).await;
+            let [only] = plan.as_slice() else {
+                panic!("{sql}: {plan:?}")
+            };
+            // It begins behind the cursor, not at the start of the index.
+            assert!(
+                only.starts_with("SEARCH disclosure_case USING INDEX"),
+                "{sql}: {only}"
+            );
+            assert!(
+                only.contains("(due_order,newest_first,id)>(?,?,?)"),
+                "{sql}: {only}"
+            );
+        }
+        for (sql, index) in [
+            (COUNTS, "disclosure_case_count"),
+            (DUE, "disclosure_case_wake"),
+            (ASKED, "disclosure_case_asked"),
+            (ENDED, "disclosure_case_ended"),
+            (TO_DELIVER, "disclosure_case_undelivered"),
+        ] {
+            let plan = plan(&mut conn, sql).await;
+            assert!(plan.iter().any(|line| line.contains(index)), "{sql}: {plan:?}");
+            assert!(
+                !plan.iter().any(|line| line.contains("TEMP B-TREE")),
+                "{sql}: {plan:?}"
+            );
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! What a node remembers, in SQL: one SQLite file, opened by one process.
 //!
 //! # In scope
-//! Lists and their records, agreements, scopes and their keys, tags, snapshots, jobs, budgets, callers, and the
-//! record of what happened. `docs/data-model.md` describes every table.
+//! Lists and their records, agreements, scopes and their keys, tags, snapshots, jobs, budgets, callers, the record of
+//! what happened, and cases of disclosure. `docs/data-model.md` describes every table.
 //!
 //! # Out of scope
 //! Meaning. Identifiers arrive as numbers and bytes ([`IdentifierRow`]), documents as signed text, job
@@ -13,19 +13,21 @@
 //! - What a method acknowledged survives `kill -9` and power loss (`synchronous=FULL`).
 //! - No transaction is long. An import of millions of records is many small transactions and becomes visible by
 //!   the change of one row, so that a border check never waits behind it.
-//! - Identifiers, payloads, OPRF seeds, job specifications, planned chunks and case references are sealed
-//!   ([`MasterKey`]) and each is bound to its place: a value moved to another row does not open.
+//! - Identifiers, payloads, OPRF seeds, job specifications, planned chunks, case references and what is written in a
+//!   case of disclosure are sealed ([`MasterKey`]) and each is bound to its place: a value moved to another row does not open.
 //! - Deleted bytes are overwritten in the file (`secure_delete`).
 //!
 //! # What a stolen database file shows without the master key
 //! List names and the lists' own record ids (`source_id`), how many identifiers of which kind each record has,
 //! which records share an identifier (equal blind indexes), the agreements, all public keys, tags as published,
-//! volumes and times. Not: identifiers, payloads, keys, case references, which record a job found.
+//! volumes and times, partners, states and purposes of cases. Not: identifiers, payloads, keys, case references, which
+//! record a job found or a case is about, who acts in a case and what is written in it.
 
 mod agreements;
 mod attachments;
 mod budget;
 mod case_lists;
+mod case_types;
 mod cases;
 mod chunks;
 mod claims;
@@ -59,7 +61,7 @@ pub use agreements::{Agreement, AgreementStatus, NewAgreement};
 pub use attachments::{MAX_ATTACHMENTS, PartName};
 pub use budget::{Answered, Budget, Charge, ChargeOutcome, MAX_CHARGES, Progress, Quota, Usage};
 pub use case_lists::{CaseCount, CaseCursor, CaseFilter, CaseTurn};
-pub use cases::{
+pub use case_types::{
     CaseChange, CaseClock, CaseDocument, CaseEventRow, CaseKey, CasePrivate, CaseRow, CaseSide, NewEvent,
     PendingStep,
 };

@@ -15,7 +15,7 @@ use crate::{Result, StoreError};
 const APPLICATION_ID: i64 = 0x4363_6431;
 
 /// Step n is the n-th; never change one that was released.
-const STEPS: &[&str] = &[
+pub(crate) const STEPS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_ledger.sql"),
     include_str!("../migrations/0003_client_role.sql"),

@@ -18,6 +18,8 @@ pub struct RegistryChange {
     pub sequence: u64,
     /// The change.
     pub document: Zeroizing<String>,
+    /// When it was applied here, Unix milliseconds.
+    pub applied_ms: i64,
     /// The approvals by administrators.
     pub approvals: Vec<Zeroizing<String>>,
 }
@@ -46,12 +48,16 @@ impl Store {
                 with_cell(column, sequence, |cell| self.inner.sealer.open(cell, sealed))
             };
             let packed = open(APPROVALS)?;
-            let approvals = unpack(&packed).ok_or(StoreError::Corrupt { what: APPROVALS })?;
+            let damaged = || StoreError::Corrupt { what: APPROVALS };
+            let parts = unpack(&packed).ok_or_else(damaged)?;
+            let (applied, approvals) = parts.split_first().ok_or_else(damaged)?;
+            let applied = (*applied).try_into().map_err(|_| damaged())?;
             Ok(RegistryChange {
                 sequence,
                 document: text_of(&open(DOCUMENT)?, DOCUMENT)?,
+                applied_ms: i64::from_be_bytes(applied),
                 approvals: approvals
-                    .into_iter()
+                    .iter()
                     .map(|approval| text_of(approval, APPROVALS))
                     .collect::<Result<_>>()?,
             })
@@ -81,7 +87,9 @@ impl Store {
                 what: "change of the registry before this one",
             });
         }
-        let approvals: Vec<&[u8]> = change.approvals.iter().map(|text| text.as_bytes()).collect();
+        let applied = change.applied_ms.to_be_bytes();
+        let approvals = change.approvals.iter().map(|text| text.as_bytes());
+        let approvals: Vec<&[u8]> = std::iter::once(applied.as_slice()).chain(approvals).collect();
         let seal = |column, plain: &[u8]| {
             let [nonce] = self.nonces();
             with_cell(column, sequence, |cell| {

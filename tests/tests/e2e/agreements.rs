@@ -184,6 +184,30 @@ async fn only_what_the_partner_signed_is_signed() {
         refused(twin.sign(&proposed.note).await),
         ("AGR-028".into(), "party".into())
     );
+    // Nobody signs that what is released to it is sealed to another's key, or that its officers sign on another page.
+    let asker_block = asker.party().await;
+    let ours = owner.party().await;
+    for field in ["disclosure_key_sha256", "console"] {
+        let line = |block: &str| {
+            let line = block.lines().find(|line| line.starts_with(field));
+            line.expect("a line").to_owned()
+        };
+        let other = match field {
+            "console" => "console = \"https://desk.example\"".to_owned(),
+            _ => line(&asker_block),
+        };
+        let terms = Terms {
+            id: format!("other-{}", &field[..3]),
+            ..Terms::default()
+        };
+        let draft = terms.draft([&asker_block, &ours.replace(&line(&ours), &other)]);
+        let proposed = asker.propose(&draft).await.expect("the partner cannot know");
+        assert_eq!(
+            refused(owner.sign(&proposed.note).await),
+            ("AGR-028".into(), "party".into()),
+            "{field}"
+        );
+    }
 
     let signed = owner.sign(&proposed.note).await.expect("signed");
     assert_eq!((signed.status(), signed.signed_by.len()), (Status::Active, 2));

@@ -8,7 +8,9 @@
 
 mod agreements;
 mod audit;
+mod cases;
 mod crash;
+mod disclosure;
 mod hostile_owner;
 mod hostile_requester;
 mod imports;

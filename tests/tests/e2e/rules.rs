@@ -5,8 +5,8 @@ use std::path::Path;
 
 use concordat_wire::v1::{Purpose, UnknownReason};
 
-const FAMILIES: [&str; 10] = [
-    "AGR-", "QRY-", "PEER-", "SNAP-", "LIST-", "IMP-", "JOB-", "NODE-", "LEDG-", "AUD-",
+const FAMILIES: [&str; 11] = [
+    "AGR-", "QRY-", "PEER-", "SNAP-", "LIST-", "IMP-", "JOB-", "NODE-", "LEDG-", "AUD-", "DESK-",
 ];
 
 fn root() -> &'static Path {

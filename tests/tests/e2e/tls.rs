@@ -125,6 +125,8 @@ async fn a_peer_whose_key_is_not_pinned_is_refused() {
         endpoint: format!("https://127.0.0.1:{}", pair.owner.peer_port)
             .parse()
             .expect("an endpoint"),
+        disclosure_key: None,
+        console: None,
     };
     let partner = Partner::new(&party, &credentials).expect("credentials");
     partner
@@ -401,6 +403,7 @@ fn a_listener_without_authentication_is_for_loopback_only() {
         "127.0.0.1:1",
         "https://aa.example:1",
         "127.0.0.1:2",
+        None,
     );
     let with = |address: &str| {
         let text = sample.replace(

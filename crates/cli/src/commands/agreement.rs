@@ -132,6 +132,10 @@ pub struct Template {
     /// How long both sides keep what their ledgers say of exchanges [default: as each node is configured]
     #[arg(long, value_name = "PERIOD", value_parser = ["one_year", "three_years"])]
     log_retention: Option<String>,
+    /// Rules for asking details of a hit, with the deadlines of this regime; `none`: details are asked for by other means
+    #[arg(long, value_name = "REGIME", ignore_case = true, default_value = "PRUM",
+        value_parser = ["PRUM", "EU977", "NCIC", "SIRENE", "none"])]
+    disclosure: String,
     /// What `concordat agreement party` printed at the partner
     #[arg(long, value_name = "FILE")]
     party: Option<PathBuf>,
@@ -154,6 +158,7 @@ impl Template {
             .iter()
             .map(|purpose| purpose_name(*purpose).into())
             .collect();
+        let regime = self.disclosure.to_ascii_uppercase();
         let draft = Draft {
             owner: &self.owner,
             requester: &self.requester,
@@ -164,6 +169,7 @@ impl Template {
             parties: &parties,
             quota_per_day: self.quota_per_day,
             log_retention: self.log_retention.as_deref(),
+            disclosure: Some(regime.as_str()).filter(|regime| *regime != "NONE"),
         };
         let text = draft.text(jiff::Timestamp::now())?;
         out.result(|| json!({ "draft_toml": text }), || text.clone())?;

@@ -46,6 +46,9 @@ pub struct Args {
     /// Where the node listens for our own systems
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7444")]
     api_listen: SocketAddr,
+    /// Where the console for officers and auditors listens [default: no console]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    console_listen: Option<SocketAddr>,
 }
 
 /// A node to be.
@@ -61,6 +64,8 @@ pub struct Setup {
     pub endpoint: String,
     /// Listener for our own systems.
     pub api_listen: SocketAddr,
+    /// Listener for our officers' browsers.
+    pub console_listen: Option<SocketAddr>,
 }
 
 impl Args {
@@ -77,6 +82,7 @@ impl Args {
             peer_listen: self.peer_listen,
             endpoint,
             api_listen: self.api_listen,
+            console_listen: self.console_listen,
         };
         create(&self.dir, &setup).await?;
         let dir = std::path::absolute(&self.dir)?;
@@ -88,6 +94,7 @@ impl Args {
                 "client": ADMIN,
                 "peer_listen": setup.peer_listen,
                 "api_listen": setup.api_listen,
+                "console_listen": setup.console_listen,
                 "endpoint": setup.endpoint,
             })
         };
@@ -141,6 +148,7 @@ pub fn config_text(setup: &Setup) -> String {
         &setup.peer_listen.to_string(),
         &setup.endpoint,
         &setup.api_listen.to_string(),
+        setup.console_listen.map(|address| address.to_string()).as_deref(),
     )
 }
 
@@ -152,6 +160,7 @@ fn next_steps(dir: &Path, setup: &Setup, local: bool) -> String {
          \x20 {CONFIG:<18} its configuration: read it once\n\
          \x20 identity.key       signs agreements; keep a copy in a safe\n\
          \x20 master.key         opens the database; keep a copy in a safe\n\
+         \x20 disclosure.key     opens what partners release to us; keep a copy in a safe\n\
          \x20 tls/, clients/     certificates; clients/{ADMIN}.* may call the node\n\
          \n\
          Next:\n\

@@ -389,6 +389,12 @@ fn partner_text(partner: &PartnerVerdict) -> String {
     if partner.kinds.is_empty() && partner.not_covered.is_empty() {
         line(spoken(partner.verdict()).into());
     }
+    for case in &partner.case_ids {
+        line(format!("case         {case}: a person compares"));
+    }
+    if partner.known_false {
+        line("no case      a person has found this hit false lately".into());
+    }
     text
 }
 
@@ -629,13 +635,17 @@ mod tests {
             partner_id: "bb".into(),
             kinds,
             not_covered: vec![6],
+            case_ids: vec!["00ff".into()],
+            known_false: true,
             ..Default::default()
         };
         assert_eq!(
             partner_text(&partner),
             "  bb               HIT          travel document, exact (rule document+issuer/1)\n\
              \x20                  UNKNOWN      person: the quota of the agreement is used up\n\
-             \x20                  not checked  phone: no offer of the agreement covers it\n"
+             \x20                  not checked  phone: no offer of the agreement covers it\n\
+             \x20                  case         00ff: a person compares\n\
+             \x20                  no case      a person has found this hit false lately\n"
         );
     }
 }

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use concordat_console::Console;
 use concordat_node::config::Config;
 use concordat_node::identity::IdentityError;
 use concordat_node::{Node, Outside, StartError};
@@ -65,6 +66,17 @@ impl Args {
         if let Some(address) = node.insecure_address {
             tracing::warn!(%address, "listening without authentication");
         }
+        let console = Console::start(&node).await?;
+        if let Some(console) = &console {
+            tracing::info!(address = %console.address, origin = node.state.config.console.origin(), "console");
+            if let Some(setup) = &console.setup {
+                // Once, on the terminal of whoever starts the node: the first two administrators register here.
+                tracing::warn!(
+                    setup,
+                    "nobody can sign in yet: two administrators open this address within an hour"
+                );
+            }
+        }
         let why = tokio::select! {
             _ = interrupt.recv() => "interrupted",
             _ = terminate.recv() => "asked to stop",
@@ -72,6 +84,9 @@ impl Args {
         };
         tracing::info!(why, "stopping");
         node.stop().await;
+        if let Some(console) = console {
+            console.stopped().await;
+        }
         tracing::info!("stopped");
         Ok(Exit::Done)
     }

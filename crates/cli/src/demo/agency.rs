@@ -50,13 +50,14 @@ pub async fn init(root: &Path, id: &'static str, name: &'static str) -> Result<P
 }
 
 fn setup(id: &str, name: &str) -> Result<Setup> {
-    let [peer, api] = free_addresses().context("looking for free ports")?;
+    let [peer, api, console] = free_addresses().context("looking for free ports")?;
     Ok(Setup {
         agency_id: id.into(),
         agency_name: name.into(),
         peer_listen: peer,
         endpoint: format!("https://{peer}"),
         api_listen: api,
+        console_listen: Some(console),
     })
 }
 

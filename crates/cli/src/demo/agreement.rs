@@ -30,6 +30,7 @@ pub async fn sign(asks: &Agency, owns: &Agency, kinds: &[Kind]) -> Result<()> {
         parties: &owns.info.party_toml,
         quota_per_day: QUOTA_PER_DAY,
         log_retention: None,
+        disclosure: Some("PRUM"),
     };
     let back = Draft {
         owner: asks.id,

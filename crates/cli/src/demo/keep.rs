@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use concordat_synthetic::{write_mrz, write_paxlst};
@@ -19,6 +19,8 @@ pub struct Kept {
     left: PathBuf,
     right: PathBuf,
     pids: Vec<u32>,
+    /// Where the first two administrators of each side register, as its node said at its start.
+    setups: [String; 2],
 }
 
 impl Kept {
@@ -40,18 +42,26 @@ impl Kept {
         write_paxlst(&mut paxlst, &lists.flight)?;
         paxlst.flush()?;
         let (left_dir, right_dir) = (left.dir.clone(), right.dir.clone());
+        let setups = [setup_of(&left_dir)?, setup_of(&right_dir)?];
         let pids = [left.release(), right.release()].into_iter().flatten().collect();
         Ok(Self {
             root: folder.keep(),
             left: left_dir,
             right: right_dir,
             pids,
+            setups,
         })
     }
 
     /// For programs.
     pub fn json(&self) -> Value {
-        json!({ "folder": self.root, "left": self.left, "right": self.right, "pids": self.pids })
+        json!({
+            "folder": self.root,
+            "left": self.left,
+            "right": self.right,
+            "pids": self.pids,
+            "console_setup": self.setups,
+        })
     }
 
     /// For people.
@@ -66,9 +76,26 @@ impl Kept {
              \x20     --family EXAMPLE --given ANNA --born 1980-02-29 --passport X1234567:NLD\n\
              \x20 concordat snapshot status --dir {left}\n\
              \x20 concordat agreement ls --dir {right}\n\
+             The hits wait in the consoles. Let your browser trust {left}/tls/ca.crt and {right}/tls/ca.crt, then open, and\n\
+             register two administrators with passkeys; they enrol officers, who sign in at the same address:\n\
+             \x20 {}\n\
+             \x20 {}\n\
              Stop them and remove everything:\n\
              \x20 kill {} && rm -r {root}\n",
+            self.setups[0],
+            self.setups[1],
             pids.join(" "),
         )
     }
+}
+
+/// What a node's log says of its console: the link holds for an hour after its start.
+fn setup_of(dir: &Path) -> Result<String> {
+    let log = std::fs::read_to_string(dir.join("node.log")).context("the node's log")?;
+    let link = log
+        .split("setup=")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
+    let link = link.context("the node has not said where its console is set up")?;
+    Ok(link.trim_matches('"').to_owned())
 }

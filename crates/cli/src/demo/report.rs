@@ -5,6 +5,7 @@ use std::time::Duration;
 use concordat_wire::v1::OfferSummary;
 use serde_json::{Value, json};
 
+use super::disclosure::Disclosure;
 use super::ledger::Ledgers;
 use super::pairs::Score;
 use crate::out::{bytes, count, counted};
@@ -29,6 +30,8 @@ pub struct Report {
     pub intersect: Traffic,
     /// Bytes of the snapshots that the left side fetched.
     pub snapshot_bytes: u64,
+    /// The hit that people took to its end.
+    pub disclosure: Option<Disclosure>,
     /// Both ledgers, where the nodes were stopped.
     pub ledgers: Option<Ledgers>,
     /// Phases in their order, with the time each took.
@@ -127,6 +130,9 @@ impl Report {
                 "elements": self.flight.traffic.elements,
             },
             "engine": self.engine,
+            "disclosure": self.disclosure.as_ref().map(|disclosure| {
+                disclosure.json(self.ledgers.as_ref().map(|ledgers| ledgers.verified))
+            }),
             "ledger": self.ledgers.as_ref().map(Ledgers::json),
             "kept": kept,
         })
@@ -174,6 +180,9 @@ impl Report {
         text += "\n";
         text += &format!("  flight    {}\n", self.flight.text());
         text += &format!("  lists     {}\n", self.lists_text());
+        if let Some(disclosure) = &self.disclosure {
+            text += &format!("  case      {}\n", disclosure.text());
+        }
         if let Some(ledgers) = &self.ledgers {
             text += &format!("  ledgers   {}\n", ledgers.text());
         }
@@ -297,6 +306,7 @@ mod tests {
                 down: 3_300,
             },
             snapshot_bytes: 16_384,
+            disclosure: None,
             ledgers: Some(Ledgers {
                 entries: 40,
                 verified: true,

@@ -15,6 +15,7 @@ use concordat_wire::{kind_from_proto, subject_to_proto};
 use super::Args;
 use super::agency::{self, Agency};
 use super::agreement::{self, LEGAL_BASIS, LIST};
+use super::disclosure;
 use super::keep::Kept;
 use super::ledger;
 use super::lists::Lists;
@@ -114,6 +115,15 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
     if let Some(file) = pairs_file {
         pairs::write(file, &found)?;
     }
+    // Whoever keeps the nodes goes on as the first officer of both: nobody is registered before.
+    let disclosure = match args.keep {
+        true => None,
+        false => {
+            let disclosed = disclosure::disclose(&left, &right, &answer, &found);
+            let what = "taking one hit to a release, decided by people";
+            phases.time("disclose", what, disclosed).await?
+        }
+    };
     let score = lists.truth.as_ref().map(|truth| Score::of(&found, truth));
 
     let flight_offers: Vec<&OfferSummary> = answer
@@ -152,6 +162,7 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
         },
         intersect: Traffic::of(&intersect.offers),
         snapshot_bytes,
+        disclosure,
         ledgers: None,
         phases: phases.done,
         total: begin.elapsed(),

@@ -143,7 +143,7 @@ pub fn change(registry: &mut Registry, admins: &[FileKey; 2], minutes: i64, what
         admins[0].approve(&text("admin-1"), &digest),
         admins[1].approve(&text("admin-2"), &digest),
     ];
-    registry.apply(&change, &signed).unwrap();
+    registry.apply(&change, &signed, change.at).unwrap();
 }
 
 impl Fixture {

@@ -7,7 +7,8 @@ use concordat_disclosure::deadline::Profile;
 use concordat_disclosure::{Bulk, Quorum, RelyingParty, Rules};
 use concordat_ledger::{Digest, Text};
 use concordat_wire::Fault;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{Offer, Party, purpose_name};
@@ -17,7 +18,7 @@ use super::{Offer, Party, purpose_name};
 #[serde(deny_unknown_fields)]
 pub(super) struct DisclosureText {
     profile: String,
-    #[serde(default = "prum")]
+    #[serde(default = "prum", deserialize_with = "deadlines")]
     deadlines: Profile,
     #[serde(default = "all_fields")]
     fields: BTreeSet<Field>,
@@ -49,6 +50,16 @@ pub(super) struct DisclosureText {
     /// Those of the agreement, if left out.
     #[serde(default)]
     legal_bases: Option<BTreeSet<Text>>,
+}
+
+/// A regime by its name, or a table of what the two agencies agreed on.
+fn deadlines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Profile, D::Error> {
+    let value = toml::Value::deserialize(deserializer)?;
+    let read = match &value {
+        toml::Value::Table(_) => value.try_into().map(Profile::Custom),
+        _ => value.try_into(),
+    };
+    read.map_err(|error| D::Error::custom(error.message()))
 }
 
 fn prum() -> Profile {
@@ -104,7 +115,7 @@ pub(super) fn rules(
             .iter()
             .any(|before| before.profile == block.profile)
         {
-            return Err(Fault::invalid("AGR-030", field("profile"), "used twice"));
+            return Err(Fault::invalid("AGR-035", field("profile"), "used twice"));
         }
         let named = offers
             .iter()
@@ -114,7 +125,7 @@ pub(super) fn rules(
             let of_offer = rules_of(id, legal_bases, parties, offer, block)?;
             of_offer.check().map_err(|refused| {
                 Fault::invalid(
-                    "AGR-031",
+                    "AGR-036",
                     field(refused.field.unwrap_or("profile")),
                     refused.to_string(),
                 )
@@ -124,7 +135,7 @@ pub(super) fn rules(
         }
         if !used {
             return Err(Fault::invalid(
-                "AGR-030",
+                "AGR-035",
                 field("profile"),
                 "no offer has this as its disclosure_profile",
             ));
@@ -144,7 +155,7 @@ fn rules_of(
     for party in parties {
         if party.disclosure_key.is_none() {
             return Err(Fault::invalid(
-                "AGR-032",
+                "AGR-037",
                 format!("party[{}].disclosure_key_sha256", party.id),
                 "required where the agreement has rules of disclosure: paste the block of `concordat agreement party`",
             ));
@@ -153,19 +164,19 @@ fn rules_of(
     let console = party(&offer.owner).and_then(|owner| owner.console.clone());
     let console = console.ok_or_else(|| {
         Fault::invalid(
-            "AGR-033",
+            "AGR-038",
             format!("party[{}].console", offer.owner),
-            "required of an owner where the agreement has rules of disclosure: https://host:port of its console, where its officers sign",
+            "required of an owner where the agreement has rules of disclosure: paste the block of `concordat agreement party`",
         )
     })?;
     let texts = |texts: &mut dyn Iterator<Item = &str>| -> Result<BTreeSet<Text>, Fault> {
         let texts = texts
-            .map(|text| Text::new(text).map_err(|_| Fault::invalid("AGR-031", "disclosure", "not a text")));
+            .map(|text| Text::new(text).map_err(|_| Fault::invalid("AGR-036", "disclosure", "not a text")));
         texts.collect()
     };
     let purposes = texts(&mut offer.purposes.iter().map(|purpose| purpose_name(*purpose)));
     let text =
-        |text: &str| Text::new(text).map_err(|_| Fault::invalid("AGR-031", "disclosure", "not a text"));
+        |text: &str| Text::new(text).map_err(|_| Fault::invalid("AGR-036", "disclosure", "not a text"));
     Ok(Rules {
         agreement: text(id)?,
         offer: text(&offer.id)?,

@@ -7,7 +7,8 @@ use concordat_disclosure::{CaseId, Document, Documents, Event, Step, What, rule}
 use concordat_ledger::{Hex, Side};
 use concordat_store::PendingStep;
 use concordat_wire::v1::{CaseStep, PutAttachmentPartRequest, TakeCaseStepsRequest};
-use concordat_wire::{Fault, FaultView, Reason};
+use concordat_wire::{Fault, FaultView, PEER_MESSAGE_LIMIT, Reason};
+use prost::Message;
 use tonic::Code;
 
 use super::act::note_refusal;
@@ -24,6 +25,8 @@ const AGAIN: Duration = Duration::from_secs(5);
 const ROUND: u32 = 64;
 /// Parts of attachments looked at together.
 const PARTS: u32 = 16;
+/// Bytes of steps sent at once; one alone may be larger.
+const BYTES: usize = PEER_MESSAGE_LIMIT - (64 << 10);
 /// Steps sent at once.
 const STEPS: usize = 64;
 
@@ -32,6 +35,10 @@ const STEPS: usize = 64;
 /// # Errors
 /// The partner refuses our pending step: it is dropped, and its rule given. The database failed.
 pub(super) async fn now(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
+    // A message is not told before what is attached to it.
+    if !send_parts(state, id).await? {
+        return Ok(());
+    }
     let pending = state
         .store
         .case_pending(&id.0)
@@ -132,16 +139,20 @@ async fn send_steps(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
         .case_delivered(&id.0)
         .await
         .map_err(|error| stored(&error))?;
-    let shared = shared(&loaded.case);
-    let steps = loaded
-        .case
-        .events()
-        .iter()
-        .filter(|event| event.step > delivered && event.side == Side::Owner);
-    let steps: Vec<CaseStep> = steps
-        .take(STEPS)
-        .map(|event| with_documents(&loaded, event))
-        .collect::<Result<_, _>>()?;
+    let mut shared = shared(&loaded.case);
+    let waiting = loaded.case.events().iter();
+    let waiting = waiting.filter(|event| event.step > delivered && event.side == Side::Owner);
+    let (mut steps, mut bytes) = (Vec::new(), 0);
+    for event in waiting {
+        let step = with_documents(&loaded, event)?;
+        bytes += step.encoded_len();
+        if !steps.is_empty() && (bytes > BYTES || steps.len() == STEPS) {
+            // The rest follows.
+            shared = event.step - 1;
+            break;
+        }
+        steps.push(step);
+    }
     if !steps.is_empty() {
         match send(&loaded, steps).await {
             Ok(()) => {}
@@ -241,8 +252,8 @@ async fn send(loaded: &Loaded, steps: Vec<CaseStep>) -> Result<(), Undelivered> 
     }
 }
 
-/// Sends the parts of a case's attachments that the partner does not have yet.
-async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
+/// Sends the parts of a case's attachments that the partner does not have yet; whether it has all of them now.
+async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<bool, Fault> {
     let row = state
         .store
         .case_row(&id.0)
@@ -257,7 +268,7 @@ async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
             .await
             .map_err(|error| stored(&error))?;
         if parts.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         for name in parts {
             let part = state
@@ -274,7 +285,7 @@ async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
             let mut client = entry.partner.client();
             let sent = tokio::time::timeout(DEADLINE, client.put_attachment_part(request)).await;
             if !matches!(sent, Ok(Ok(_))) {
-                return Ok(());
+                return Ok(false);
             }
             state
                 .store
@@ -321,7 +332,6 @@ async fn round(state: &Arc<State>) -> Result<(), Fault> {
                     tracing::warn!(case = %id, %fault, "a step of a case was not delivered");
                 }
             }
-            send_parts(state, id).await?;
         }
     }
 }

@@ -178,7 +178,7 @@ pub async fn open(state: &Arc<State>, origin: &Origin<'_>, found: &Found) -> Res
     keep(
         state,
         (&terms, &documents),
-        &project(row, &case, now),
+        &project(row, &case, &terms.rules, now),
         (0, &case),
         also,
     )
@@ -245,8 +245,7 @@ pub async fn open_match(
     state: &Arc<State>,
     context: Context,
     partner: &str,
-    list: &str,
-    source_id: &str,
+    (list, source_id): (&str, &str),
 ) -> Result<Vec<CaseId>, Fault> {
     let no_record = || {
         Fault::new(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use concordat_disclosure::deadline::Reminder;
-use concordat_disclosure::{AnyCase, Documents, What, ledger_events};
+use concordat_disclosure::{AnyCase, Decided, Documents, Rules, What, ledger_events};
 use concordat_ledger::{Event as LedgerEvent, Side};
 use concordat_store::{
     CaseChange, CaseClock, CaseDocument, CasePrivate, CaseRow, NewEntry, NewEvent, PendingStep,
@@ -68,8 +68,9 @@ pub(super) async fn keep(
     for event in also.events {
         entries.push(state.entry_under(&terms.entry.agreement, event)?);
     }
+    let forgets = !also.forget.is_empty();
     let change = CaseChange {
-        row: project(row.clone(), next, state.clock.now()),
+        row: project(row.clone(), next, &terms.rules, state.clock.now()),
         private: also.private,
         events_before: u32::try_from(before).unwrap_or(u32::MAX),
         events,
@@ -86,13 +87,16 @@ pub(super) async fn keep(
         .change_case(change)
         .await
         .map_err(|error| stored(&error))?;
+    if forgets {
+        super::upkeep::forgotten(state).await?;
+    }
     state.desk.tell();
     state.desk.waiting.notify_one();
     Ok(())
 }
 
 /// What lists show of a case.
-pub(super) fn project(mut row: CaseRow, case: &AnyCase, now: Timestamp) -> CaseRow {
+pub(super) fn project(mut row: CaseRow, case: &AnyCase, rules: &Rules, now: Timestamp) -> CaseRow {
     let events = case.events();
     row.state = case.name().to_owned();
     row.waits_for = case.waits_for().map(case_side);
@@ -101,27 +105,37 @@ pub(super) fn project(mut row: CaseRow, case: &AnyCase, now: Timestamp) -> CaseR
     row.step = events
         .last()
         .map_or(0, |event| if event.what.is_private() { 0 } else { event.step });
-    if let Some(request) = case.request() {
-        request.purpose.as_str().clone_into(&mut row.purpose);
-        urgency(&request.urgency).clone_into(&mut row.urgency);
-        row.expires_ms = Some(request.expires.as_millisecond());
-    }
+    let Some(request) = case.request() else {
+        return row;
+    };
+    request.purpose.as_str().clone_into(&mut row.purpose);
+    urgency(&request.urgency).clone_into(&mut row.urgency);
+    let over = |what: &What| matches!(what, What::Released(_) | What::Withdrawn(_) | What::Expired);
+    let refused = case.name() == "REFUSED" || case.events().iter().any(|event| is_refusal(&event.what));
+    let ended = refused || case.events().iter().any(|event| over(&event.what));
+    row.expires_ms = (!ended).then_some(request.expires.as_millisecond());
     let started = events
         .iter()
         .find(|event| matches!(event.what, What::Acknowledged(_)));
     if let (Some(reading), Some(started)) = (case.clock(now), started) {
-        let ended = events
-            .iter()
-            .any(|event| matches!(event.what, What::Decided(_) | What::Withdrawn(_) | What::Expired));
+        let decided = events.iter().any(|event| matches!(event.what, What::Decided(_)));
+        // With the time that the clock stood, unless the owner stated another end.
+        let limit = rules.deadlines.limit(&request.urgency);
+        let from = reading.due.checked_sub(limit).unwrap_or(started.at);
+        let more = events.iter().any(|event| matches!(event.what, What::MoreTime(_)));
         row.clock = Some(CaseClock {
-            started_ms: started.at.as_millisecond(),
+            started_ms: if more { started.at } else { from }.as_millisecond(),
             due_ms: reading.due.as_millisecond(),
             stopped: reading.stopped,
-            ended,
+            ended: ended || decided,
             reminded: row.clock.map_or(0, |clock| clock.reminded),
         });
     }
     row
+}
+
+fn is_refusal(what: &What) -> bool {
+    matches!(what, What::Decided(stated) if stated.result == Decided::Refused)
 }
 
 /// How many reminders are due: 1 the desk, 2 the second desk, 3 overdue.

@@ -21,7 +21,7 @@ mod load;
 mod messages;
 pub mod officers;
 pub mod peers;
-mod records;
+pub mod records;
 mod releases;
 pub mod upkeep;
 pub mod view;
@@ -155,6 +155,12 @@ fn malformed(rule: Rule) -> bool {
 fn stored(error: &StoreError) -> Fault {
     match error {
         StoreError::Stale { .. } => refused_as(rule::STALE),
+        StoreError::CounterWentBack => refused_as(rule::COUNTER),
+        StoreError::TooMany { .. } => Fault::new(
+            Reason::Exhausted,
+            "DESK-020",
+            "the case has 16 attachments of this side: no more are taken",
+        ),
         error => store_fault(error),
     }
 }

@@ -11,6 +11,7 @@ use concordat_disclosure::{
 use concordat_ledger::{Digest, Person, Refusal, SignIn, Text};
 use concordat_store::RegistryChange;
 use concordat_wire::{Fault, Reason};
+use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::{refused, refused_as};
@@ -65,7 +66,10 @@ pub async fn registry(state: &State) -> Result<Arc<Registry>, Fault> {
 }
 
 /// The officers of our agency, or a registry without any.
-pub(super) async fn registry_or_nobody(state: &State) -> Result<Arc<Registry>, Fault> {
+///
+/// # Errors
+/// A change kept in the database that does not hold.
+pub async fn registry_or_nobody(state: &State) -> Result<Arc<Registry>, Fault> {
     match registry(state).await {
         Err(fault) if fault.rule == "DESK-001" => {
             let console = relying_party(state).await?;
@@ -97,12 +101,17 @@ fn keep(state: &State, registry: Registry) -> Arc<Registry> {
 async fn rebuild(state: &State) -> Result<Option<Registry>, Fault> {
     let console = relying_party(state).await?;
     let mut registry: Option<Registry> = None;
-    for (change, approvals) in registry_changes(state).await? {
+    for Applied {
+        change,
+        approvals,
+        at,
+    } in registry_changes(state).await?
+    {
         let applied = match registry.as_mut() {
             None => Registry::found(console.clone(), &change, &approvals).map(|founded| {
                 registry = Some(founded);
             }),
-            Some(registry) => registry.apply(&change, &approvals),
+            Some(registry) => registry.apply(&change, &approvals, at),
         };
         applied.map_err(|refused| {
             Fault::new(
@@ -118,11 +127,22 @@ async fn rebuild(state: &State) -> Result<Option<Registry>, Fault> {
     Ok(registry)
 }
 
-/// Every change of the registry with the signatures on it, oldest first.
+/// A change of the registry, as it was applied.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// What was changed.
+    pub change: Change,
+    /// Who signed it.
+    pub approvals: Vec<Approval>,
+    /// From when on it holds.
+    pub at: Timestamp,
+}
+
+/// Every change of the registry, oldest first.
 ///
 /// # Errors
 /// The database failed, or holds something else.
-pub async fn registry_changes(state: &State) -> Result<Vec<(Change, Vec<Approval>)>, Fault> {
+pub async fn registry_changes(state: &State) -> Result<Vec<Applied>, Fault> {
     let kept = state
         .store
         .registry_changes()
@@ -130,10 +150,11 @@ pub async fn registry_changes(state: &State) -> Result<Vec<(Change, Vec<Approval
         .map_err(|error| store_fault(&error))?;
     let decoded = kept.iter().map(|kept| {
         let approvals = kept.approvals.iter().map(|approval| Approval::decode(approval));
-        Ok((
-            Change::decode(&kept.document)?,
-            approvals.collect::<Result<_, _>>()?,
-        ))
+        Ok(Applied {
+            change: Change::decode(&kept.document)?,
+            approvals: approvals.collect::<Result<_, _>>()?,
+            at: Timestamp::from_millisecond(kept.applied_ms).unwrap_or(Timestamp::MAX),
+        })
     });
     decoded.collect::<Result<_, _>>().map_err(refused)
 }
@@ -150,7 +171,10 @@ pub async fn change_registry(
     let _turn = state.desk.changing.lock().await;
     let founding = matches!(change.what, ChangeWhat::Found(_));
     let console = relying_party(state).await?;
-    let next = apply(state, founding, &console, &change, &approvals).await;
+    // From the next millisecond on: what was approved in this one was approved before.
+    let applied_ms = state.now_ms() + 1;
+    let at = Timestamp::from_millisecond(applied_ms).unwrap_or(Timestamp::MAX);
+    let next = apply(state, founding, &console, (&change, &approvals), at).await;
     let next = match next {
         Ok(next) => next,
         Err(fault) => {
@@ -169,6 +193,7 @@ pub async fn change_registry(
         .map(|approval| approval.encode().map(Zeroizing::new));
     let kept = RegistryChange {
         sequence: change.sequence,
+        applied_ms,
         document: Zeroizing::new(change.encode().map_err(refused)?),
         approvals: signed.collect::<Result<_, _>>().map_err(refused)?,
     };
@@ -196,8 +221,8 @@ async fn apply(
     state: &State,
     founding: bool,
     console: &RelyingParty,
-    change: &Change,
-    approvals: &[Approval],
+    (change, approvals): (&Change, &[Approval]),
+    at: Timestamp,
 ) -> Result<Registry, Fault> {
     if change.at > state.clock.now() + jiff::SignedDuration::from_mins(5) {
         return Err(Fault::invalid(
@@ -221,7 +246,7 @@ async fn apply(
         (true, Err(fault)) => Err(fault),
         (false, current) => {
             let mut next = current?.as_ref().clone();
-            next.apply(change, approvals).map_err(refused)?;
+            next.apply(change, approvals, at).map_err(refused)?;
             Ok(next)
         }
     }

@@ -28,6 +28,10 @@ use crate::tls::SpkiPin;
 const STEPS: usize = 64;
 /// How far ahead of ours the other clock may be.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+/// Steps of one case. Two desks that talk more should meet.
+const MOST_STEPS: u32 = 1_000;
+/// Requests of one partner within [`BULK_HOURS`].
+const MOST_REQUESTS: u32 = 10_000;
 /// Requests of this many hours count together for the cooling-off.
 const BULK_HOURS: i64 = 24;
 /// The kind of incident that a request without a proof is.
@@ -93,6 +97,10 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
     }
     if loaded.case.events().contains(&event) {
         return Ok(());
+    }
+    if event.step > MOST_STEPS {
+        let message = "the case has 1,000 steps: no more are taken, ask anew";
+        return Err(Fault::new(Reason::Precondition, "DESK-022", message));
     }
     let pending = state
         .store
@@ -245,6 +253,10 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
         .requests_since(&entry.partner.id, since_ms)
         .await
         .map_err(|error| stored(&error))?;
+    if recent >= MOST_REQUESTS {
+        let message = "this agency has asked 10,000 times within a day: ask again tomorrow";
+        return Err(Fault::new(Reason::Precondition, "DESK-023", message));
+    }
     let documents = concordat_disclosure::Documents::default();
     let world = terms.world(Side::Owner, &documents);
     let now = Timestamp::from_millisecond(state.now_ms()).unwrap_or_else(|_| state.clock.now());
@@ -279,7 +291,7 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
     keep(
         state,
         (&terms, &documents),
-        &project(row, &case, now),
+        &project(row, &case, &terms.rules, now),
         (0, &case),
         also,
     )

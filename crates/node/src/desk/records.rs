@@ -180,7 +180,7 @@ fn whole(name: &Name) -> String {
 }
 
 /// As far as it is known: `1970-05-17`, `1970-05`, `1970`, `1968/1970`.
-fn date(birth: &BirthDate) -> String {
+pub fn date(birth: &BirthDate) -> String {
     match birth {
         BirthDate::Day { year, month, day } => format!("{year:04}-{month:02}-{day:02}"),
         BirthDate::Month { year, month } => format!("{year:04}-{month:02}"),

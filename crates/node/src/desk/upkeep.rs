@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use concordat_disclosure::{CaseId, Step, What, rule};
 use concordat_ledger::{Hex, Reminded, Side};
-use concordat_store::{CaseClock, CaseFilter, CaseSide};
+use concordat_store::{CaseClock, CaseFilter, CaseSide, Erasure};
 use concordat_wire::Fault;
 use jiff::Timestamp;
 
@@ -13,6 +13,7 @@ use super::act::{self, commit, plain};
 use super::keep::{Also, keep, reminders};
 use super::load::{Loaded, load};
 use super::{deliver, stored};
+use crate::config::Keep;
 use crate::ledger::text;
 use crate::state::State;
 
@@ -98,6 +99,46 @@ pub async fn round(state: &Arc<State>) -> Result<(), Fault> {
         .expire_suppressions(state.now_ms())
         .await
         .map_err(|error| stored(&error))?;
+    erase(state).await
+}
+
+/// Cases go when the ledger's entries about them do; what the ledger committed to stays.
+async fn erase(state: &Arc<State>) -> Result<(), Fault> {
+    let days = match state.config.ledger.retention {
+        Keep::OneYear => 366,
+        Keep::ThreeYears => 3 * 366,
+    };
+    let before_ms = state.now_ms() - days * 86_400_000;
+    let mut erased = 0;
+    loop {
+        let gone = state
+            .store
+            .erase_cases(before_ms, ROUND)
+            .await
+            .map_err(|error| stored(&error))?;
+        if gone == 0 {
+            break;
+        }
+        erased += gone;
+    }
+    if erased > 0 {
+        tracing::info!(erased, "cases that ended long ago are erased");
+        forgotten(state).await?;
+    }
+    Ok(())
+}
+
+/// Empties the database's log: what was destroyed is then gone from the disk.
+///
+/// # Errors
+/// The database failed.
+pub(super) async fn forgotten(state: &State) -> Result<(), Fault> {
+    match state.store.checkpoint().await.map_err(|error| stored(&error))? {
+        Erasure::Complete => {}
+        Erasure::LogInUse => tracing::info!(
+            "a long read keeps erased bytes in the database's log; the next checkpoint empties it"
+        ),
+    }
     Ok(())
 }
 

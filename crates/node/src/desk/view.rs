@@ -19,7 +19,7 @@ use super::{Who, refused, stored};
 use crate::state::State;
 
 /// A case with all that belongs to it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct CaseView {
     /// As lists show it.
     pub row: CaseRow,
@@ -51,6 +51,15 @@ pub struct CaseView {
     pub may: Vec<&'static str>,
     /// The partner has everything up to this step.
     pub delivered: u32,
+}
+
+impl std::fmt::Debug for CaseView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CaseView")
+            .field("case", &self.case.id())
+            .field("state", &self.case.name())
+            .finish_non_exhaustive()
+    }
 }
 
 /// A step on its way.
@@ -90,17 +99,19 @@ pub async fn view(state: &Arc<State>, who: Option<&Who>, id: CaseId) -> Result<C
     };
     let desk = who.is_some_and(|who| works(state, &loaded, who));
     let (mut records, mut suggested) = (Vec::new(), BTreeMap::new());
-    if desk && loaded.side == Side::Owner && loaded.case.name() != "REQUESTED" {
-        if let Some(request) = loaded.case.request() {
-            // The key may be destroyed and the record gone: the case stays readable.
-            let behind = records::behind(state, &loaded.terms, request).await;
-            records = behind
-                .ok()
-                .flatten()
-                .map(|(_, records)| records)
-                .unwrap_or_default();
-            suggested = records::suggest(&request.fields, &records, state.us());
-        }
+    if desk
+        && loaded.side == Side::Owner
+        && loaded.case.name() != "REQUESTED"
+        && let Some(request) = loaded.case.request()
+    {
+        // The key may be destroyed and the record gone: the case stays readable.
+        let behind = records::behind(state, &loaded.terms, request).await;
+        records = behind
+            .ok()
+            .flatten()
+            .map(|(_, records)| records)
+            .unwrap_or_default();
+        suggested = records::suggest(&request.fields, &records, state.us());
     }
     let decision = decision(&loaded, who).cloned();
     let approvals = approvals(&loaded);

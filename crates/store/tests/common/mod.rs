@@ -8,6 +8,8 @@
     reason = "tests"
 )]
 
+pub mod cases;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+use concordat_disclosure::codes::{Field, HandlingCode};
+use concordat_disclosure::deadline::Profile;
 use concordat_note::SigningKey;
 
 use super::*;
@@ -194,4 +196,148 @@ fn padding_classes_hold_what_they_pad() {
         );
     }
     assert_eq!(Padding::QuarterOctave.class(1_200), 1_280);
+}
+
+/// The agreement with a block of rules, and what it needs.
+fn disclosing(block: &str) -> String {
+    let parties = text()
+        .replace(
+            "endpoint = \"https://127.0.0.1:7443\"",
+            &format!(
+                "endpoint = \"https://127.0.0.1:7443\"\ndisclosure_key_sha256 = \"{}\"",
+                "0a".repeat(32)
+            ),
+        )
+        .replace(
+            "endpoint = \"https://node.bbb.example:7443\"",
+            &format!(
+                "endpoint = \"https://node.bbb.example:7443\"\ndisclosure_key_sha256 = \"{}\"\nconsole = \"https://desk.bbb.example:7448\"",
+                "0b".repeat(32)
+            ),
+        );
+    format!("{parties}\n[[disclosure]]\nprofile = \"PRUM\"\n{block}")
+}
+
+#[test]
+fn the_least_block_has_the_rules_of_its_offer() {
+    let agreement = Agreement::parse(&disclosing("")).expect("valid");
+    let offer = agreement.offer("docs").expect("there");
+    let rules = agreement.disclosure_rules(offer).expect("rules");
+    let names = |texts: &std::collections::BTreeSet<concordat_ledger::Text>| {
+        texts
+            .iter()
+            .map(|text| text.as_str().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(names(&rules.purposes), ["BORDER_CHECK", "DOCUMENT_FRAUD"]);
+    assert_eq!(names(&rules.legal_bases), ["EU:2024/982:26"]);
+    assert_eq!(names(&rules.kinds), ["travel_document"]);
+    assert_eq!((rules.owner.as_str(), rules.requester.as_str()), ("bbb", "aa"));
+    assert_eq!(rules.deadlines, Profile::Prum);
+    assert_eq!(rules.fields, Field::CORE.into());
+    assert!(!rules.file_keys, "passkeys only, unless it is said");
+    assert_eq!(rules.approvers(&Field::CORE, HandlingCode::H0), 1);
+    assert_eq!(rules.console.id.as_str(), "desk.bbb.example");
+    assert!(
+        Agreement::parse(&text())
+            .expect("valid")
+            .disclosure_rules(offer)
+            .is_none(),
+        "without a block details are asked for by other means"
+    );
+}
+
+#[test]
+fn a_block_says_what_it_says() {
+    let block = r#"
+fields = ["b", "i", "x:plate"]
+second_approver = ["i"]
+refusal_approvers = 2
+file_keys = true
+bulk = { from = 5, wait_minutes = 60 }
+min_penalty_months = 12
+handling = ["H1"]
+purposes = ["BORDER_CHECK"]
+[disclosure.deadlines]
+urgent_minutes = 5
+urgent_indirect_minutes = 10
+normal_minutes = 20
+stops_for_judicial = true
+stops_for_information = true
+more_time = false
+[[disclosure.quorum]]
+class = "IDENTITY"
+handling = "H1"
+approvers = 3
+"#;
+    let agreement = Agreement::parse(&disclosing(block)).expect("valid");
+    let rules = agreement
+        .disclosure_rules(agreement.offer("docs").expect("there"))
+        .expect("rules");
+    assert_eq!(rules.deadlines.terms().normal_minutes, 20);
+    assert_eq!(rules.approvers(&[Field::FamilyNames], HandlingCode::H1), 3);
+    assert_eq!(rules.approvers(&[Field::Offence], HandlingCode::H1), 2);
+    assert_eq!((rules.bulk.from, rules.refusal_approvers), (5, 2));
+    assert!(rules.file_keys && rules.purposes.len() == 1);
+}
+
+#[test]
+fn rules_of_disclosure_that_cannot_be_kept_are_named() {
+    let broken = |text: String| {
+        let fault = Agreement::parse(&text).expect_err("refused");
+        (fault.rule, fault.field.unwrap_or_default())
+    };
+    let at = |field: &str| format!("disclosure[0].{field}");
+    let twice = disclosing("[[disclosure]]\nprofile = \"PRUM\"\n");
+    assert_eq!(broken(twice), ("AGR-035", "disclosure[1].profile".into()));
+    let nobody = disclosing("").replace("profile = \"PRUM\"\n", "profile = \"EU977\"\n");
+    let nobody = nobody.replace("disclosure_profile = \"EU977\"", "disclosure_profile = \"PRUM\"");
+    assert_eq!(broken(nobody), ("AGR-035", at("profile")));
+    for (block, field) in [
+        ("second_approver = [\"x:plate\"]", "second_approver"),
+        ("fields = []", "fields"),
+        ("refusal_approvers = 0", "refusal_approvers"),
+        ("bulk = { from = 1, wait_minutes = 0 }", "bulk.from"),
+        ("max_open_days = 0", "max_open_days"),
+        ("purposes = []", "purposes"),
+    ] {
+        assert_eq!(broken(disclosing(block)), ("AGR-036", at(field)));
+    }
+    for unknown in [
+        "surprise = 1",
+        "deadlines = \"WHENEVER\"",
+        "fields = [\"z\"]",
+        "bulk = { from = 2, wait_minutes = 0, surprise = 1 }",
+        "[disclosure.deadlines]\nurgent_minutes = 5",
+    ] {
+        assert_eq!(broken(disclosing(unknown)).0, "AGR-002", "{unknown}");
+    }
+    let key = format!("disclosure_key_sha256 = \"{}\"\n", "0a".repeat(32));
+    assert_eq!(
+        broken(disclosing("").replace(&key, "")),
+        ("AGR-037", "party[aa].disclosure_key_sha256".into())
+    );
+    assert_eq!(
+        broken(disclosing("").replace(&"0a".repeat(32), "0a")).0,
+        "AGR-037"
+    );
+    let console = "console = \"https://desk.bbb.example:7448\"";
+    assert_eq!(
+        broken(disclosing("").replace(console, "")),
+        ("AGR-038", "party[bbb].console".into())
+    );
+    for address in [
+        "http://desk.bbb.example",
+        "https://192.0.2.1",
+        "https://desk.bbb.example/desk",
+        "https://desk.bbb.example:443",
+        "desk.bbb.example",
+    ] {
+        let text = disclosing("").replace("https://desk.bbb.example:7448", address);
+        assert_eq!(
+            broken(text),
+            ("AGR-038", "party[bbb].console".into()),
+            "{address}"
+        );
+    }
 }

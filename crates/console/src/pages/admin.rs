@@ -1,0 +1,332 @@
+//! Administration: officers and keys, agreements, partners, quotas used, how fresh snapshots are.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::{Html, Redirect};
+use concordat_disclosure::{ChangeWhat, Document, Listed, NewOfficer, Registry, Role};
+use concordat_ledger::{Digest, Hex, Person, Text};
+use concordat_node::desk::officers;
+use concordat_store::ScopeRole;
+use concordat_wire::Fault;
+use jiff::{SignedDuration, Timestamp};
+use maud::{Markup, html};
+
+use super::case::words_field;
+use crate::guard::{Administers, Posted, Shown, Signed};
+use crate::setup::{For, Waiting, needed};
+use crate::{Desk, sign, texts};
+
+/// Everything that is administered.
+pub(crate) async fn show(
+    State(desk): State<Arc<Desk>>,
+    signed: Signed<Administers>,
+) -> Result<Html<String>, Shown> {
+    let registry = officers::registry(&desk.state).await?;
+    let waiting = desk.setups.waiting(&desk).await?;
+    let body = html! {
+        @if !waiting.is_empty() {
+            section.next aria-labelledby="waiting" {
+                h2 #waiting { "Changes that wait for signatures" }
+                @for change in &waiting { (change_form(&desk, &signed, change)?) }
+            }
+        }
+        (officers_of(&signed, &registry))
+        (invite_form(&signed))
+        (agreements(&desk).await?)
+    };
+    Ok(signed.page("Administration").show(&body))
+}
+
+fn describe(what: &ChangeWhat) -> String {
+    match what {
+        ChangeWhat::Found(_) => "the beginning of the register".to_owned(),
+        ChangeWhat::Enrol(new) => format!("enrol {} as {}", new.person.id.as_str(), texts::roles(&new.roles)),
+        ChangeWhat::AddKey { officer, .. } => format!("a further key of {}", officer.as_str()),
+        ChangeWhat::RevokeKey { officer, reason, .. } => {
+            format!("revoke a key of {}: {}", officer.as_str(), reason.as_str())
+        }
+        ChangeWhat::Retire { officer, reason } => format!("retire {}: {}", officer.as_str(), reason.as_str()),
+    }
+}
+
+fn change_form(desk: &Desk, signed: &Signed<Administers>, waiting: &Waiting) -> Result<Markup, Shown> {
+    let digest = waiting.change.digest().map_err(concordat_node::desk::refused)?;
+    let text = waiting.change.encode().map_err(concordat_node::desk::refused)?;
+    let mine = waiting
+        .approvals
+        .iter()
+        .any(|approval| approval.officer == signed.officer.person.id);
+    let (csrf, change) = (signed.csrf(), digest.to_string());
+    let hidden = [("csrf", csrf.as_str()), ("change", change.as_str())];
+    Ok(html! {
+        article.change {
+            h3 { (describe(&waiting.change.what)) }
+            p { (waiting.approvals.len()) " of " (needed(&waiting.change.what)) " administrators have signed." }
+            details { summary { "The exact text that is signed" } pre tabindex="0" { (text) } }
+            @if mine {
+                p { "You have signed. Another administrator has to." }
+            } @else {
+                (sign::form(desk, "/admin/changes", (&digest, &signed.officer.keys), &hidden, "Sign with my passkey"))
+            }
+            form method="post" action="/admin/changes" {
+                input type="hidden" name="csrf" value=(csrf);
+                input type="hidden" name="change" value=(change);
+                input type="hidden" name="discard" value="yes";
+                button type="submit" { "Discard" }
+            }
+        }
+    })
+}
+
+fn officers_of(signed: &Signed<Administers>, registry: &Registry) -> Markup {
+    html! {
+        section aria-labelledby="officers" {
+            h2 #officers { "Officers and keys" }
+            p { "Change " (registry.head().0) ", " code.digest { (registry.head().1.to_string()) } }
+            table {
+                caption.visually-hidden { "Officers" }
+                thead { tr { th scope="col" { "Account" } th scope="col" { "Roles" } th scope="col" { "Since" } th scope="col" { "Keys" } } }
+                tbody {
+                    @for listed in registry.officers() { (officer_row(signed, &listed)) }
+                }
+            }
+        }
+    }
+}
+
+fn officer_row(signed: &Signed<Administers>, listed: &Listed<'_>) -> Markup {
+    let id = listed.officer.person.id.as_str();
+    html! {
+        tr {
+            th scope="row" data-label="Account" { (id) @if listed.retired.is_some() { " (retired)" } }
+            td data-label="Roles" { (texts::roles(&listed.officer.roles)) }
+            td data-label="Since" { (texts::time(listed.since)) }
+            td data-label="Keys" {
+                @for key in &listed.officer.keys {
+                    @let key = key.id();
+                    p { code { (&key.to_string()[..12]) }
+                        @if let Some(at) = listed.revoked.get(&key) { " revoked " (texts::time(*at)) } @else { " valid" } }
+                }
+                @if listed.retired.is_none() {
+                    details {
+                        summary { "Change " (id) }
+                        form method="post" action="/admin/keys" {
+                            input type="hidden" name="csrf" value=(signed.csrf());
+                            input type="hidden" name="officer" value=(id);
+                            @for key in listed.officer.keys.iter().map(|key| key.id()).filter(|key| !listed.revoked.contains_key(key)) {
+                                label.choice { input type="radio" name="what" value=(key.to_string()); " revoke key " code { (&key.to_string()[..12]) } }
+                            }
+                            label.choice { input type="radio" name="what" value="retire"; " retire the account" }
+                            label.choice { input type="radio" name="what" value="add"; " a link for a further key" }
+                            div.field { label for=(format!("reason-{id}")) { "Why" } input id=(format!("reason-{id}")) name="reason" maxlength="500"; }
+                            button type="submit" { "Continue" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn invite_form(signed: &Signed<Administers>) -> Markup {
+    html! {
+        section aria-labelledby="invite" {
+            h2 #invite { "Enrol somebody" }
+            form method="post" action="/admin/officers" {
+                input type="hidden" name="csrf" value=(signed.csrf());
+                (words_field("officer", "Account", ""))
+                div.field { label for="unit" { "Unit" } input #unit name="unit" maxlength="128"; }
+                fieldset {
+                    legend { "Role" }
+                    @for role in Role::ALL { label.choice { input type="radio" name="role" value=(role.name()) required; " " (role.name()) } }
+                }
+                button.primary type="submit" { "Make a link" }
+            }
+        }
+    }
+}
+
+fn link(signed: &Signed<Administers>, desk: &Desk, what: For, person: &str) -> Result<Html<String>, Fault> {
+    let token = desk.setups.link(desk, what)?;
+    Ok(signed.page("Link").show(&html! {
+        p { "Give this link to " strong { (person) } ", on a way that nobody else sees. It holds once, for an hour." }
+        p { code.digest { (desk.origin()) "/enrol/" (token) } }
+        p { a href="/admin" { "Back" } }
+    }))
+}
+
+/// A link for somebody new.
+pub(crate) async fn invite(
+    State(desk): State<Arc<Desk>>,
+    posted: Posted<Administers>,
+) -> Result<Html<String>, Shown> {
+    let fields = &posted.fields;
+    let text = |name: &str| {
+        Text::new(fields.get(name)).map_err(|_| Fault::invalid("CONS-010", name, "required, one line"))
+    };
+    let role = Role::ALL.iter().find(|role| role.name() == fields.get("role"));
+    let role = role.ok_or_else(|| Fault::invalid("CONS-010", "role", "choose one"))?;
+    let unit = match fields.get("unit") {
+        "" => None,
+        _ => Some(text("unit")?),
+    };
+    let new = NewOfficer {
+        person: Person {
+            id: text("officer")?,
+            unit,
+        },
+        roles: BTreeSet::from([*role]),
+        accounts: BTreeSet::new(),
+        keys: Vec::new(),
+    };
+    let name = new.person.id.as_str().to_owned();
+    Ok(link(&posted.signed, &desk, For::Officer(new), &name)?)
+}
+
+/// A key is revoked, an account retired, or a further key invited.
+pub(crate) async fn keys(
+    State(desk): State<Arc<Desk>>,
+    posted: Posted<Administers>,
+) -> Result<axum::response::Response, Shown> {
+    use axum::response::IntoResponse;
+    let fields = &posted.fields;
+    let officer = Text::new(fields.get("officer"))
+        .map_err(|_| Fault::invalid("CONS-010", "officer", "required, one line"))?;
+    let what = match fields.get("what") {
+        "add" => {
+            let name = officer.as_str().to_owned();
+            return Ok(link(&posted.signed, &desk, For::Key(officer), &name)?.into_response());
+        }
+        "retire" => ChangeWhat::Retire {
+            officer,
+            reason: fields.words("reason")?,
+        },
+        key => ChangeWhat::RevokeKey {
+            officer,
+            key: Hex::parse(key)
+                .ok_or_else(|| Fault::invalid("CONS-010", "what", "choose what is to be done"))?,
+            reason: fields.words("reason")?,
+        },
+    };
+    desk.setups.propose(&desk, what).await?;
+    Ok(Redirect::to("/admin").into_response())
+}
+
+/// An administrator signs a change, or discards it.
+pub(crate) async fn sign(
+    State(desk): State<Arc<Desk>>,
+    posted: Posted<Administers>,
+) -> Result<Redirect, Shown> {
+    let digest: Option<Digest> = Hex::parse(posted.fields.get("change"));
+    let digest = digest.ok_or_else(|| Fault::invalid("CONS-010", "change", "open the page again"))?;
+    if posted.fields.get("discard") == "yes" {
+        desk.setups.discard(&digest);
+    } else {
+        let approval = sign::approval(&posted.signed.officer, &digest, posted.fields.get("answer"))?;
+        desk.setups.sign(&desk, &digest, approval).await?;
+    }
+    Ok(Redirect::to("/admin"))
+}
+
+/// Agreements with partners, what is used of their quotas, and how old the snapshots are.
+async fn agreements(desk: &Desk) -> Result<Markup, Shown> {
+    let (state, now) = (&desk.state, desk.state.clock.now());
+    let mut rows = Vec::new();
+    for entry in state.book.even_ended() {
+        let agreement = &entry.agreement;
+        for offer in &agreement.offers {
+            let owned = offer.owner == state.us();
+            let role = if owned {
+                ScopeRole::Owner
+            } else {
+                ScopeRole::Requester
+            };
+            let epoch = agreement.epoch_at(now).unwrap_or(0);
+            let stored = |error| Fault::internal(format!("reading quotas: {error}"));
+            let scope = state
+                .store
+                .scope_of_epoch(&agreement.id, &offer.id, epoch, role)
+                .await
+                .map_err(stored)?;
+            let used = match &scope {
+                Some(scope) if owned => {
+                    state
+                        .store
+                        .usage(scope.id, state.clock.day())
+                        .await
+                        .map_err(stored)?
+                        .day
+                }
+                Some(scope) => {
+                    state
+                        .store
+                        .announced(scope.id, state.clock.day())
+                        .await
+                        .map_err(stored)?
+                        .day
+                }
+                None => 0,
+            };
+            let fresh = freshness(desk, agreement, offer, epoch, owned).await;
+            rows.push((Arc::clone(&entry), offer.clone(), used, fresh));
+        }
+    }
+    Ok(html! {
+        section aria-labelledby="agreements" {
+            h2 #agreements { "Agreements, quotas, snapshots" }
+            @if rows.is_empty() { p.empty { "There are no agreements." } } @else {
+                table {
+                    caption.visually-hidden { "Agreements" }
+                    thead { tr { th scope="col" { "Agreement" } th scope="col" { "Partner" } th scope="col" { "Offer" } th scope="col" { "Status" } th scope="col" { "Used today" } th scope="col" { "Snapshot" } } }
+                    tbody {
+                        @for (entry, offer, used, fresh) in &rows {
+                            tr {
+                                th scope="row" data-label="Agreement" { (entry.agreement.id) }
+                                td data-label="Partner" { (entry.partner.id) }
+                                td data-label="Offer" { (offer.id) ", " (texts::code(offer.kind.name())) }
+                                td data-label="Status" { (entry.status.as_str()) ", until " (texts::time(entry.agreement.valid_until)) }
+                                td data-label="Used today" { (used) " of " (offer.quota_per_day) }
+                                td data-label="Snapshot" { (fresh) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    })
+}
+
+async fn freshness(
+    desk: &Desk,
+    agreement: &concordat_node::agreement::Agreement,
+    offer: &concordat_node::agreement::Offer,
+    epoch: u32,
+    owned: bool,
+) -> String {
+    let as_of: Option<Timestamp> = if owned {
+        let served = concordat_node::publish::served(&desk.state, (agreement, offer, epoch)).await;
+        served
+            .ok()
+            .flatten()
+            .and_then(|snapshot| snapshot.manifest().as_of.to_string().parse().ok())
+    } else {
+        let held = desk.state.held.get(&desk.state, (agreement, offer, epoch)).await;
+        let snapshot = held.ok().flatten().and_then(|scope| scope.snapshot());
+        snapshot.and_then(|snapshot| snapshot.manifest().as_of.to_string().parse().ok())
+    };
+    match as_of {
+        None => "none".to_owned(),
+        Some(as_of) => {
+            let age = desk
+                .state
+                .clock
+                .now()
+                .duration_since(as_of)
+                .max(SignedDuration::ZERO);
+            let stale = age.as_secs() > i64::try_from(offer.max_age_s).unwrap_or(i64::MAX);
+            format!("{} old{}", texts::span(age), if stale { ", TOO OLD" } else { "" })
+        }
+    }
+}

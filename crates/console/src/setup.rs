@@ -1,0 +1,299 @@
+//! New officers and keys: links on which somebody registers a passkey, and changes of the registry that administrators sign.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use concordat_disclosure::{
+    Approval, Change, ChangeWhat, Document, NewOfficer, OfficerKey, Passkey, Registering, Role,
+};
+use concordat_ledger::{Digest, Hex, Person, Text};
+use concordat_node::desk::{officers, refused};
+use concordat_wire::{Fault, Reason};
+use sha2::{Digest as _, Sha256};
+
+use crate::Desk;
+
+/// How long a link holds, in seconds.
+const LINK_S: i64 = 3_600;
+/// Links and changes that wait at once.
+const WAITING: usize = 64;
+
+/// Whom a link is for.
+#[derive(Clone)]
+pub(crate) enum For {
+    /// The first two administrators.
+    Founders(Vec<NewOfficer>),
+    /// Somebody new.
+    Officer(NewOfficer),
+    /// A further key of somebody.
+    Key(Text),
+}
+
+struct Link {
+    what: For,
+    until: i64,
+    /// Who is registering now.
+    registering: Option<(Person, Registering)>,
+}
+
+/// A change that waits for signatures.
+#[derive(Clone)]
+pub(crate) struct Waiting {
+    pub(crate) change: Change,
+    pub(crate) approvals: Vec<Approval>,
+}
+
+/// Links and changes. In memory: after a restart of the node they are made anew.
+#[derive(Default)]
+pub(crate) struct Setups {
+    links: Mutex<HashMap<[u8; 32], Link>>,
+    changes: Mutex<Vec<Waiting>>,
+}
+
+fn name_of(token: &str) -> [u8; 32] {
+    Sha256::digest(token).into()
+}
+
+fn no_link() -> Fault {
+    Fault::new(
+        Reason::NotFound,
+        "CONS-005",
+        "this link is used up or was never given: ask an administrator for a new one",
+    )
+}
+
+/// A link whose hour is not over.
+fn live<'a>(links: &'a mut HashMap<[u8; 32], Link>, desk: &Desk, token: &str) -> Result<&'a mut Link, Fault> {
+    let link = links.get_mut(&name_of(token));
+    link.filter(|link| desk.state.clock.seconds() < link.until)
+        .ok_or_else(no_link)
+}
+
+/// How many administrators must sign a change.
+pub(crate) fn needed(what: &ChangeWhat) -> usize {
+    match what {
+        ChangeWhat::Found(_) | ChangeWhat::Enrol(_) | ChangeWhat::AddKey { .. } => 2,
+        ChangeWhat::RevokeKey { .. } | ChangeWhat::Retire { .. } => 1,
+    }
+}
+
+impl Setups {
+    /// A link for the first two administrators.
+    ///
+    /// # Errors
+    /// Too many links wait.
+    pub(crate) fn open(&self, desk: &Desk) -> Result<String, Fault> {
+        self.link(desk, For::Founders(Vec::new()))
+    }
+
+    /// A link; its token is not kept, only a hash of it.
+    ///
+    /// # Errors
+    /// Too many links wait.
+    pub(crate) fn link(&self, desk: &Desk, what: For) -> Result<String, Fault> {
+        let token = hex::encode(desk.state.entropy.bytes::<32>());
+        let now = desk.state.clock.seconds();
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|_, link| now < link.until);
+        if links.len() >= WAITING {
+            let message = "too many links wait to be used: each ends an hour after it was made";
+            return Err(Fault::new(Reason::Exhausted, "CONS-006", message));
+        }
+        let link = Link {
+            what,
+            until: now + LINK_S,
+            registering: None,
+        };
+        links.insert(name_of(&token), link);
+        Ok(token)
+    }
+
+    /// Whom a link is for.
+    ///
+    /// # Errors
+    /// There is no such link any more.
+    pub(crate) fn look(&self, desk: &Desk, token: &str) -> Result<For, Fault> {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        live(&mut links, desk, token).map(|link| link.what.clone())
+    }
+
+    /// Begins the registration of a passkey; what the browser is to be asked for.
+    ///
+    /// # Errors
+    /// There is no such link any more, or `person` is no name.
+    pub(crate) fn begin(&self, desk: &Desk, token: &str, person: Person) -> Result<String, Fault> {
+        let (options, state) = desk.console.begin_registration(&person.id).map_err(refused)?;
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = live(&mut links, desk, token)?;
+        link.registering = Some((person, state));
+        Ok(options)
+    }
+
+    /// Ends it: a founder is added to the link; anybody else's change waits for the administrators, and the link is used up.
+    ///
+    /// # Errors
+    /// The browser's answer does not hold; there is no such link any more.
+    pub(crate) async fn register(&self, desk: &Desk, token: &str, answer: &str) -> Result<(), Fault> {
+        let registering = {
+            let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+            let link = live(&mut links, desk, token)?;
+            link.registering
+                .take()
+                .map(|registering| (registering, link.what.clone()))
+        };
+        let ((person, state), what) = registering.ok_or_else(no_link)?;
+        let passkey: Passkey = desk.console.register(answer, &state).map_err(refused)?;
+        let key = OfficerKey::Passkey(passkey);
+        match what {
+            For::Founders(mut founders) => {
+                founders.push(NewOfficer {
+                    person,
+                    roles: BTreeSet::from([Role::Administrator]),
+                    accounts: BTreeSet::new(),
+                    keys: vec![key],
+                });
+                let complete = founders.len() == 2;
+                {
+                    let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+                    let link = live(&mut links, desk, token)?;
+                    link.what = For::Founders(founders.clone());
+                }
+                if complete {
+                    self.propose(desk, ChangeWhat::Found(founders)).await?;
+                }
+            }
+            For::Officer(new) => {
+                let new = NewOfficer {
+                    keys: vec![key],
+                    ..new
+                };
+                self.used_up(token);
+                self.propose(desk, ChangeWhat::Enrol(new)).await?;
+            }
+            For::Key(officer) => {
+                self.used_up(token);
+                self.propose(desk, ChangeWhat::AddKey { officer, key }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn used_up(&self, token: &str) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.remove(&name_of(token));
+    }
+
+    /// A change that the administrators are to sign.
+    ///
+    /// # Errors
+    /// The database failed; too many wait.
+    pub(crate) async fn propose(&self, desk: &Desk, what: ChangeWhat) -> Result<(), Fault> {
+        let change = next(desk, what).await?;
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        if changes.len() >= WAITING {
+            let message = "too many changes wait for signatures: sign or discard some first";
+            return Err(Fault::new(Reason::Exhausted, "CONS-006", message));
+        }
+        changes.push(Waiting {
+            change,
+            approvals: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Changes that wait for signatures, each brought to where the registry is now.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub(crate) async fn waiting(&self, desk: &Desk) -> Result<Vec<Waiting>, Fault> {
+        let kept: Vec<Waiting> = self
+            .changes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let head = officers::registry_or_nobody(&desk.state).await?.head();
+        let mut current = Vec::with_capacity(kept.len());
+        for waiting in kept {
+            let follows = (waiting.change.sequence, waiting.change.previous) == (head.0 + 1, head.1);
+            current.push(if follows {
+                waiting
+            } else {
+                // Another change came between: what was signed is about another place in the chain.
+                Waiting {
+                    change: next(desk, waiting.change.what).await?,
+                    approvals: Vec::new(),
+                }
+            });
+        }
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.clone_from(&current);
+        Ok(current)
+    }
+
+    /// Adds a signature; with the last one the change is made. Whether it was.
+    ///
+    /// # Errors
+    /// The signature does not hold; no such change waits; the registry refuses it.
+    pub(crate) async fn sign(&self, desk: &Desk, digest: &Digest, approval: Approval) -> Result<bool, Fault> {
+        // At once: a signature that does not hold must not cost the others theirs.
+        approval.verify(digest, &desk.console, 0).map_err(refused)?;
+        let (change, approvals) = {
+            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = changes
+                .iter_mut()
+                .find(|waiting| waiting.change.digest().as_ref() == Ok(digest));
+            let found = found.ok_or_else(|| {
+                Fault::new(
+                    Reason::NotFound,
+                    "CONS-007",
+                    "this change does not wait any more: open the page again",
+                )
+            })?;
+            found.approvals.retain(|other| other.officer != approval.officer);
+            found.approvals.push(approval);
+            if found.approvals.len() < needed(&found.change.what) {
+                return Ok(false);
+            }
+            (found.change.clone(), found.approvals.clone())
+        };
+        let made = officers::change_registry(&desk.state, change, approvals).await;
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        match made {
+            Ok(_) => {
+                changes.retain(|waiting| waiting.change.digest().as_ref() != Ok(digest));
+                Ok(true)
+            }
+            Err(fault) => {
+                // What the registry refused is signed anew.
+                let waiting = changes
+                    .iter_mut()
+                    .find(|waiting| waiting.change.digest().as_ref() == Ok(digest));
+                if let Some(waiting) = waiting {
+                    waiting.approvals.clear();
+                }
+                Err(fault)
+            }
+        }
+    }
+
+    /// Takes a change back that nobody needs any more.
+    pub(crate) fn discard(&self, digest: &Digest) {
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.retain(|waiting| waiting.change.digest().as_ref() != Ok(digest));
+    }
+}
+
+async fn next(desk: &Desk, what: ChangeWhat) -> Result<Change, Fault> {
+    let (sequence, previous) = match officers::registry(&desk.state).await {
+        Ok(registry) => registry.head(),
+        Err(fault) if fault.rule == "DESK-001" => (0, Hex([0; 32])),
+        Err(fault) => return Err(fault),
+    };
+    Ok(Change {
+        agency: concordat_node::ledger::text(desk.state.us()),
+        sequence: sequence + 1,
+        previous,
+        at: desk.state.clock.now(),
+        what,
+    })
+}
