@@ -59,7 +59,7 @@ CREATE INDEX disclosure_case_state ON disclosure_case (state, due_order, newest_
 CREATE INDEX disclosure_case_partner ON disclosure_case (partner, due_order, newest_first, id, side, turn, state);
 CREATE INDEX disclosure_case_count ON disclosure_case (side, state, waits_for);
 CREATE INDEX disclosure_case_tag ON disclosure_case (tag_digest) WHERE side = 'requester' AND waits_for IS NOT NULL;
-CREATE INDEX disclosure_case_asked ON disclosure_case (tag_digest) WHERE side = 'owner' AND waits_for IS NOT NULL;
+CREATE INDEX disclosure_case_asked_about ON disclosure_case (tag_digest) WHERE side = 'owner' AND waits_for IS NOT NULL;
 CREATE INDEX disclosure_case_asked ON disclosure_case (partner, opened_ms) WHERE side = 'owner';
 CREATE INDEX disclosure_case_undelivered ON disclosure_case (id) WHERE side = 'owner' AND step > delivered;
 CREATE INDEX disclosure_case_wake ON disclosure_case (wake_ms) WHERE wake_ms IS NOT NULL;

@@ -180,6 +180,55 @@ async fn a_hit_becomes_a_release_and_both_sides_have_one_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_key_that_proves_a_hit_goes_when_it_has_asked() {
+    let desks = Desks::new().await;
+    let store = &desks.pair.asker.node().state.store;
+    let kept = store
+        .case_private(&desks.case.0)
+        .await
+        .expect("read")
+        .expect("private");
+    assert!(kept.escalation_key.is_some());
+    desks.requested().await;
+    let kept = store
+        .case_private(&desks.case.0)
+        .await
+        .expect("read")
+        .expect("private");
+    assert!(kept.escalation_key.is_none() && kept.subject.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_agreement_releases_nothing() {
+    let mut desks = Desks::new().await;
+    desks.proposed().await;
+    desks.owning.approve("anna", desks.case).await.expect("approved");
+    desks.owning.approve("ben", desks.case).await.expect("approved");
+    desks.pair.owner.suspend("aa-bb-2026").await;
+    let release = desks.owning.act("anna", desks.case, Action::Release).await;
+    assert_eq!(release.expect_err("refused").rule, "AGR-112");
+    desks.pair.owner.resume("aa-bb-2026").await;
+    desks
+        .owning
+        .act("anna", desks.case, Action::Release)
+        .await
+        .expect("released");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_that_comes_too_late_ends_as_expired() {
+    let desks = Desks::new().await;
+    desks.proposed().await;
+    for agency in [&desks.pair.asker, &desks.pair.owner] {
+        agency.clock.advance(8 * 86_400);
+    }
+    let state = &desks.pair.owner.node().state;
+    concordat_node::desk::upkeep::round(state).await.expect("a round");
+    let view = desks.owning.view("anna", desks.case).await.expect("a view");
+    assert_eq!(view.case.name(), "EXPIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_same_hit_opens_one_case_and_a_false_one_none_again() {
     let desks = Desks::new().await;
     assert_eq!(Desks::hit(&desks.pair).await, Some(desks.case));
@@ -531,52 +580,6 @@ async fn another_agencys_case_is_nobodys() {
     desks.requested().await;
     let unknown = desks.owning.view("anna", Hex([3; 16])).await;
     assert_eq!(unknown.expect_err("none").rule, "DESK-002");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_taken_back_is_gone_from_the_disk() {
-    let mut desks = Desks::new().await;
-    desks.released().await;
-    desks
-        .asking
-        .act("ivan", desks.case, Action::Open)
-        .await
-        .expect("opened");
-    let store = &desks.pair.asker.node().state.store;
-    let documents = |kind: &'static str| async move {
-        let kept = store
-            .case_documents_of_kind(&desks.case.0, kind)
-            .await
-            .expect("documents");
-        kept.len()
-    };
-    assert_eq!(
-        (documents("decision").await, documents("sealed-release").await),
-        (1, 1)
-    );
-    let recall = Action::Recall {
-        reason: words("the wrong man"),
-        corrected_in: None,
-    };
-    desks
-        .owning
-        .act("anna", desks.case, recall)
-        .await
-        .expect("recalled");
-    desks.arrives("RECALLED").await;
-    desks
-        .asking
-        .act("ivan", desks.case, Action::ConfirmRecall)
-        .await
-        .expect("confirmed");
-    assert_eq!(
-        (documents("decision").await, documents("sealed-release").await),
-        (0, 0)
-    );
-    let log = desks.pair.asker.folder().join("node.db-wal");
-    let log = std::fs::metadata(log).map_or(0, |about| about.len());
-    // What came after the checkpoint may be in it again: a page or two of one change.
-    assert!(log < 64 << 10, "the database's log was emptied: {log} bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -287,7 +287,11 @@ async fn prepare(state: &Arc<State>, loaded: &Loaded, step: &Step, action: Actio
             taken.also.suppress = hits::suppression(state, loaded, &taken.what, step.at).await?;
             Ok(taken)
         }
-        Action::NotPursue(why) => plain(What::NotPursued(why)),
+        Action::NotPursue(why) => {
+            let mut taken = Taken::plain(What::NotPursued(why), &loaded.documents);
+            taken.also.private = hits::without_key(state, loaded.id()).await?;
+            Ok(taken)
+        }
         Action::Request(asking) => request(state, loaded, step, *asking).await,
         Action::TakeUp => plain(What::Triaged),
         Action::Say(saying) => messages::say(state, loaded, step, saying, What::Said).await,

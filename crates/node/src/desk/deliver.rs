@@ -96,7 +96,12 @@ async fn send_pending(state: &Arc<State>, id: CaseId, pending: PendingStep) -> R
                 What::RecallConfirmed => super::releases::released_documents(&loaded),
                 _ => Vec::new(),
             };
+            let private = match event.what {
+                What::Requested(_) => super::hits::without_key(state, id).await?,
+                _ => None,
+            };
             let also = Also {
+                private,
                 documents: pending.documents,
                 case_reference: super::hits::case_reference(state, &loaded).await?,
                 suppress: super::hits::suppression(state, &loaded, &event.what, event.at).await?,

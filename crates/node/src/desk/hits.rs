@@ -200,6 +200,19 @@ pub(super) async fn held(state: &State, id: CaseId) -> Result<Option<HeldSubject
         .map_err(|_| Fault::new(Reason::DataLoss, "DESK-009", "what is kept of the hit is damaged"))
 }
 
+/// What is private to a case, without the key that proves the hit: it has asked, or nobody will.
+pub(super) async fn without_key(state: &State, id: CaseId) -> Result<Option<CasePrivate>, Fault> {
+    let private = state
+        .store
+        .case_private(&id.0)
+        .await
+        .map_err(|error| stored(&error))?;
+    Ok(private.map(|private| CasePrivate {
+        escalation_key: None,
+        ..private
+    }))
+}
+
 /// Our own reference of a case.
 pub(super) async fn case_reference(state: &State, loaded: &Loaded) -> Result<Option<String>, Fault> {
     Ok(held(state, loaded.id()).await?.map(|held| held.case_reference))
