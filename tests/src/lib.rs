@@ -15,6 +15,7 @@
 
 mod agency;
 mod ledger;
+pub mod office;
 mod people;
 mod relay;
 pub mod staff;

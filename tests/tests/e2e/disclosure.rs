@@ -1,30 +1,23 @@
 //! `DisclosureService` over gRPC, with keys in files: the whole way from a hit to a closed case, and what is refused on it.
 
-use concordat_disclosure::{Approval, Change, ChangeWhat, Decision, Document, FileKey, NewOfficer, Role};
-use concordat_ledger::{Digest, Text};
+use concordat_disclosure::{ChangeWhat, Decision, Document, FileKey, NewOfficer, Role};
 use concordat_node::identity;
 use concordat_node::tls::{self, Credentials};
+use concordat_tests::office::{Office, PEOPLE, ask, confirm, propose, rule, say, state};
 use concordat_tests::staff::{human, text};
-use concordat_tests::{
-    Agency, LEGAL_BASIS, Pair, START, Terms, born, document, item, name, person, wait_for,
-};
-use concordat_wire::FaultView;
+use concordat_tests::{LEGAL_BASIS, Pair, Terms, born, document, item, name, person, wait_for};
 use concordat_wire::v1::disclosure_service_client::DisclosureServiceClient;
 use concordat_wire::v1::take_step_request::Step;
 use concordat_wire::v1::{
-    AskStep, AttachOpen, AttachRequest, Case, ChangeOfficersRequest, CloseStep, ConfirmStep,
-    FetchAttachmentRequest, FieldValues, GetCaseRequest, ListCasesRequest, ListCasesResponse,
-    ListOfficersRequest, ListOfficersResponse, OpenMatchRequest, OpenStep, OutcomeStep, ProposeStep, Record,
-    ReleaseStep, SayStep, TakeStepRequest, TakeUpStep, WithheldField, attach_request,
+    AskStep, AttachOpen, AttachRequest, Case, CloseStep, ConfirmStep, FieldValues, GetCaseRequest,
+    ListCasesRequest, OpenMatchRequest, OpenStep, OutcomeStep, Record, ReleaseStep, SayStep, TakeUpStep,
+    attach_request,
 };
-use jiff::Timestamp;
 use tonic::Status;
-use tonic::transport::Channel;
 
 use crate::tls::channel;
 
 const NUMBER: &str = "P1234567";
-const FACTS: &str = "stopped at the border with a passport that hit";
 
 fn wanted() -> Vec<Record> {
     let subject = person(
@@ -38,201 +31,12 @@ fn wanted() -> Vec<Record> {
     }]
 }
 
-fn rule<T>(answer: Result<T, Status>) -> String {
-    match answer {
-        Ok(_) => "taken".to_owned(),
-        Err(status) => FaultView::from(&status).rule,
-    }
-}
-
-/// The people of one agency: each has a key in a file.
-struct Office {
-    agency_id: String,
-    client: DisclosureServiceClient<Channel>,
-    salt: u8,
-}
-
-const PEOPLE: [(&str, Role); 5] = [
-    ("ada", Role::Administrator),
-    ("bob", Role::Administrator),
-    ("anna", Role::Officer),
-    ("ben", Role::Officer),
-    ("ivan", Role::Analyst),
-];
-
-impl Office {
-    async fn of(agency: &Agency, salt: u8) -> Self {
-        let office = Self {
-            agency_id: agency.id.clone(),
-            client: agency.disclosures(),
-            salt,
-        };
-        let founders = ["ada", "bob"].map(|name| office.new_officer(name, Role::Administrator));
-        let found = office.change(ChangeWhat::Found(founders.into())).await;
-        assert_eq!(
-            rule(office.apply(&found, &["ada"]).await),
-            "DISC-050",
-            "one administrator founds nothing"
-        );
-        office.apply(&found, &["ada", "bob"]).await.expect("founded");
-        for (name, role) in &PEOPLE[2..] {
-            let enrol = ChangeWhat::Enrol(office.new_officer(name, *role));
-            let enrol = office.change(enrol).await;
-            office.apply(&enrol, &["ada", "bob"]).await.expect("enrolled");
-        }
-        office
-    }
-
-    fn key(&self, name: &str) -> FileKey {
-        let number = PEOPLE.iter().position(|(known, _)| *known == name);
-        let mut seed = [u8::try_from(number.expect("one of them")).expect("few") + 1; 32];
-        seed[0] = self.salt;
-        FileKey::from_seed(&seed)
-    }
-
-    fn new_officer(&self, name: &str, role: Role) -> NewOfficer {
-        NewOfficer {
-            person: human(name),
-            roles: [role].into(),
-            accounts: [].into(),
-            keys: vec![self.key(name).public()],
-        }
-    }
-
-    async fn officers(&self) -> ListOfficersResponse {
-        let known = self.client.clone().list_officers(ListOfficersRequest {}).await;
-        known.expect("listed").into_inner()
-    }
-
-    async fn change(&self, what: ChangeWhat) -> Change {
-        let known = self.officers().await;
-        Change {
-            agency: text(&self.agency_id),
-            sequence: known.sequence + 1,
-            previous: Digest::parse(&known.head).expect("a digest"),
-            at: Timestamp::from_second(START).expect("a time"),
-            what,
-        }
-    }
-
-    fn sign(&self, name: &str, document: &Digest) -> Approval {
-        self.key(name)
-            .approve(&Text::new(name).expect("a name"), document)
-    }
-
-    async fn apply(&self, change: &Change, by: &[&str]) -> Result<ListOfficersResponse, Status> {
-        let digest = change.digest().expect("a digest");
-        let signed = by
-            .iter()
-            .map(|name| self.sign(name, &digest).encode().expect("a document"));
-        let request = ChangeOfficersRequest {
-            change: change.encode().expect("a document"),
-            approvals: signed.collect(),
-        };
-        Ok(self.client.clone().change_officers(request).await?.into_inner())
-    }
-
-    async fn see(&self, case: &str, officer: &str) -> Case {
-        let request = GetCaseRequest {
-            case_id: case.into(),
-            officer: officer.into(),
-        };
-        self.client
-            .clone()
-            .get_case(request)
-            .await
-            .expect("a case")
-            .into_inner()
-    }
-
-    async fn take(&self, case: &str, officer: &str, step: Step) -> Result<Case, Status> {
-        self.take_as_seen(case, officer, "", step).await
-    }
-
-    async fn take_as_seen(&self, case: &str, officer: &str, seen: &str, step: Step) -> Result<Case, Status> {
-        let request = TakeStepRequest {
-            case_id: case.into(),
-            officer: officer.into(),
-            seen: seen.into(),
-            step: Some(step),
-        };
-        Ok(self.client.clone().take_step(request).await?.into_inner())
-    }
-
-    async fn approve(&self, case: &str, officer: &str) -> Result<Case, Status> {
-        let seen = self.see(case, officer).await;
-        let decision = Decision::decode(&seen.decision).expect("a decision");
-        let approval = self.sign(officer, &decision.digest().expect("a digest"));
-        let approval = Step::Approve(approval.encode().expect("a document"));
-        self.take_as_seen(case, officer, &seen.head, approval).await
-    }
-
-    async fn list(&self, request: ListCasesRequest) -> ListCasesResponse {
-        let page = self.client.clone().list_cases(request).await;
-        page.expect("a page").into_inner()
-    }
-}
-
 /// Two agencies with their people, and a case that a hit has opened at the asking one.
 struct Offices {
     pair: Pair,
     asking: Office,
     owning: Office,
     case: String,
-}
-
-fn state(case: &Case) -> &str {
-    case.summary.as_ref().map_or("", |summary| &summary.state)
-}
-
-fn confirm() -> Step {
-    Step::Confirm(ConfirmStep {
-        comparison: "SAME".into(),
-        method: "photograph in the passport".into(),
-    })
-}
-
-fn ask() -> AskStep {
-    AskStep {
-        purpose: "BORDER_CHECK".into(),
-        legal_basis: LEGAL_BASIS.into(),
-        intended_use: "INTELLIGENCE".into(),
-        subject_class: "SUSPECT".into(),
-        facts: FACTS.into(),
-        offence: "0801".into(),
-        max_penalty_months: 60,
-        fields: ["a", "b", "d", "i"].map(String::from).into(),
-        urgency: "URGENT".into(),
-        urgency_reason: "he is at the gate".into(),
-        expires_at: "2026-03-08T10:00:00Z".into(),
-        ..AskStep::default()
-    }
-}
-
-/// Names and birth as our record has them, the offence withheld.
-fn propose(case: &Case) -> ProposeStep {
-    let released = ["a", "b", "d"].map(|field| {
-        let known = case.suggested.iter().find(|known| known.field == field);
-        known.cloned().expect("our record knows it")
-    });
-    ProposeStep {
-        released: released.into(),
-        withheld: vec![WithheldField {
-            field: "i".into(),
-            ground: "HARMS_INVESTIGATION".into(),
-        }],
-        marks: r#"{"handling":"H1","source":"A","information":"1","classification":"UNCLASSIFIED",
-            "retain_until":"2026-12-31","onward":"NOBODY","purpose":"BORDER_CHECK"}"#
-            .into(),
-        ..ProposeStep::default()
-    }
-}
-
-fn say(text: &str) -> SayStep {
-    SayStep {
-        text: vec![text.into()],
-        ..SayStep::default()
-    }
 }
 
 impl Offices {
@@ -320,7 +124,7 @@ async fn over_grpc_a_hit_becomes_a_closed_case() {
         .flat_map(|released| &released.values)
         .collect();
     assert!(values.iter().any(|value| value.as_str().contains("MARKOV")));
-    assert!(opened.umf.contains("MARKOV") && !opened.umf.contains(FACTS));
+    assert!(opened.umf.contains("MARKOV") && !opened.umf.contains(&ask().facts));
     let unnamed = asking.see(case, "anna").await;
     assert!(unnamed.decision.is_empty(), "for those whom the request names");
     assert!(
@@ -373,24 +177,9 @@ async fn the_desks_talk_and_send_files() {
     offices.pair.advance(1);
 
     let file: Vec<u8> = (0..700_000_u32).map(|byte| (byte % 251) as u8).collect();
-    let open = AttachOpen {
-        case_id: case.clone(),
-        officer: "ivan".into(),
-        name: "list.pdf".into(),
-        media_type: "application/pdf".into(),
-    };
-    let pieces = file
-        .chunks(300_000)
-        .map(|piece| attach_request::Message::Data(piece.to_vec()));
-    let pieces: Vec<_> = std::iter::once(attach_request::Message::Open(open))
-        .chain(pieces)
-        .map(|message| AttachRequest {
-            message: Some(message),
-        })
-        .collect();
-    let attached = asking.client.clone().attach(tokio_stream::iter(pieces)).await;
+    let manifest = asking.attach(case, "ivan", &file).await.expect("sealed");
     let answer = SayStep {
-        attachments: vec![attached.expect("sealed").into_inner().manifest],
+        attachments: vec![manifest],
         ..say("the passenger list is attached")
     };
     asking
@@ -401,31 +190,12 @@ async fn the_desks_talk_and_send_files() {
     let seen = owning.see(case, "anna").await;
     assert_eq!(seen.messages.len(), 2);
     let message = concordat_disclosure::Message::decode(&seen.messages[1]).expect("a message");
-    let request = FetchAttachmentRequest {
-        case_id: case.clone(),
-        officer: "anna".into(),
-        attachment_id: message.attachments[0].id.to_string(),
-    };
+    let attached = message.attachments[0].id.to_string();
     wait_for("all parts arrive", || async {
-        owning
-            .client
-            .clone()
-            .fetch_attachment(request.clone())
-            .await
-            .is_ok()
+        owning.fetch(case, "anna", &attached).await.is_ok()
     })
     .await;
-    let mut pieces = owning
-        .client
-        .clone()
-        .fetch_attachment(request)
-        .await
-        .expect("here")
-        .into_inner();
-    let mut fetched = Vec::new();
-    while let Some(piece) = pieces.message().await.expect("a piece") {
-        fetched.extend(piece.data);
-    }
+    let fetched = owning.fetch(case, "anna", &attached).await.expect("here");
     assert_eq!(fetched, file);
 }
 
@@ -564,7 +334,7 @@ async fn an_auditor_reads_the_history_and_does_nothing() {
         "no officer's eyes"
     );
     assert_eq!(
-        rule(auditor.approve_as("anna", case, &offices.owning).await),
+        rule(approve_as(&auditor, "anna", case, &offices.owning).await),
         "NODE-016"
     );
     let retire = ChangeWhat::Retire {
@@ -592,21 +362,30 @@ async fn an_auditor_reads_the_history_and_does_nothing() {
     );
 }
 
-impl Office {
-    /// Whoever calls has got hold of a decision and of an officer's key.
-    async fn approve_as(&self, officer: &str, case: &str, at: &Self) -> Result<Case, Status> {
-        let seen = at.see(case, officer).await;
-        let decision = Decision::decode(&seen.decision).expect("a decision");
-        let approval = at.sign(officer, &decision.digest().expect("a digest"));
-        let approval = Step::Approve(approval.encode().expect("a document"));
-        self.take(case, officer, approval).await
-    }
+/// Whoever calls has got hold of a decision and of an officer's key.
+async fn approve_as(caller: &Office, officer: &str, case: &str, at: &Office) -> Result<Case, Status> {
+    let seen = at.see(case, officer).await;
+    let decision = Decision::decode(&seen.decision).expect("a decision");
+    let approval = at.sign(officer, &decision.digest().expect("a digest"));
+    let approval = Step::Approve(approval.encode().expect("a document"));
+    caller.take(case, officer, approval).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn officers_change_by_two_signatures_and_a_lost_key_by_one() {
     let offices = Offices::under(Terms::default().disclosing()).await;
     let office = &offices.owning;
+    let nobody_new = NewOfficer {
+        person: human("dora"),
+        keys: vec![FileKey::from_seed(&[78; 32]).public()],
+        ..office.new_officer("anna", Role::Administrator)
+    };
+    let found = office.change(ChangeWhat::Found(vec![nobody_new])).await;
+    assert_ne!(
+        rule(office.apply(&found, &["ada", "bob"]).await),
+        "taken",
+        "founded once"
+    );
     let new = NewOfficer {
         keys: vec![FileKey::from_seed(&[77; 32]).public()],
         ..office.new_officer("anna", Role::Officer)
