@@ -20,8 +20,8 @@ use tonic::Status;
 
 use crate::ledger::entries_on_disk;
 
-/// A step is taken again when the case has moved on or another step is on its way; no other rule may refuse any.
-const AGAIN: [&str; 4] = ["DISC-024", "DISC-020", "DESK-003", "DESK-014"];
+/// A step is taken again when the case has moved on, another step is on its way or the partner is away; no other rule may refuse any.
+const AGAIN: [&str; 5] = ["DISC-024", "DISC-020", "DESK-003", "DESK-014", "DESK-017"];
 /// Two and a half parts.
 static FILE: [u8; 650_000] = [0x5a; 650_000];
 const PAUSE: Duration = Duration::from_millis(20);
@@ -59,8 +59,8 @@ struct Work {
 /// What nodes have said that they have taken.
 #[derive(Debug, Default)]
 struct Acknowledged {
-    /// In which state of the case, and who took it.
-    steps: BTreeSet<(String, &'static str)>,
+    /// After how many steps of the case, and who took it.
+    steps: BTreeSet<(usize, &'static str)>,
     /// The case's head then.
     heads: BTreeSet<String>,
 }
@@ -150,7 +150,7 @@ impl Work {
         };
         match taken {
             Ok(case) => {
-                let first = said.steps.insert((office::state(seen).to_owned(), officer));
+                let first = said.steps.insert((seen.steps.len(), officer));
                 assert!(first, "{officer} has taken a step twice: {said:?}");
                 said.heads.insert(case.head);
                 Ok(true)
