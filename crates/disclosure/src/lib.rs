@@ -59,7 +59,7 @@ pub use case::{
 pub use decision::{Decided, Decision, Refusal, Released, Verdict, Withheld};
 pub use document::{Bytes, Document};
 pub use event::{Event, What};
-pub use logged::{ledger_events, registry_changed, step_refused};
+pub use logged::{ledger_events, registry_changed};
 pub use message::{Message, SealedMessage};
 pub use passkey::{Asserted, Assertion, Passkey, Registering, RelyingParty};
 pub use recorded::{CheckedApproval, check_approvals};

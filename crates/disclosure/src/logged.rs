@@ -107,28 +107,6 @@ pub fn registry_changed(
     .into())
 }
 
-/// The ledger's entry for a step that was refused: what was tried, by whom, which rule refused it. `partner` is the other agency.
-///
-/// # Errors
-/// [`MALFORMED`] never for a step of this crate.
-pub fn step_refused(
-    case: CaseId,
-    partner: &Text,
-    claimed: Option<Person>,
-    what: &What,
-    why: &Refused,
-) -> Result<LedgerEvent, Refused> {
-    Ok(concordat_ledger::Refusal {
-        claimed,
-        partner: Some(partner.clone()),
-        case: Some(case),
-        action: text(what.name())?,
-        rule: Some(text(why.rule.id)?),
-        reason: text(why)?,
-    }
-    .into())
-}
-
 struct Recorded<'a> {
     history: &'a [Event],
     side: Side,

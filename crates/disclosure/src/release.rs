@@ -143,15 +143,7 @@ pub fn open(
     let state = case.state();
     RECEIPT.unless(release.digest()? == state.package)?;
 
-    let statement = Statement::verify(&release.statement, owner)?;
-    let same = statement.stating == Stating::Release
-        && statement.case == request.case
-        && statement.request == request.digest()?
-        && statement.decision == state.decision
-        && statement.package == release.sealed.digest()
-        && statement.from == request.owner
-        && statement.to == request.requester;
-    SUPERSEDED.unless_at("statement", same)?;
+    let statement = release.check(request, &state.decision, owner)?;
     UNSEALABLE.unless_at("recipient_key", key.public()?.digest() == request.recipient_key)?;
 
     let text = sealing::open(key, INFO, &about(request, &state.decision)?, &release.sealed)?;
@@ -224,6 +216,29 @@ impl Opened {
 }
 
 impl SealedRelease {
+    /// Verifies that the owner signed it for this request and this decision, and that it is sealed as it was then. What is in it only
+    /// [`open`] can tell.
+    ///
+    /// # Errors
+    /// [`NOT_SIGNED`], [`MALFORMED`]; [`SUPERSEDED`] if it is for another case, request, decision or recipient, or was changed.
+    pub fn check(
+        &self,
+        request: &DetailRequest,
+        decision: &Digest,
+        owner: &VerifierKey,
+    ) -> Result<Statement, Refused> {
+        let statement = Statement::verify(&self.statement, owner)?;
+        let same = statement.stating == Stating::Release
+            && statement.case == request.case
+            && statement.request == request.digest()?
+            && statement.decision == *decision
+            && statement.package == self.sealed.digest()
+            && statement.from == request.owner
+            && statement.to == request.requester;
+        SUPERSEDED.unless_at("statement", same)?;
+        Ok(statement)
+    }
+
     /// Verifies that `note` is the requester's receipt, or its confirmation of a recall, for exactly this package.
     ///
     /// # Errors

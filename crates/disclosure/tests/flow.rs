@@ -368,23 +368,6 @@ fn changes_of_the_registry_and_refused_steps_are_recorded() {
     let event = LedgerEvent::from(*recorded);
     let people: Vec<_> = event.people().iter().map(|person| person.id.as_str()).collect();
     assert_eq!(people, ["cleo", "admin-1", "admin-2"]);
-
-    let why = Refused {
-        rule: rule::STALE,
-        field: None,
-    };
-    let refused = step_refused(
-        CASE,
-        &text("requester"),
-        Some(person("rita")),
-        &What::Triaged,
-        &why,
-    );
-    let LedgerEvent::Refusal(refused) = refused.unwrap() else {
-        panic!("a refusal")
-    };
-    assert_eq!(refused.rule.as_ref().unwrap().as_str(), "DISC-024");
-    assert_eq!((refused.action.as_str(), refused.case), ("triaged", Some(CASE)));
 }
 
 struct SealedReleaseRoundTrip;

@@ -7,6 +7,8 @@ use crate::{Result, Store, StoreError};
 
 /// Most attachments of one side of a case: with at most 200 parts of 256 KiB each, no more than 800 MiB.
 pub const MAX_ATTACHMENTS: usize = 16;
+/// Most bytes of attachments that one partner's cases keep: 8 GiB.
+pub const MAX_PARTNER_BYTES: u64 = 8 << 30;
 
 /// Which part of a case's attachments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +25,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`] for an unknown case; [`StoreError::AlreadyExists`] if the part has other bytes, or the
-    /// attachment is the other side's; [`StoreError::TooMany`] above [`MAX_ATTACHMENTS`]; [`StoreError::Invalid`] for part
-    /// 200 and later, or more bytes than a part has.
+    /// attachment is the other side's; [`StoreError::TooMany`] above [`MAX_ATTACHMENTS`]; [`StoreError::Full`] above
+    /// [`MAX_PARTNER_BYTES`] of the other side's; [`StoreError::Invalid`] for part 200 and later, or more bytes than a part has.
     pub async fn put_part(
         &self,
         case: &CaseKey,
@@ -69,6 +71,21 @@ impl Store {
                 given: others + 1,
                 max: MAX_ATTACHMENTS,
             });
+        }
+        if !ours {
+            let kept = sqlx::query_scalar(
+                "SELECT bytes FROM partner_attachments
+                 WHERE partner = (SELECT partner FROM disclosure_case WHERE id = ?)",
+            )
+            .bind(case.as_slice())
+            .fetch_optional(&mut *tx)
+            .await?;
+            let kept: i64 = kept.unwrap_or(0);
+            if u64::try_from(kept).unwrap_or(0) + bytes.len() as u64 > MAX_PARTNER_BYTES {
+                return Err(StoreError::Full {
+                    what: "attachments of this partner",
+                });
+            }
         }
         sqlx::query(
             "INSERT INTO case_part (case_id, attachment, part, sha256, ours, delivered, bytes)

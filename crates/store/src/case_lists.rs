@@ -200,15 +200,15 @@ impl Store {
         Ok(gone.rows_affected())
     }
 
-    /// Deletes cases that have ended and were last changed before `before_ms` (Unix milliseconds), with everything of them,
-    /// at most `limit`; returns how many. What the ledger committed to of them stays. The bytes are overwritten in the
+    /// Deletes cases that were last changed before `before_ms` (Unix milliseconds), with everything of them, at most `limit`;
+    /// returns how many. Ended or not: what the other agency never answers does not stay for ever. What the ledger committed to of them stays. The bytes are overwritten in the
     /// database file, and gone from its log after [`Store::checkpoint`].
     ///
     /// # Errors
     /// [`StoreError::Database`](crate::StoreError::Database). Parts of attachments may be deleted by then: they go first, in
     /// transactions of their own, for no transaction is long.
     pub async fn erase_cases(&self, before_ms: i64, limit: u32) -> Result<u64> {
-        let rows = sqlx::query(ENDED)
+        let rows = sqlx::query(OLDEST)
             .bind(before_ms)
             .bind(limit)
             .fetch_all(&self.inner.reader)
@@ -225,13 +225,11 @@ impl Store {
         let mut erased = 0;
         for id in &ids {
             // What refers to it follows, and triggers let it.
-            let gone = sqlx::query(
-                "DELETE FROM disclosure_case WHERE id = ? AND waits_for IS NULL AND updated_ms < ?",
-            )
-            .bind(id.as_slice())
-            .bind(before_ms)
-            .execute(&mut *tx)
-            .await?;
+            let gone = sqlx::query("DELETE FROM disclosure_case WHERE id = ? AND updated_ms < ?")
+                .bind(id.as_slice())
+                .bind(before_ms)
+                .execute(&mut *tx)
+                .await?;
             erased += gone.rows_affected();
         }
         if erased > 0 {
@@ -247,7 +245,7 @@ impl Store {
             let gone = sqlx::query(
                 "DELETE FROM case_part WHERE rowid IN (
                      SELECT p.rowid FROM case_part p JOIN disclosure_case c ON c.id = p.case_id
-                     WHERE p.case_id = ? AND c.waits_for IS NULL AND c.updated_ms < ? LIMIT ?)",
+                     WHERE p.case_id = ? AND c.updated_ms < ? LIMIT ?)",
             )
             .bind(id.as_slice())
             .bind(before_ms)
@@ -274,8 +272,7 @@ const DUE: &str = "SELECT * FROM disclosure_case WHERE wake_ms <= ? ORDER BY wak
 
 const ASKED: &str = "SELECT count(*) AS requests FROM disclosure_case WHERE side = 'owner' AND partner = ? AND opened_ms >= ?";
 
-const ENDED: &str = "SELECT id FROM disclosure_case WHERE waits_for IS NULL AND updated_ms < ?
-    ORDER BY updated_ms LIMIT ?";
+const OLDEST: &str = "SELECT id FROM disclosure_case WHERE updated_ms < ? ORDER BY updated_ms LIMIT ?";
 
 /// The statement of a page. Its index is named: the planner knows nothing of how rare a partner or a state is.
 fn page_sql(filter: &CaseFilter) -> String {
@@ -353,7 +350,7 @@ mod tests {
             (COUNTS, "disclosure_case_count"),
             (DUE, "disclosure_case_wake"),
             (ASKED, "disclosure_case_asked"),
-            (ENDED, "disclosure_case_ended"),
+            (OLDEST, "disclosure_case_oldest"),
             (TO_DELIVER, "disclosure_case_undelivered"),
         ] {
             let plan = plan(&mut conn, sql).await;

@@ -126,6 +126,12 @@ pub enum StoreError {
         /// The most.
         max: usize,
     },
+    /// There is no room for more, though there is on the disk.
+    #[error("there is no room for more {what}")]
+    Full {
+        /// Of what.
+        what: &'static str,
+    },
     /// A value that no row may have, such as an empty name.
     #[error("refused by the table: {rule}")]
     Invalid {

@@ -58,7 +58,7 @@ mod tags;
 mod types;
 
 pub use agreements::{Agreement, AgreementStatus, NewAgreement};
-pub use attachments::{MAX_ATTACHMENTS, PartName};
+pub use attachments::{MAX_ATTACHMENTS, MAX_PARTNER_BYTES, PartName};
 pub use budget::{Answered, Budget, Charge, ChargeOutcome, MAX_CHARGES, Progress, Quota, Usage};
 pub use case_lists::{CaseCount, CaseCursor, CaseFilter, CaseTurn};
 pub use case_types::{

@@ -474,6 +474,28 @@ async fn parts_of_attachments_are_kept_once_and_within_bounds() {
     ));
     put(name(17, 1), "theirs", false).await.unwrap();
     put(name(18, 0), "ours", true).await.unwrap();
+
+    // All that a partner sends counts together, and what is erased counts no more.
+    let kept = async || {
+        let mut conn = raw(&home).await;
+        let bytes = sqlx::query_scalar("SELECT coalesce(sum(bytes), 0) FROM partner_attachments");
+        let bytes: i64 = bytes.fetch_one(&mut conn).await.unwrap();
+        u64::try_from(bytes).unwrap()
+    };
+    let theirs = "theirs".len() as u64;
+    assert_eq!(kept().await, 19 * theirs);
+    let mut conn = raw(&home).await;
+    sqlx::query("UPDATE partner_attachments SET bytes = ?")
+        .bind(i64::try_from(MAX_PARTNER_BYTES - theirs).unwrap())
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    put(name(17, 2), "theirs", false).await.unwrap();
+    let refused = put(name(17, 3), "theirs", false).await;
+    assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
+    put(name(18, 1), "ours", true).await.unwrap();
+    store.erase_cases(i64::MAX, 10).await.unwrap();
+    assert_eq!(kept().await, MAX_PARTNER_BYTES - 20 * theirs);
 }
 
 #[tokio::test]
@@ -547,13 +569,13 @@ async fn an_ended_case_is_erased_with_everything_and_no_other() {
         assert!(store.case_private(&id(n)).await.unwrap().is_some());
         assert!(store.case_pending(&id(n)).await.unwrap().is_some());
     }
-    // However long ago: what has not ended stays.
+    // What has not ended, and what has: when nobody has moved it for so long.
     assert_eq!(store.erase_cases(i64::MAX, 1).await.unwrap(), 1);
-    assert_eq!(store.erase_cases(i64::MAX, 10).await.unwrap(), 0);
-    assert!(store.case_row(&id(3)).await.unwrap().is_some());
+    assert_eq!(store.erase_cases(i64::MAX, 10).await.unwrap(), 1);
+    assert!(store.case_row(&id(3)).await.unwrap().is_none());
     assert_eq!(
         (rows(&home, "case_event").await, rows(&home, "case_part").await),
-        (1, 0)
+        (0, 0)
     );
 }
 

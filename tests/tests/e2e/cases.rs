@@ -9,7 +9,7 @@ use concordat_tests::staff::{Staff, text, who, words};
 use concordat_tests::{Pair, Record, Terms, born, document, item, name, person, wait_for};
 use concordat_wire::v1::MatchItem;
 
-fn wanted() -> Vec<Record> {
+pub(crate) fn wanted() -> Vec<Record> {
     let subject = person(
         vec![name("MARKOV", "IVAN PETROVICH")],
         vec![born(1975, 4, 12)],
@@ -26,20 +26,24 @@ fn traveller() -> MatchItem {
 }
 
 /// Two agencies with their people, and a case that a hit has opened at the asking one.
-struct Desks {
-    pair: Pair,
-    asking: Staff,
-    owning: Staff,
-    case: CaseId,
+pub(crate) struct Desks {
+    pub(crate) pair: Pair,
+    pub(crate) asking: Staff,
+    pub(crate) owning: Staff,
+    pub(crate) case: CaseId,
 }
 
 impl Desks {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::under(Terms::default().disclosing()).await
     }
 
-    async fn under(terms: Terms) -> Self {
-        let pair = Pair::with(terms, wanted()).await;
+    pub(crate) async fn under(terms: Terms) -> Self {
+        Self::of(Pair::with(terms, wanted()).await).await
+    }
+
+    /// The people of a pair whose owner has published what is [`wanted`].
+    pub(crate) async fn of(pair: Pair) -> Self {
         let asking = Staff::of(&pair.asker, 1).await;
         let owning = Staff::of(&pair.owner, 2).await;
         let case = Self::hit(&pair).await.expect("the hit opens a case");
@@ -51,14 +55,14 @@ impl Desks {
         }
     }
 
-    async fn hit(pair: &Pair) -> Option<CaseId> {
+    pub(crate) async fn hit(pair: &Pair) -> Option<CaseId> {
         let answer = pair.asker.ask(vec![traveller()]).await;
         let verdict = &answer.results[0].partners[0];
         verdict.case_ids.first().and_then(|id| CaseId::parse(id))
     }
 
     /// Confirmed and asked for; the owner has it.
-    async fn requested(&self) {
+    pub(crate) async fn requested(&self) {
         self.asking
             .act("ivan", self.case, Staff::same())
             .await
@@ -70,7 +74,7 @@ impl Desks {
     }
 
     /// Taken up, and a decision on everything drawn up by anna.
-    async fn proposed(&self) {
+    pub(crate) async fn proposed(&self) {
         self.requested().await;
         let view = self
             .owning
@@ -91,7 +95,7 @@ impl Desks {
     }
 
     /// Approved by anna and ben, released by anna.
-    async fn released(&mut self) {
+    pub(crate) async fn released(&mut self) {
         self.proposed().await;
         let view = self.owning.approve("anna", self.case).await.expect("approved");
         assert_eq!(view.case.name(), "APPROVING", "an offence needs two");
@@ -111,7 +115,7 @@ impl Desks {
     }
 
     /// The asking side has come to this state too.
-    async fn arrives(&self, state: &str) {
+    pub(crate) async fn arrives(&self, state: &str) {
         wait_for("the step arrives", || async {
             let view = self.asking.view("ivan", self.case).await.expect("a view");
             view.case.name() == state
@@ -119,7 +123,7 @@ impl Desks {
         .await;
     }
 
-    async fn same_history(&self) {
+    pub(crate) async fn same_history(&self) {
         wait_for("both have one history", || async {
             let ours = self.asking.view("ivan", self.case).await.expect("a view");
             let theirs = self.owning.view("anna", self.case).await.expect("a view");

@@ -8,6 +8,7 @@
 
 mod agreements;
 mod audit;
+mod case_attacks;
 mod case_crash;
 mod cases;
 mod crash;

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::keep::{Also, keep, waits_for_owner};
-use super::load::{Loaded, kind, load};
+use super::load::{Loaded, kind, load, note};
 use super::view::{CaseView, view};
 use super::{Who, deliver, hits, messages, refused, refused_as, releases, stored};
 use crate::ledger::text;
@@ -492,7 +492,7 @@ fn action_name(action: &Action) -> &'static str {
     }
 }
 
-/// Puts on record that a step was refused; what cannot be recorded is logged.
+/// Puts on record that a step was refused.
 pub(super) async fn note_refusal(
     state: &State,
     loaded: &Loaded,
@@ -500,15 +500,6 @@ pub(super) async fn note_refusal(
     action: &str,
     why: &Fault,
 ) {
-    let refusal = concordat_ledger::Refusal {
-        claimed,
-        partner: Some(text(&loaded.row.partner)),
-        case: Some(loaded.id()),
-        action: text(action),
-        rule: Some(text(why.rule)),
-        reason: text(&why.message),
-    };
-    if let Err(fault) = state.record_under(&loaded.terms.entry.agreement, refusal).await {
-        tracing::error!(%fault, action, "a refusal could not be recorded");
-    }
+    let case = (loaded.row.partner.as_str(), loaded.id());
+    note(state, &loaded.terms.entry, case, claimed, action, why).await;
 }

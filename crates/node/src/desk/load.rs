@@ -7,13 +7,14 @@ use concordat_disclosure::{
     AnyCase, Approval, CaseId, Decision, Document, Documents, Event, Message, Refused, Registry, Rules,
     World, rule,
 };
-use concordat_ledger::Side;
-use concordat_store::{CaseDocument, CaseRow};
+use concordat_ledger::{Person, Side};
+use concordat_store::{CaseDocument, CaseRow, StoreError};
 use concordat_wire::{Fault, Reason};
 
 use super::{officers, side_of, stored};
 use crate::agreement::Offer;
 use crate::book::Entry;
+use crate::ledger::text;
 use crate::state::State;
 
 /// Kinds of documents that a case keeps.
@@ -131,16 +132,17 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
         .map_err(|error| stored(&error))?;
     let row = row.ok_or_else(super::no_such_case)?;
     let terms = Terms::of(state, &row.agreement, &row.offer).await?;
-    let kept = state
-        .store
-        .case_documents(&id.0)
-        .await
-        .map_err(|error| stored(&error))?;
-    let events = state
-        .store
-        .case_events(&id.0)
-        .await
-        .map_err(|error| stored(&error))?;
+    let kept = state.store.case_documents(&id.0).await;
+    let events = state.store.case_events(&id.0).await;
+    let (kept, events) = match kept.and_then(|kept| Ok((kept, events?))) {
+        Ok(read) => read,
+        Err(error @ (StoreError::Sealed { .. } | StoreError::Corrupt { .. })) => {
+            let fault = damaged(&format!("what it keeps ({error})"));
+            note_damage(state, &terms, &row, id, &fault).await;
+            return Err(fault);
+        }
+        Err(error) => return Err(stored(&error)),
+    };
     let side = side_of(row.side);
     let rebuilt = (|| {
         let mut documents = Documents::default();
@@ -173,9 +175,50 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
             case,
         }),
         Err(refused) => {
-            tracing::error!(case = %id, %refused, "a case does not hold");
-            Err(damaged(&format!("its steps ({refused})")))
+            let fault = damaged(&format!("its steps ({refused})"));
+            note_damage(state, &terms, &row, id, &fault).await;
+            Err(fault)
         }
+    }
+}
+
+/// Puts on record that a case was changed from outside; once a minute, for it is looked at again and again.
+async fn note_damage(state: &State, terms: &Terms, row: &CaseRow, id: CaseId, fault: &Fault) {
+    tracing::error!(case = %id, %fault, "a case does not hold");
+    let (case, minute) = (id.to_string(), state.minute());
+    if state.access.refuses(fault.rule, Some(&case), minute).is_none() {
+        return;
+    }
+    note(
+        state,
+        &terms.entry,
+        (row.partner.as_str(), id),
+        None,
+        "replayed",
+        fault,
+    )
+    .await;
+}
+
+/// Puts on record what was refused in a case; what cannot be recorded is logged.
+pub(super) async fn note(
+    state: &State,
+    entry: &Entry,
+    (partner, case): (&str, CaseId),
+    claimed: Option<Person>,
+    action: &str,
+    why: &Fault,
+) {
+    let refusal = concordat_ledger::Refusal {
+        claimed,
+        partner: Some(text(partner)),
+        case: Some(case),
+        action: text(action),
+        rule: Some(text(why.rule)),
+        reason: text(&why.message),
+    };
+    if let Err(fault) = state.record_under(&entry.agreement, refusal).await {
+        tracing::error!(%fault, action, "a refusal could not be recorded");
     }
 }
 

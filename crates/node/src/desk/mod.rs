@@ -205,6 +205,11 @@ fn stored(error: &StoreError) -> Fault {
             "DESK-020",
             "the case has 16 attachments of this side: no more are taken",
         ),
+        StoreError::Full { .. } => Fault::new(
+            Reason::Exhausted,
+            "DESK-025",
+            "8 GiB of attachments of this partner are kept here: no more are taken until cases of before are erased",
+        ),
         error => store_fault(error),
     }
 }

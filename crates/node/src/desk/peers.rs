@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use concordat_disclosure::release::SealedRelease;
 use concordat_disclosure::{
-    AnyCase, Case, CaseId, Document, EscalationKey, Event, PART_BYTES, Refused, SealedMessage, Stating, What,
-    rule,
+    AnyCase, Case, CaseId, Document, EscalationKey, Event, PART_BYTES, SealedMessage, Stating, What, rule,
 };
-use concordat_ledger::{Hex, Side};
+use concordat_ledger::{Hex, Person, Side};
 use concordat_store::{CaseRow, CaseSide, Incident, PartName};
 use concordat_wire::v1::{CaseStep, PutAttachmentPartRequest, TakeCaseStepsRequest, TakeCaseStepsResponse};
 use concordat_wire::{Fault, Reason};
@@ -16,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::act::new_document;
 use super::keep::{Also, keep, project, shared};
-use super::load::{Loaded, Terms, kind, load};
+use super::load::{Loaded, Terms, kind, load, note};
 use super::releases::statement;
 use super::{no_such_case, records, refused, refused_as, stored};
 use crate::book::Entry;
@@ -123,7 +122,8 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
     }
     let taken = take(state, &loaded, &event, step).await;
     if let Err(fault) = &taken {
-        note_refusal(state, &loaded.terms.entry, id, &event, fault).await;
+        let tried = (event.by.clone(), event.what.name());
+        note_refusal(state, &loaded.terms.entry, id, tried, fault).await;
     }
     taken
 }
@@ -181,6 +181,10 @@ fn bring(state: &State, loaded: &Loaded, event: &Event, step: &CaseStep) -> Resu
             if release.digest().map_err(refused)? != released.package {
                 return Err(refused_as(rule::RECEIPT));
             }
+            let request = loaded.case.request().ok_or_else(missing)?;
+            release
+                .check(request, &released.decision, theirs(state, loaded)?)
+                .map_err(refused)?;
             also.documents.push(new_document(kind::RELEASE, &release)?);
         }
         What::Recalled(_) => {
@@ -233,7 +237,8 @@ async fn open(state: &Arc<State>, pin: &SpkiPin, event: &Event) -> Result<(), Fa
     let entry = entry.ok_or_else(|| refused_as(rule::OTHER_AGREEMENT))?;
     let opened = open_under(state, &entry, event).await;
     if let Err(fault) = &opened {
-        note_refusal(state, &entry, event.case, event, fault).await;
+        let tried = (event.by.clone(), event.what.name());
+        note_refusal(state, &entry, event.case, tried, fault).await;
         if fault.rule == rule::PROOF_OF_HIT.id {
             alarm(state, &entry, request.exchange).await;
         }
@@ -348,34 +353,20 @@ async fn alarm(state: &State, entry: &Entry, exchange: Hex<16>) {
 }
 
 /// Puts on record what a partner tried and was refused, once a minute for each rule.
-async fn note_refusal(state: &State, entry: &Entry, case: CaseId, event: &Event, fault: &Fault) {
+async fn note_refusal(
+    state: &State,
+    entry: &Entry,
+    case: CaseId,
+    (by, action): (Option<Person>, &str),
+    fault: &Fault,
+) {
     // That a step is late happens every day.
     let usual =
         fault.rule == rule::STALE.id || matches!(fault.reason, Reason::Unavailable | Reason::Internal);
-    let claimed = Some(entry.partner.id.as_str());
-    if usual
-        || state
-            .access
-            .refuses(fault.rule, claimed, state.minute())
-            .is_none()
-    {
-        return;
-    }
-    let refusal = Refused {
-        rule: *rule::RULES
-            .iter()
-            .find(|rule| rule.id == fault.rule)
-            .unwrap_or(&rule::WRONG_STATE),
-        field: None,
-    };
-    let partner = crate::ledger::text(&entry.partner.id);
-    let known = concordat_disclosure::step_refused(case, &partner, event.by.clone(), &event.what, &refusal);
-    let recorded = match known {
-        Ok(event) => state.record_under(&entry.agreement, event).await,
-        Err(refused_again) => Err(refused(refused_again)),
-    };
-    if let Err(fault) = recorded {
-        tracing::error!(%fault, "a refusal could not be recorded");
+    let partner = entry.partner.id.as_str();
+    let recorded = || state.access.refuses(fault.rule, Some(partner), state.minute());
+    if !usual && recorded().is_some() {
+        note(state, entry, (partner, case), by, action, fault).await;
     }
 }
 
@@ -400,7 +391,20 @@ pub async fn put_part(state: &State, pin: &SpkiPin, request: PutAttachmentPartRe
         .book
         .get(&row.agreement)
         .filter(|entry| entry.partner.pin == *pin);
-    entry.ok_or_else(no_such_case)?;
+    let entry = entry.ok_or_else(no_such_case)?;
+    let kept = keep_part(state, &row, attachment, request).await;
+    if let Err(fault) = &kept {
+        note_refusal(state, &entry, id, (None, "attached"), fault).await;
+    }
+    kept
+}
+
+async fn keep_part(
+    state: &State,
+    row: &CaseRow,
+    attachment: [u8; 16],
+    request: PutAttachmentPartRequest,
+) -> Result<(), Fault> {
     if row.waits_for.is_none() {
         return Err(refused_as(rule::WRONG_STATE));
     }
@@ -412,7 +416,9 @@ pub async fn put_part(state: &State, pin: &SpkiPin, request: PutAttachmentPartRe
         part: request.part,
     };
     let sha256 = Sha256::digest(&request.sealed).into();
-    let put = state.store.put_part(&id.0, part, &sha256, &request.sealed, false);
+    let put = state
+        .store
+        .put_part(&row.id, part, &sha256, &request.sealed, false);
     put.await.map_err(|error| match error {
         concordat_store::StoreError::AlreadyExists { .. } => refused_as(rule::ATTACHMENT_CHUNK),
         error => stored(&error),

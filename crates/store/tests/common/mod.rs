@@ -154,12 +154,15 @@ pub async fn purge(store: &Store) -> u64 {
     steps
 }
 
+/// A connection behind the store's back.
+pub async fn raw(home: &Home) -> sqlx::SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(home.path());
+    sqlx::ConnectOptions::connect(&options).await.unwrap()
+}
+
 /// Counts rows through a connection of our own.
 pub async fn rows(home: &Home, table: &'static str) -> i64 {
-    let options = sqlx::sqlite::SqliteConnectOptions::new()
-        .filename(home.path())
-        .read_only(true);
-    let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let mut conn = raw(home).await;
     let text = format!("SELECT count(*) FROM {table}");
     sqlx::query_scalar(sqlx::AssertSqlSafe(text))
         .fetch_one(&mut conn)
@@ -169,8 +172,7 @@ pub async fn rows(home: &Home, table: &'static str) -> i64 {
 
 /// Runs statements behind the store's back.
 pub async fn tamper(home: &Home, sql: &'static str) {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(home.path());
-    let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let mut conn = raw(home).await;
     sqlx::raw_sql(sql).execute(&mut conn).await.unwrap();
     sqlx::Connection::close(conn).await.unwrap();
 }
