@@ -6,8 +6,9 @@ use maud::Markup;
 use proptest::prelude::*;
 
 use super::*;
+use crate::form::Form;
 use crate::layout;
-use crate::pages::{case, chart, inbox};
+use crate::pages::{chart, inbox};
 
 fn row(text: &str) -> CaseRow {
     CaseRow {
@@ -46,7 +47,7 @@ fn views(text: &str) -> Vec<Markup> {
         inbox::table(&[row(text)], now),
         chart::bars(text, &[(text.to_owned(), 3.0)], text),
         layout::trouble(text, text),
-        case::words_field("name", text, text),
+        Form::default().line("name", text, text),
     ]
 }
 
