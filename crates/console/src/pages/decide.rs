@@ -161,7 +161,8 @@ fn toggle(view: &CaseView, field: &Field, form: &Form) -> Markup {
     }
 }
 
-/// How the release is to be handled: only what the agreement permits can be chosen.
+/// How the release is to be handled: only what the agreement permits can be chosen. Handling code and evaluation begin with nothing,
+/// so that whoever decides has chosen them.
 fn marks(view: &CaseView, now: Timestamp, form: &Form) -> Markup {
     let rules = &view.rules;
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
@@ -178,14 +179,14 @@ fn marks(view: &CaseView, now: Timestamp, form: &Form) -> Markup {
         .collect();
     html! {
         div.grid {
-            (form.preset(("handling", says::HANDLING), &handling, &HandlingCode::H1))
+            (form.choice(("handling", says::HANDLING), &handling, texts::mark))
             div.field {
                 label for="restriction" { (says::RESTRICTION) }
                 input #restriction name="restriction" value=(form.get("restriction")) maxlength="1000"
                     aria-invalid=[form.invalid("restriction")] aria-describedby=[form.why("restriction")];
             }
-            (form.preset(("source", says::SOURCE), SourceEvaluation::ALL, &SourceEvaluation::A))
-            (form.preset(("information", says::INFORMATION), &INFORMATION, &InformationEvaluation::KnownToSource))
+            (form.choice(("source", says::SOURCE), SourceEvaluation::ALL, texts::mark))
+            (form.choice(("information", says::INFORMATION), &INFORMATION, texts::mark))
             (form.preset(("classification", says::CLASSIFICATION), &classes, &Classification::Unclassified))
             div.field {
                 label for="retain" { (says::KEEP_UNTIL) }
