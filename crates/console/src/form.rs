@@ -13,23 +13,25 @@ pub(crate) const MEND_WHY: &str = "mend-why";
 /// Groups of boxes: a browser sends nothing of one in which no box is ticked.
 const BOXES: [&str; 3] = ["field", "onward", "refuse"];
 
+/// Fields that a document calls otherwise than the form.
+const ASKED_AS: [(&str, &str); 5] = [
+    ("max_penalty_months", "months"),
+    ("fields", "field"),
+    ("expires", "days"),
+    ("retain_until", "retain"),
+    ("verdict", "refuse"),
+];
+
+fn asked_as(field: &str) -> &str {
+    let other = ASKED_AS.iter().find(|(document, _)| *document == field);
+    other.map_or(field, |(_, form)| form)
+}
+
 /// Empty at first; else as it was filled in, with the field that is at fault.
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     filled: Fields,
     wrong: Option<String>,
-}
-
-/// How the forms call a field that a document calls otherwise.
-fn asked_as(field: &str) -> &str {
-    match field {
-        "max_penalty_months" => "months",
-        "fields" => "field",
-        "expires" => "days",
-        "retain_until" => "retain",
-        "verdict" => "refuse",
-        same => same,
-    }
 }
 
 impl Form {
