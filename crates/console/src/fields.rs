@@ -5,6 +5,8 @@ use concordat_node::desk::refused;
 use concordat_wire::Fault;
 use serde::de::DeserializeOwned;
 
+use crate::texts::errors;
+
 /// Fields in the order they came; a name may come more than once.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fields(Vec<(String, String)>);
@@ -20,24 +22,15 @@ impl Fields {
         found.map_or("", |(_, value)| value.trim())
     }
 
-    /// What a form shows in a field: as it was filled in, else what it begins with.
-    pub(crate) fn or<'a>(&'a self, name: &str, at_first: &'a str) -> &'a str {
-        if self.0.is_empty() {
-            at_first
-        } else {
-            self.get(name)
-        }
+    /// Whether nothing was filled in yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
-    /// Whether a form shows a choice as made.
-    pub(crate) fn chosen(&self, name: &str, value: &str, at_first: bool) -> bool {
-        if self.0.is_empty() {
-            at_first
-        } else {
-            self.0
-                .iter()
-                .any(|(known, given)| known == name && given == value)
-        }
+    /// Whether this value is among those of a field.
+    pub(crate) fn holds(&self, name: &str, value: &str) -> bool {
+        let mut all = self.0.iter();
+        all.any(|(known, given)| known == name && given == value)
     }
 
     /// Whether the form has such a field.
@@ -71,7 +64,7 @@ impl Fields {
     /// A code by its name, as documents write it.
     pub(crate) fn code<T: DeserializeOwned>(&self, name: &str) -> Result<T, Fault> {
         serde_json::from_value(serde_json::Value::from(self.get(name)))
-            .map_err(|_| Fault::invalid("DESK-021", name, "choose one of the list"))
+            .map_err(|_| Fault::invalid("DESK-021", name, errors::CHOOSE_OF_LIST))
     }
 }
 

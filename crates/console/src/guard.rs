@@ -17,6 +17,7 @@ use crate::Desk;
 use crate::fields::Fields;
 use crate::layout::{self, Page};
 use crate::session::{COOKIE, Session};
+use crate::texts::{errors, frame};
 
 const CSP: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                    form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
@@ -33,12 +34,7 @@ pub(crate) async fn every_request(desk: Arc<Desk>, request: Request, next: Next)
     let mut response = if ours {
         next.run(request).await
     } else {
-        Shown::new(
-            StatusCode::FORBIDDEN,
-            "CONS-001",
-            "this form was not sent from a page of this console",
-        )
-        .into_response()
+        Shown::new(StatusCode::FORBIDDEN, "CONS-001", errors::OTHER_PAGE).into_response()
     };
     let headers = response.headers_mut();
     for (name, value) in [
@@ -182,12 +178,7 @@ impl<N: Needs> FromRequestParts<Arc<Desk>> for Signed<N> {
             return Err(sign_in());
         };
         if !N::ROLES.iter().any(|role| officer.roles.contains(role)) {
-            return Err(Shown::new(
-                StatusCode::FORBIDDEN,
-                "CONS-002",
-                "this page is for another role than yours",
-            )
-            .into_response());
+            return Err(Shown::new(StatusCode::FORBIDDEN, "CONS-002", errors::OTHER_ROLE).into_response());
         }
         Ok(Self {
             officer,
@@ -211,12 +202,7 @@ impl<N: Needs> FromRequest<Arc<Desk>> for Posted<N> {
         let (mut parts, body) = request.into_parts();
         let signed = Signed::<N>::from_request_parts(&mut parts, desk).await?;
         let bytes = axum::body::to_bytes(body, FORM_BYTES).await.map_err(|_| {
-            Shown::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "CONS-003",
-                "the form is larger than 64 KiB",
-            )
-            .into_response()
+            Shown::new(StatusCode::PAYLOAD_TOO_LARGE, "CONS-003", errors::FORM_TOO_LARGE).into_response()
         })?;
         let fields = Fields::parse(&bytes);
         if !holds(&signed, fields.get("csrf")) {
@@ -234,11 +220,7 @@ pub(crate) fn holds<N>(signed: &Signed<N>, token: &str) -> bool {
 
 /// A form of another session.
 pub(crate) fn stale_form() -> Shown {
-    Shown::new(
-        StatusCode::FORBIDDEN,
-        "CONS-001",
-        "this form is of an earlier session: open the page again",
-    )
+    Shown::new(StatusCode::FORBIDDEN, "CONS-001", errors::EARLIER_SESSION)
 }
 
 /// A trouble, as a person sees it.
@@ -271,19 +253,18 @@ impl From<Fault> for Shown {
             Reason::Unavailable | Reason::Deadline => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let field = fault
-            .field
-            .as_ref()
-            .map(|field| format!(" ({field})"))
-            .unwrap_or_default();
-        Self::new(status, fault.rule, format!("{}{field}", fault.message))
+        let message = match &fault.field {
+            Some(field) => frame::of_field(&fault.message, field),
+            None => fault.message,
+        };
+        Self::new(status, fault.rule, message)
     }
 }
 
 impl IntoResponse for Shown {
     fn into_response(self) -> Response {
         let page = Page {
-            title: "Not done",
+            title: frame::NOT_DONE_TITLE,
             officer: None,
             csrf: None,
             live: false,

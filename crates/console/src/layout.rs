@@ -6,8 +6,8 @@ use concordat_wire::Fault;
 use maud::{DOCTYPE, Markup, html};
 use sha2::{Digest, Sha256};
 
-use crate::fields::Fields;
-use crate::texts;
+use crate::form::{Form, MEND_WHY};
+use crate::texts::{self, frame as says};
 
 /// The one style sheet.
 pub(crate) const CSS: &str = include_str!("assets/console.css");
@@ -33,29 +33,29 @@ impl Page<'_> {
     pub(crate) fn show(&self, body: &Markup) -> Html<String> {
         let page = html! {
             (DOCTYPE)
-            html lang="en" {
+            html lang=(says::LANGUAGE) {
                 head {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    title { (self.title) " · Concordat" }
+                    title { (says::title(self.title)) }
                     link rel="stylesheet" href=(asset("console.css", CSS));
                     script src=(asset("console.js", JS)) defer {}
                 }
                 body data-live[self.live] {
-                    a.skip href="#main" { "Skip to the content" }
+                    a.skip href="#main" { (says::SKIP) }
                     header {
-                        p.brand { a href="/" { "Concordat" } }
+                        p.brand { a href="/" { (says::PRODUCT) } }
                         @if let Some(officer) = self.officer {
                             (self.menu(officer))
                         }
                     }
                     main #main tabindex="-1" {
                         h1 { (self.title) }
-                        p #live .live role="status" aria-live="polite" {}
+                        p #live .live role="status" aria-live="polite" data-changed=[self.live.then_some(says::CHANGED)] {}
                         (body)
                     }
-                    footer { p { "All times are UTC. What you do here is recorded in the ledger under your name." } }
+                    footer { p { (says::FOOTER) } }
                 }
             }
         };
@@ -66,28 +66,28 @@ impl Page<'_> {
         let is = |roles: &[Role]| roles.iter().any(|role| officer.roles.contains(role));
         let csrf = self.csrf.clone().unwrap_or_default();
         html! {
-            nav aria-label="Main" {
+            nav aria-label=(says::MENU) {
                 ul {
                     @if is(Role::ANY_DESK) {
-                        li { a href="/" { "Inbox" } }
-                        li { a href="/?show=hits" { "Hits" } }
+                        li { a href="/" { (says::INBOX) } }
+                        li { a href="/?show=hits" { (says::HITS) } }
                     }
                     @if is(Role::ANY_DESK) || is(&[Role::Auditor]) {
-                        li { a href="/?show=all" { "All cases" } }
+                        li { a href="/?show=all" { (says::ALL_CASES) } }
                     }
                     @if is(&[Role::Auditor, Role::Supervisor]) {
-                        li { a href="/audit" { "Audit" } }
-                        li { a href="/audit/reports" { "Reports" } }
+                        li { a href="/audit" { (says::AUDIT) } }
+                        li { a href="/audit/reports" { (says::REPORTS) } }
                     }
                     @if is(&[Role::Administrator]) {
-                        li { a href="/admin" { "Administration" } }
+                        li { a href="/admin" { (says::ADMINISTRATION) } }
                     }
                 }
             }
             form.who method="post" action="/sign-out" {
                 input type="hidden" name="csrf" value=(csrf);
-                span { (officer.person.id.as_str()) " · " (texts::roles(&officer.roles)) }
-                button type="submit" { "Sign out" }
+                span { (says::signed_in(officer.person.id.as_str(), &texts::roles(&officer.roles))) }
+                button type="submit" { (says::SIGN_OUT) }
             }
         }
     }
@@ -97,29 +97,32 @@ impl Page<'_> {
 pub(crate) fn trouble(rule: &str, message: &str) -> Markup {
     html! {
         section.trouble aria-labelledby="trouble" {
-            h2 #trouble { "This was not done" }
+            h2 #trouble { (says::NOT_DONE) }
             p { (message) }
             @if let Some(next) = texts::next(rule) {
                 p { (next) }
             }
-            p.rule { "Rule " code { (rule) } }
-            p { a href="/" { "Back to the inbox" } }
+            p.rule { (says::rule(html! { code { (rule) } })) }
+            p { a href="/" { (says::BACK_TO_INBOX) } }
         }
     }
 }
 
 /// What is to be mended in a form that comes back as it was filled in.
-pub(crate) fn mend(fields: &Fields, fault: &Fault) -> Markup {
-    let field = fault.field.as_deref().filter(|name| fields.has(name));
+pub(crate) fn mend(form: &Form, fault: &Fault) -> Markup {
     html! {
         section.trouble role="alert" aria-labelledby="mend" {
-            h2 #mend { "Not sent yet: something has to be mended" }
-            p { (fault.message)
-                @if let Some(field) = field { ". " a href=(format!("#{field}")) { "Go to the field" } } }
+            h2 #mend { (says::MEND) }
+            p id=(MEND_WHY) {
+                @match form.wrong() {
+                    Some(field) => { (says::with_link(&fault.message, html! { a href=(format!("#{field}")) { (says::GO_TO_FIELD) } })) }
+                    None => { (fault.message) }
+                }
+            }
             @if let Some(next) = texts::next(fault.rule) {
                 p { (next) }
             }
-            p.rule { "Rule " code { (fault.rule) } }
+            p.rule { (says::rule(html! { code { (fault.rule) } })) }
         }
     }
 }

@@ -7,6 +7,7 @@
 //! page works without a script, but for signing: a passkey can only be asked by one.
 
 mod fields;
+mod form;
 mod guard;
 mod layout;
 mod listen;

@@ -9,5 +9,8 @@ pub(crate) mod decide;
 pub(crate) mod enrol;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod messages;
 pub(crate) mod reports;
+pub(crate) mod request;
 pub(crate) mod sign_in;
+pub(crate) mod steps;

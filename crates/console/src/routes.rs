@@ -13,7 +13,8 @@ use concordat_disclosure::Role;
 use crate::Desk;
 use crate::guard::{self, Administers, Anybody, Audits, Needs, Reads, Shown, Works};
 use crate::layout::{CSS, JS, asset};
-use crate::pages::{admin, audit, case, enrol, inbox, reports, sign_in};
+use crate::pages::{admin, audit, case, decide, enrol, inbox, messages, reports, request, sign_in, steps};
+use crate::texts::errors;
 
 /// How long a page may take.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -51,7 +52,7 @@ fn only<N: Needs>(path: &'static str, methods: MethodRouter<Arc<Desk>>) -> Route
 
 /// Every page.
 pub(crate) fn table() -> Vec<Route> {
-    let message = post(case::message).layer(DefaultBodyLimit::max(MESSAGE_BYTES));
+    let message = post(messages::message).layer(DefaultBodyLimit::max(MESSAGE_BYTES));
     vec![
         open("/sign-in", get(sign_in::ask).post(sign_in::named)),
         open("/sign-in/passkey", post(sign_in::signed)),
@@ -59,12 +60,15 @@ pub(crate) fn table() -> Vec<Route> {
         only::<Anybody>("/", get(inbox::show)),
         only::<Reads>("/events", get(inbox::events)),
         only::<Reads>("/cases/{id}", get(case::show)),
-        only::<Works>("/cases/{id}/step", post(case::step)),
-        only::<Works>("/cases/{id}/propose", get(case::propose).post(case::proposed)),
-        only::<Works>("/cases/{id}/approve", post(case::approve)),
-        only::<Works>("/cases/{id}/request", get(case::request).post(case::requested)),
+        only::<Works>("/cases/{id}/step", post(steps::step)),
+        only::<Works>("/cases/{id}/propose", get(decide::propose).post(decide::proposed)),
+        only::<Works>("/cases/{id}/approve", post(steps::approve)),
+        only::<Works>(
+            "/cases/{id}/request",
+            get(request::request).post(request::requested),
+        ),
         only::<Works>("/cases/{id}/message", message),
-        only::<Works>("/cases/{id}/attachments/{attachment}", get(case::attachment)),
+        only::<Works>("/cases/{id}/attachments/{attachment}", get(messages::attachment)),
         only::<Audits>("/audit", get(audit::ledger)),
         only::<Audits>("/audit/reports", get(reports::show)),
         only::<Audits>("/audit/reports.csv", get(reports::export)),
@@ -96,7 +100,7 @@ pub fn router(desk: Arc<Desk>) -> Router {
             &asset("console.js", JS),
             get(|| async { kept("text/javascript; charset=utf-8", JS) }),
         )
-        .fallback(|| async { Shown::new(StatusCode::NOT_FOUND, "CONS-008", "there is no such page") })
+        .fallback(|| async { Shown::new(StatusCode::NOT_FOUND, "CONS-008", errors::NO_PAGE) })
         .layer(DefaultBodyLimit::max(guard::FORM_BYTES))
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(
@@ -117,11 +121,6 @@ fn kept(kind: &'static str, text: &'static str) -> Response {
 async fn in_time(request: axum::extract::Request, next: middleware::Next) -> Response {
     match tokio::time::timeout(ANSWER, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Shown::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "CONS-009",
-            "this took too long: try again",
-        )
-        .into_response(),
+        Err(_) => Shown::new(StatusCode::GATEWAY_TIMEOUT, "CONS-009", errors::TOO_SLOW).into_response(),
     }
 }

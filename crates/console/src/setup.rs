@@ -12,6 +12,7 @@ use concordat_wire::{Fault, Reason};
 use sha2::{Digest as _, Sha256};
 
 use crate::Desk;
+use crate::texts::errors;
 
 /// How long a link holds, in seconds.
 const LINK_S: i64 = 3_600;
@@ -54,12 +55,9 @@ fn name_of(token: &str) -> [u8; 32] {
     Sha256::digest(token).into()
 }
 
-fn no_link() -> Fault {
-    Fault::new(
-        Reason::NotFound,
-        "CONS-005",
-        "this link is used up or was never given: ask an administrator for a new one",
-    )
+/// A link that is used up, over, or never was.
+pub(crate) fn no_link() -> Fault {
+    Fault::new(Reason::NotFound, "CONS-005", errors::NO_LINK)
 }
 
 /// A link whose hour is not over.
@@ -96,8 +94,7 @@ impl Setups {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|_, link| now < link.until);
         if links.len() >= WAITING {
-            let message = "too many links wait to be used: each ends an hour after it was made";
-            return Err(Fault::new(Reason::Exhausted, "CONS-006", message));
+            return Err(Fault::new(Reason::Exhausted, "CONS-006", errors::TOO_MANY_LINKS));
         }
         let link = Link {
             what,
@@ -191,8 +188,11 @@ impl Setups {
         let change = next(desk, what).await?;
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if changes.len() >= WAITING {
-            let message = "too many changes wait for signatures: sign or discard some first";
-            return Err(Fault::new(Reason::Exhausted, "CONS-006", message));
+            return Err(Fault::new(
+                Reason::Exhausted,
+                "CONS-006",
+                errors::TOO_MANY_CHANGES,
+            ));
         }
         changes.push(Waiting {
             change,
@@ -242,13 +242,8 @@ impl Setups {
             let found = changes
                 .iter_mut()
                 .find(|waiting| waiting.change.digest().as_ref() == Ok(digest));
-            let found = found.ok_or_else(|| {
-                Fault::new(
-                    Reason::NotFound,
-                    "CONS-007",
-                    "this change does not wait any more: open the page again",
-                )
-            })?;
+            let gone = || Fault::new(Reason::NotFound, "CONS-007", errors::CHANGE_GONE);
+            let found = found.ok_or_else(gone)?;
             found.approvals.retain(|other| other.officer != approval.officer);
             found.approvals.push(approval);
             if found.approvals.len() < needed(&found.change.what) {

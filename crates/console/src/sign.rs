@@ -13,6 +13,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::Desk;
+use crate::texts::{errors, frame};
 
 /// How long somebody may take to touch a key, in seconds.
 const CHALLENGE_S: i64 = 180;
@@ -76,8 +77,11 @@ impl Challenges {
         if *count <= most {
             return Ok(());
         }
-        let message = "too many sign-ins: wait a minute and try again";
-        Err(Fault::new(Reason::Exhausted, "CONS-004", message))
+        Err(Fault::new(
+            Reason::Exhausted,
+            "CONS-004",
+            errors::TOO_MANY_SIGN_INS,
+        ))
     }
 }
 
@@ -109,7 +113,8 @@ pub(crate) fn register_form(action: &str, options: &str, hidden: &[(&str, &str)]
 
 fn asking(kind: &str, action: &str, options: &str, hidden: &[(&str, &str)], button: &str) -> Markup {
     html! {
-        form.passkey method="post" action=(action) data-kind=(kind) data-options=(options) {
+        form.passkey method="post" action=(action) data-kind=(kind) data-options=(options)
+            data-not-used=(frame::PASSKEY_NOT_USED) data-unusable=(frame::PASSKEY_UNUSABLE) {
             @for (name, value) in hidden {
                 input type="hidden" name=(name) value=(value);
             }
@@ -117,7 +122,7 @@ fn asking(kind: &str, action: &str, options: &str, hidden: &[(&str, &str)], butt
             button.primary type="submit" { (button) }
             p.passkey-trouble role="alert" hidden {}
             noscript {
-                p.note { "Signing needs JavaScript: a passkey can only be asked by a script. Everything else here works without." }
+                p.note { (frame::NO_SCRIPT) }
             }
         }
     }

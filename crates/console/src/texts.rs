@@ -1,4 +1,18 @@
-//! English words for codes, in one place.
+//! Every text that somebody sees, in one place: words for codes here, the sentences of each page in the modules. Whoever writes the
+//! console in another language edits this folder alone; the pages hold structure only, which a test watches over.
+
+pub(crate) mod admin;
+pub(crate) mod audit;
+pub(crate) mod case;
+pub(crate) mod enrol;
+pub(crate) mod errors;
+pub(crate) mod forms;
+pub(crate) mod frame;
+pub(crate) mod history;
+pub(crate) mod inbox;
+pub(crate) mod reports;
+pub(crate) mod sign_in;
+pub(crate) mod steps;
 
 use std::collections::BTreeSet;
 
@@ -6,10 +20,43 @@ use concordat_disclosure::Role;
 use concordat_disclosure::codes::Field;
 use jiff::{SignedDuration, Timestamp};
 
+/// A role in words.
+pub(crate) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Analyst => "analyst",
+        Role::Officer => "officer",
+        Role::Supervisor => "supervisor",
+        Role::Auditor => "auditor",
+        Role::Administrator => "administrator",
+    }
+}
+
 /// Roles, as they are shown.
 pub(crate) fn roles(roles: &BTreeSet<Role>) -> String {
-    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    let names: Vec<&str> = roles.iter().map(|known| role(*known)).collect();
     names.join(", ")
+}
+
+/// Where an agreement stands, by the store's name of it.
+pub(crate) fn status(name: &str) -> &'static str {
+    match name {
+        "proposed" => "proposed",
+        "active" => "active",
+        "suspended" => "suspended",
+        "superseded" => "superseded",
+        "ended" => "ended",
+        _ => "unknown",
+    }
+}
+
+/// How well a match identifies.
+pub(crate) fn grade(name: &str) -> &'static str {
+    match name {
+        "EXACT" => "exact",
+        "STRONG" => "strong",
+        "CANDIDATE" => "candidate",
+        _ => "unknown",
+    }
 }
 
 /// A state in words.

@@ -191,6 +191,10 @@ async fn two_officers_approve_and_the_requester_opens_the_release() {
     browser.shows("Field by field").await;
     browser.click("input[name=do-i][value=release]").await;
     browser.write("#value-i", "forged documents").await;
+    // Nothing is chosen for her: how it must be handled, and how sure it is.
+    for (list, choice) in [("#handling", "H1"), ("#source", "A"), ("#information", "2")] {
+        browser.choose(list, choice).await;
+    }
     // A form with a mistake comes back as it was filled in.
     browser.click("input[name=do-d][value=withhold]").await;
     browser.click("form button.primary").await;

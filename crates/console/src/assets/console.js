@@ -1,5 +1,6 @@
 "use strict";
 // Asks for passkeys, and tells an open page that something has changed. Everything else works without a script.
+// What it says stands in the page: data-not-used and data-unusable of a form, data-changed of the line #live.
 (() => {
   const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
   const text = (buffer) =>
@@ -55,8 +56,8 @@
         button.disabled = false;
         trouble.textContent =
           error.name === "NotAllowedError"
-            ? "The passkey was not used. Try again, and touch the key or confirm with your device."
-            : `The passkey cannot be used: ${error.name}.`;
+            ? form.dataset.notUsed
+            : form.dataset.unusable.replace("{error}", error.name);
         trouble.hidden = false;
         button.focus();
       }
@@ -70,7 +71,7 @@
       if (say.firstChild) return;
       const link = document.createElement("a");
       link.href = location.href;
-      link.textContent = "Something has changed. Show it.";
+      link.textContent = say.dataset.changed;
       say.append(link);
     });
   }

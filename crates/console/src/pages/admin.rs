@@ -13,10 +13,11 @@ use concordat_wire::Fault;
 use jiff::{SignedDuration, Timestamp};
 use maud::{Markup, html};
 
-use super::case::words_field;
+use crate::form::Form;
 use crate::guard::{Administers, Posted, Shown, Signed};
 use crate::setup::{For, Waiting, needed};
-use crate::{Desk, sign, texts};
+use crate::texts::{self, admin as says, errors};
+use crate::{Desk, sign};
 
 /// Everything that is administered.
 pub(crate) async fn show(
@@ -28,7 +29,7 @@ pub(crate) async fn show(
     let body = html! {
         @if !waiting.is_empty() {
             section.next aria-labelledby="waiting" {
-                h2 #waiting { "Changes that wait for signatures" }
+                h2 #waiting { (says::WAITING) }
                 @for change in &waiting { (change_form(&desk, &signed, change)?) }
             }
         }
@@ -36,18 +37,16 @@ pub(crate) async fn show(
         (invite_form(&signed))
         (agreements(&desk).await?)
     };
-    Ok(signed.page("Administration").show(&body))
+    Ok(signed.page(says::TITLE).show(&body))
 }
 
 fn describe(what: &ChangeWhat) -> String {
     match what {
-        ChangeWhat::Found(_) => "the beginning of the register".to_owned(),
-        ChangeWhat::Enrol(new) => format!("enrol {} as {}", new.person.id.as_str(), texts::roles(&new.roles)),
-        ChangeWhat::AddKey { officer, .. } => format!("a further key of {}", officer.as_str()),
-        ChangeWhat::RevokeKey { officer, reason, .. } => {
-            format!("revoke a key of {}: {}", officer.as_str(), reason.as_str())
-        }
-        ChangeWhat::Retire { officer, reason } => format!("retire {}: {}", officer.as_str(), reason.as_str()),
+        ChangeWhat::Found(_) => says::FOUNDING.to_owned(),
+        ChangeWhat::Enrol(new) => says::enrol(new.person.id.as_str(), &texts::roles(&new.roles)),
+        ChangeWhat::AddKey { officer, .. } => says::further_key(officer.as_str()),
+        ChangeWhat::RevokeKey { officer, reason, .. } => says::revoke(officer.as_str(), reason.as_str()),
+        ChangeWhat::Retire { officer, reason } => says::retire(officer.as_str(), reason.as_str()),
     }
 }
 
@@ -63,31 +62,32 @@ fn change_form(desk: &Desk, signed: &Signed<Administers>, waiting: &Waiting) -> 
     Ok(html! {
         article.change {
             h3 { (describe(&waiting.change.what)) }
-            p { (waiting.approvals.len()) " of " (needed(&waiting.change.what)) " administrators have signed." }
-            details { summary { "The exact text that is signed" } pre tabindex="0" { (text) } }
+            p { (says::signed(waiting.approvals.len(), needed(&waiting.change.what))) }
+            details { summary { (says::EXACT_TEXT) } pre tabindex="0" { (text) } }
             @if mine {
-                p { "You have signed. Another administrator has to." }
+                p { (says::YOU_HAVE_SIGNED) }
             } @else {
-                (sign::form(desk, "/admin/changes", (&digest, &signed.officer.keys), &hidden, "Sign with my passkey"))
+                (sign::form(desk, "/admin/changes", (&digest, &signed.officer.keys), &hidden, says::SIGN))
             }
             form method="post" action="/admin/changes" {
                 input type="hidden" name="csrf" value=(csrf);
                 input type="hidden" name="change" value=(change);
                 input type="hidden" name="discard" value="yes";
-                button type="submit" { "Discard" }
+                button type="submit" { (says::DISCARD) }
             }
         }
     })
 }
 
 fn officers_of(signed: &Signed<Administers>, registry: &Registry) -> Markup {
+    let (number, digest) = registry.head();
     html! {
         section aria-labelledby="officers" {
-            h2 #officers { "Officers and keys" }
-            p { "Change " (registry.head().0) ", " code.digest { (registry.head().1.to_string()) } }
+            h2 #officers { (says::OFFICERS_AND_KEYS) }
+            p { (says::last_change(number, html! { code.digest { (digest.to_string()) } })) }
             table {
-                caption.visually-hidden { "Officers" }
-                thead { tr { th scope="col" { "Account" } th scope="col" { "Roles" } th scope="col" { "Since" } th scope="col" { "Keys" } } }
+                caption.visually-hidden { (says::OFFICERS) }
+                thead { tr { th scope="col" { (says::ACCOUNT) } th scope="col" { (says::ROLES) } th scope="col" { (says::SINCE) } th scope="col" { (says::KEYS) } } }
                 tbody {
                     @for listed in registry.officers() { (officer_row(signed, &listed)) }
                 }
@@ -100,28 +100,28 @@ fn officer_row(signed: &Signed<Administers>, listed: &Listed<'_>) -> Markup {
     let id = listed.officer.person.id.as_str();
     html! {
         tr {
-            th scope="row" data-label="Account" { (id) @if listed.retired.is_some() { " (retired)" } }
-            td data-label="Roles" { (texts::roles(&listed.officer.roles)) }
-            td data-label="Since" { (texts::time(listed.since)) }
-            td data-label="Keys" {
+            th scope="row" data-label=(says::ACCOUNT) { (id) @if listed.retired.is_some() { (says::RETIRED) } }
+            td data-label=(says::ROLES) { (texts::roles(&listed.officer.roles)) }
+            td data-label=(says::SINCE) { (texts::time(listed.since)) }
+            td data-label=(says::KEYS) {
                 @for key in &listed.officer.keys {
                     @let key = key.id();
                     p { code { (&key.to_string()[..12]) }
-                        @if let Some(at) = listed.revoked.get(&key) { " revoked " (texts::time(*at)) } @else { " valid" } }
+                        @if let Some(at) = listed.revoked.get(&key) { (says::revoked(&texts::time(*at))) } @else { (says::VALID) } }
                 }
                 @if listed.retired.is_none() {
                     details {
-                        summary { "Change " (id) }
+                        summary { (says::change(id)) }
                         form method="post" action="/admin/keys" {
                             input type="hidden" name="csrf" value=(signed.csrf());
                             input type="hidden" name="officer" value=(id);
                             @for key in listed.officer.keys.iter().map(|key| key.id()).filter(|key| !listed.revoked.contains_key(key)) {
-                                label.choice { input type="radio" name="what" value=(key.to_string()); " revoke key " code { (&key.to_string()[..12]) } }
+                                label.choice { input type="radio" name="what" value=(key.to_string()); " " (says::revoke_key(html! { code { (&key.to_string()[..12]) } })) }
                             }
-                            label.choice { input type="radio" name="what" value="retire"; " retire the account" }
-                            label.choice { input type="radio" name="what" value="add"; " a link for a further key" }
-                            div.field { label for=(format!("reason-{id}")) { "Why" } input id=(format!("reason-{id}")) name="reason" maxlength="500"; }
-                            button type="submit" { "Continue" }
+                            label.choice { input type="radio" name="what" value="retire"; " " (says::RETIRE_ACCOUNT) }
+                            label.choice { input type="radio" name="what" value="add"; " " (says::LINK_FOR_KEY) }
+                            div.field { label for=(format!("reason-{id}")) { (says::WHY) } input id=(format!("reason-{id}")) name="reason" maxlength="500"; }
+                            button type="submit" { (says::CONTINUE) }
                         }
                     }
                 }
@@ -133,16 +133,16 @@ fn officer_row(signed: &Signed<Administers>, listed: &Listed<'_>) -> Markup {
 fn invite_form(signed: &Signed<Administers>) -> Markup {
     html! {
         section aria-labelledby="invite" {
-            h2 #invite { "Enrol somebody" }
+            h2 #invite { (says::ENROL_SOMEBODY) }
             form method="post" action="/admin/officers" {
                 input type="hidden" name="csrf" value=(signed.csrf());
-                (words_field("officer", "Account", ""))
-                div.field { label for="unit" { "Unit" } input #unit name="unit" maxlength="128"; }
+                (Form::default().line("officer", says::ACCOUNT, ""))
+                div.field { label for="unit" { (says::UNIT) } input #unit name="unit" maxlength="128"; }
                 fieldset {
-                    legend { "Role" }
-                    @for role in Role::ALL { label.choice { input type="radio" name="role" value=(role.name()) required; " " (role.name()) } }
+                    legend { (says::ROLE) }
+                    @for role in Role::ALL { label.choice { input type="radio" name="role" value=(role.name()) required; " " (texts::role(*role)) } }
                 }
-                button.primary type="submit" { "Make a link" }
+                button.primary type="submit" { (says::MAKE_A_LINK) }
             }
         }
     }
@@ -150,10 +150,10 @@ fn invite_form(signed: &Signed<Administers>) -> Markup {
 
 fn link(signed: &Signed<Administers>, desk: &Desk, what: For, person: &str) -> Result<Html<String>, Fault> {
     let token = desk.setups.link(desk, what)?;
-    Ok(signed.page("Link").show(&html! {
-        p { "Give this link to " strong { (person) } ", on a way that nobody else sees. It holds once, for an hour." }
+    Ok(signed.page(says::LINK).show(&html! {
+        p { (says::give_link(html! { strong { (person) } })) }
         p { code.digest { (desk.origin()) "/enrol/" (token) } }
-        p { a href="/admin" { "Back" } }
+        p { a href="/admin" { (says::BACK) } }
     }))
 }
 
@@ -164,10 +164,10 @@ pub(crate) async fn invite(
 ) -> Result<Html<String>, Shown> {
     let fields = &posted.fields;
     let text = |name: &str| {
-        Text::new(fields.get(name)).map_err(|_| Fault::invalid("CONS-010", name, "required, one line"))
+        Text::new(fields.get(name)).map_err(|_| Fault::invalid("CONS-010", name, errors::REQUIRED_LINE))
     };
     let role = Role::ALL.iter().find(|role| role.name() == fields.get("role"));
-    let role = role.ok_or_else(|| Fault::invalid("CONS-010", "role", "choose one"))?;
+    let role = role.ok_or_else(|| Fault::invalid("CONS-010", "role", errors::CHOOSE_ONE))?;
     let unit = match fields.get("unit") {
         "" => None,
         _ => Some(text("unit")?),
@@ -193,7 +193,7 @@ pub(crate) async fn keys(
     use axum::response::IntoResponse;
     let fields = &posted.fields;
     let officer = Text::new(fields.get("officer"))
-        .map_err(|_| Fault::invalid("CONS-010", "officer", "required, one line"))?;
+        .map_err(|_| Fault::invalid("CONS-010", "officer", errors::REQUIRED_LINE))?;
     let what = match fields.get("what") {
         "add" => {
             let name = officer.as_str().to_owned();
@@ -205,8 +205,7 @@ pub(crate) async fn keys(
         },
         key => ChangeWhat::RevokeKey {
             officer,
-            key: Hex::parse(key)
-                .ok_or_else(|| Fault::invalid("CONS-010", "what", "choose what is to be done"))?,
+            key: Hex::parse(key).ok_or_else(|| Fault::invalid("CONS-010", "what", errors::CHOOSE_CHANGE))?,
             reason: fields.words("reason")?,
         },
     };
@@ -220,7 +219,7 @@ pub(crate) async fn sign(
     posted: Posted<Administers>,
 ) -> Result<Redirect, Shown> {
     let digest: Option<Digest> = Hex::parse(posted.fields.get("change"));
-    let digest = digest.ok_or_else(|| Fault::invalid("CONS-010", "change", "open the page again"))?;
+    let digest = digest.ok_or_else(|| Fault::invalid("CONS-010", "change", errors::OPEN_AGAIN))?;
     if posted.fields.get("discard") == "yes" {
         desk.setups.discard(&digest);
     } else {
@@ -244,7 +243,7 @@ async fn agreements(desk: &Desk) -> Result<Markup, Shown> {
                 ScopeRole::Requester
             };
             let epoch = agreement.epoch_at(now).unwrap_or(0);
-            let stored = |error| Fault::internal(format!("reading quotas: {error}"));
+            let stored = |error| Fault::internal(errors::reading_quotas(error));
             let scope = state
                 .store
                 .scope_of_epoch(&agreement.id, &offer.id, epoch, role)
@@ -275,20 +274,20 @@ async fn agreements(desk: &Desk) -> Result<Markup, Shown> {
     }
     Ok(html! {
         section aria-labelledby="agreements" {
-            h2 #agreements { "Agreements, quotas, snapshots" }
-            @if rows.is_empty() { p.empty { "There are no agreements." } } @else {
+            h2 #agreements { (says::AGREEMENTS_AND_MORE) }
+            @if rows.is_empty() { p.empty { (says::NO_AGREEMENTS) } } @else {
                 table {
-                    caption.visually-hidden { "Agreements" }
-                    thead { tr { th scope="col" { "Agreement" } th scope="col" { "Partner" } th scope="col" { "Offer" } th scope="col" { "Status" } th scope="col" { "Used today" } th scope="col" { "Snapshot" } } }
+                    caption.visually-hidden { (says::AGREEMENTS) }
+                    thead { tr { th scope="col" { (says::AGREEMENT) } th scope="col" { (says::PARTNER) } th scope="col" { (says::OFFER) } th scope="col" { (says::STATUS) } th scope="col" { (says::USED_TODAY) } th scope="col" { (says::SNAPSHOT) } } }
                     tbody {
                         @for (entry, offer, used, fresh) in &rows {
                             tr {
-                                th scope="row" data-label="Agreement" { (entry.agreement.id) }
-                                td data-label="Partner" { (entry.partner.id) }
-                                td data-label="Offer" { (offer.id) ", " (texts::code(offer.kind.name())) }
-                                td data-label="Status" { (entry.status.as_str()) ", until " (texts::time(entry.agreement.valid_until)) }
-                                td data-label="Used today" { (used) " of " (offer.quota_per_day) }
-                                td data-label="Snapshot" { (fresh) }
+                                th scope="row" data-label=(says::AGREEMENT) { (entry.agreement.id) }
+                                td data-label=(says::PARTNER) { (entry.partner.id) }
+                                td data-label=(says::OFFER) { (says::offer(&offer.id, &texts::code(offer.kind.name()))) }
+                                td data-label=(says::STATUS) { (says::status_until(texts::status(entry.status.as_str()), &texts::time(entry.agreement.valid_until))) }
+                                td data-label=(says::USED_TODAY) { (says::used_of(*used, offer.quota_per_day)) }
+                                td data-label=(says::SNAPSHOT) { (fresh) }
                             }
                         }
                     }
@@ -317,7 +316,7 @@ async fn freshness(
         snapshot.and_then(|snapshot| snapshot.manifest().as_of.to_string().parse().ok())
     };
     match as_of {
-        None => "none".to_owned(),
+        None => says::NO_SNAPSHOT.to_owned(),
         Some(as_of) => {
             let age = desk
                 .state
@@ -326,7 +325,12 @@ async fn freshness(
                 .duration_since(as_of)
                 .max(SignedDuration::ZERO);
             let stale = age.as_secs() > i64::try_from(offer.max_age_s).unwrap_or(i64::MAX);
-            format!("{} old{}", texts::span(age), if stale { ", TOO OLD" } else { "" })
+            let age = texts::span(age);
+            if stale {
+                says::too_old(&age)
+            } else {
+                says::old(&age)
+            }
         }
     }
 }

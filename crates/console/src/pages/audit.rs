@@ -10,7 +10,7 @@ use maud::html;
 use super::inbox::table;
 use crate::Desk;
 use crate::guard::{Audits, Shown, Signed};
-use crate::texts;
+use crate::texts::{self, audit as says, errors};
 
 /// How the ledger stands, how to check it without us, and every case.
 pub(crate) async fn ledger(
@@ -18,7 +18,7 @@ pub(crate) async fn ledger(
     signed: Signed<Audits>,
 ) -> Result<Html<String>, Shown> {
     let state = &desk.state;
-    let stored = |error| concordat_wire::Fault::internal(format!("reading the ledger: {error}"));
+    let stored = |error| concordat_wire::Fault::internal(errors::reading_the_ledger(error));
     let recorded = state.store.ledger_size().await.map_err(stored)?;
     let latest = state.ledger.checkpoints().borrow().clone();
     let mut witnesses = Vec::new();
@@ -34,47 +34,49 @@ pub(crate) async fn ledger(
     witnesses.dedup();
     let rows = inbox::cases(state, &CaseFilter::default(), None, 200).await?;
     let counts = inbox::counts(state).await?;
+    let folder = state.ledger.folder().file_name();
+    let folder = folder.map(|name| name.to_string_lossy()).unwrap_or_default();
     let body = html! {
         section aria-labelledby="state" {
-            h2 #state { "Ledger" }
+            h2 #state { (says::LEDGER) }
             @if let Some(why) = state.ledger.halted() {
-                p.bad role="alert" { "The ledger is halted: " (why) }
+                p.bad role="alert" { (says::halted(why)) }
             }
             dl {
-                div { dt { "Recorded" } dd { (recorded) " entries" } }
+                div { dt { (says::RECORDED) } dd { (says::entries(recorded)) } }
                 @match &latest {
                     Some(checkpoint) => {
-                        div { dt { "Published" } dd { (checkpoint.size()) " entries" } }
-                        div { dt { "Root" } dd { code.digest { (checkpoint.root().to_string()) } } }
+                        div { dt { (says::PUBLISHED) } dd { (says::entries(checkpoint.size())) } }
+                        div { dt { (says::ROOT) } dd { code.digest { (checkpoint.root().to_string()) } } }
                     }
-                    None => { div { dt { "Published" } dd { "nothing yet" } } }
+                    None => { div { dt { (says::PUBLISHED) } dd { (says::NOTHING_PUBLISHED) } } }
                 }
-                div { dt { "Key" } dd { code.digest { (state.ledger.verifier().to_string()) } } }
+                div { dt { (says::KEY) } dd { code.digest { (state.ledger.verifier().to_string()) } } }
             }
             table {
-                caption { "Witnesses: who has cosigned what the other published" }
-                thead { tr { th scope="col" { "Partner" } th scope="col" { "has cosigned ours" } th scope="col" { "we have cosigned theirs" } } }
+                caption { (says::WITNESSES) }
+                thead { tr { th scope="col" { (says::PARTNER) } th scope="col" { (says::COSIGNED_OURS) } th scope="col" { (says::COSIGNED_THEIRS) } } }
                 tbody { @for (partner, ours, theirs) in &witnesses {
-                    tr { th scope="row" data-label="Partner" { (partner) } td data-label="has cosigned ours" { (yes(*ours)) } td data-label="we have cosigned theirs" { (yes(*theirs)) } }
+                    tr { th scope="row" data-label=(says::PARTNER) { (partner) } td data-label=(says::COSIGNED_OURS) { (yes(*ours)) } td data-label=(says::COSIGNED_THEIRS) { (yes(*theirs)) } }
                 } }
             }
             details {
-                summary { "Check it without trusting this page" }
-                p { "From the published files and the key above alone:" }
-                pre tabindex="0" { "concordat audit verify " (desk.state.ledger.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()) " --key KEY\nconcordat audit reconcile --ours OURS --theirs THEIRS" }
+                summary { (says::CHECK) }
+                p { (says::FROM_FILES) }
+                pre tabindex="0" { (says::commands(&folder)) }
             }
         }
         section aria-labelledby="cases" {
-            h2 #cases { "Cases" }
-            p { @for count in &counts { span.count { (texts::state(&count.state)) ": " strong { (count.cases) } } " " } }
-            @if rows.is_empty() { p.empty { "There are no cases." } } @else { (table(&rows, state.clock.now())) }
-            p { "The 200 most urgent and latest. " a href="/?show=all" { "Search all cases" } " by state, partner or id." }
-            p.note { "Open a case to replay it step by step; each signature is verified as you look. What was released is not shown to auditors." }
+            h2 #cases { (says::CASES) }
+            p { @for count in &counts { span.count { (says::counted(texts::state(&count.state), html! { strong { (count.cases) } })) } " " } }
+            @if rows.is_empty() { p.empty { (says::NO_CASES) } } @else { (table(&rows, state.clock.now())) }
+            p { (says::latest(html! { a href="/?show=all" { (says::SEARCH_ALL) } })) }
+            p.note { (says::REPLAY) }
         }
     };
-    Ok(signed.page("Audit").show(&body))
+    Ok(signed.page(says::TITLE).show(&body))
 }
 
 fn yes(yes: bool) -> &'static str {
-    if yes { "yes" } else { "not yet" }
+    if yes { says::YES } else { says::NOT_YET }
 }

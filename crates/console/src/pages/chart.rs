@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use crate::texts::reports as says;
+
 /// Horizontal bars; each with its label and its value.
 pub(crate) fn bars(title: &str, rows: &[(String, f64)], unit: &str) -> Markup {
     let most = rows
@@ -13,7 +15,7 @@ pub(crate) fn bars(title: &str, rows: &[(String, f64)], unit: &str) -> Markup {
     html! {
         figure {
             figcaption { (title) }
-            @if rows.is_empty() { p.empty { "Nothing to count yet." } } @else {
+            @if rows.is_empty() { p.empty { (says::NOTHING_TO_COUNT) } } @else {
                 svg role="img" aria-label=(title) viewBox=(format!("0 0 640 {height}")) {
                     @for (place, (_, value)) in rows.iter().enumerate() {
                         rect.bar x="220" y=(place * 28 + 6) width=(format!("{:.1}", (value / most * 340.0).max(1.0))) height="16" rx="3" {}
@@ -24,7 +26,7 @@ pub(crate) fn bars(title: &str, rows: &[(String, f64)], unit: &str) -> Markup {
                     }
                 }
                 details {
-                    summary { "As a table" }
+                    summary { (says::AS_A_TABLE) }
                     table { tbody { @for (label, value) in rows { tr { th scope="row" { (label) } td { (number(*value)) " " (unit) } } } } }
                 }
             }

@@ -14,8 +14,9 @@ use crate::Desk;
 use crate::fields::Fields;
 use crate::guard::Shown;
 use crate::layout::Page;
-use crate::setup::For;
-use crate::{sign, texts};
+use crate::setup::{For, no_link};
+use crate::sign;
+use crate::texts::{self, enrol as says, errors, sign_in};
 
 fn page(title: &str, body: &Markup) -> Html<String> {
     let page = Page {
@@ -27,24 +28,16 @@ fn page(title: &str, body: &Markup) -> Html<String> {
     page.show(body)
 }
 
-fn wrong_link() -> Shown {
-    Shown::from(Fault::new(
-        Reason::NotFound,
-        "CONS-005",
-        "this link is used up or was never given: ask an administrator for a new one",
-    ))
-}
-
 fn named(fields: &Fields) -> Result<Person, Fault> {
     let id = Text::new(fields.get("officer"))
-        .map_err(|_| Fault::invalid("CONS-010", "officer", "write the name of the account"))?;
+        .map_err(|_| Fault::invalid("CONS-010", "officer", errors::WRITE_THE_ACCOUNT))?;
     Ok(Person { id, unit: None })
 }
 
 fn founders(desk: &Desk, token: &str) -> Result<Vec<NewOfficer>, Shown> {
     match desk.setups.look(desk, token)? {
         For::Founders(founders) => Ok(founders),
-        _ => Err(wrong_link()),
+        _ => Err(no_link().into()),
     }
 }
 
@@ -55,21 +48,25 @@ pub(crate) async fn setup(
 ) -> Result<Html<String>, Shown> {
     let founders = founders(&desk, &token)?;
     let intro = html! {
-        p { "Nobody can work here yet. Two administrators register their passkeys and sign the beginning of the register of officers; afterwards every change of it needs two of them." }
+        p { (says::INTRODUCTION) }
         ol.steps {
-            @for founder in &founders { li.done { (founder.person.id.as_str()) " has registered" } }
+            @for founder in &founders { li.done { (says::has_registered(founder.person.id.as_str())) } }
         }
     };
     if founders.len() < 2 {
-        let which = if founders.is_empty() { "First" } else { "Second" };
+        let which = if founders.is_empty() {
+            says::FIRST
+        } else {
+            says::SECOND
+        };
         return Ok(page(
-            "Set up this console",
+            says::SET_UP,
             &html! {
                 (intro)
                 form.narrow method="post" action=(format!("/setup/{token}")) {
-                    label for="officer" { (which) " administrator: account" }
+                    label for="officer" { (which) }
                     input #officer name="officer" required maxlength="128" autocapitalize="none" spellcheck="false" autofocus;
-                    button.primary type="submit" { "Continue" }
+                    button.primary type="submit" { (says::CONTINUE) }
                 }
             },
         ));
@@ -80,8 +77,8 @@ pub(crate) async fn setup(
         .find(|waiting| matches!(waiting.change.what, ChangeWhat::Found(_)));
     let Some(founding) = founding else {
         return Ok(page(
-            "Set up this console",
-            &html! { p { "It is done. " a href="/sign-in" { "Sign in" } } },
+            says::SET_UP,
+            &html! { p { (says::done(html! { a href="/sign-in" { (says::SIGN_IN) } })) } },
         ));
     };
     let digest = founding.change.digest().map_err(concordat_node::desk::refused)?;
@@ -91,17 +88,17 @@ pub(crate) async fn setup(
         .map(|approval| approval.officer.as_str())
         .collect();
     Ok(page(
-        "Set up this console",
+        says::SET_UP,
         &html! {
             (intro)
-            p { "Write down this number and keep it outside: it is what everything later rests on. " code.digest { (digest.to_string()) } }
+            p { (says::write_down(html! { code.digest { (digest.to_string()) } })) }
             @for founder in &founders {
                 @let name = founder.person.id.as_str();
                 @if signed.contains(&name) {
-                    p { "✓ " (name) " has signed." }
+                    p { (says::has_signed(name)) }
                 } @else {
                     h2 { (name) }
-                    (sign::form(&desk, &format!("/setup/{token}/sign"), (&digest, &founder.keys), &[("officer", name), ("change", &digest.to_string())], &format!("Sign as {name}")))
+                    (sign::form(&desk, &format!("/setup/{token}/sign"), (&digest, &founder.keys), &[("officer", name), ("change", &digest.to_string())], &says::sign_as(name)))
                 }
             }
         },
@@ -117,19 +114,14 @@ pub(crate) async fn founder(
     let person = named(&Fields::parse(&body))?;
     let known = founders(&desk, &token)?;
     if known.len() >= 2 || known.iter().any(|founder| founder.person.id == person.id) {
-        return Err(Fault::new(
-            Reason::Conflict,
-            "DISC-051",
-            "an administrator of this name has registered already",
-        )
-        .into());
+        return Err(Fault::new(Reason::Conflict, "DISC-051", errors::REGISTERED_ALREADY).into());
     }
     let options = desk.setups.begin(&desk, &token, person.clone())?;
     Ok(page(
-        "Set up this console",
+        says::SET_UP,
         &html! {
-            p { "Account " strong { (person.id.as_str()) } }
-            (sign::register_form(&format!("/setup/{token}/key"), &options, &[], "Register my passkey"))
+            p { (sign_in::account(html! { strong { (person.id.as_str()) } })) }
+            (sign::register_form(&format!("/setup/{token}/key"), &options, &[], says::REGISTER_MINE))
         },
     ))
 }
@@ -160,7 +152,7 @@ pub(crate) async fn founder_signs(
         .find(|founder| founder.person.id.as_str() == fields.get("officer"));
     let digest: Option<Digest> = Hex::parse(fields.get("change"));
     let (Some(founder), Some(digest)) = (founder, digest) else {
-        return Err(wrong_link());
+        return Err(no_link().into());
     };
     let approval = sign::approval(founder, &digest, fields.get("answer"))?;
     desk.setups.sign(&desk, &digest, approval).await?;
@@ -173,22 +165,22 @@ pub(crate) async fn show(
     Path(token): Path<String>,
 ) -> Result<Html<String>, Shown> {
     let (person, what) = match desk.setups.look(&desk, &token)? {
-        For::Officer(new) => (new.person, format!("a new account: {}", texts::roles(&new.roles))),
+        For::Officer(new) => (new.person, says::new_account(&texts::roles(&new.roles))),
         For::Key(officer) => (
             Person {
                 id: officer,
                 unit: None,
             },
-            "a further key".to_owned(),
+            says::FURTHER_KEY.to_owned(),
         ),
-        For::Founders(_) => return Err(wrong_link()),
+        For::Founders(_) => return Err(no_link().into()),
     };
     let options = desk.setups.begin(&desk, &token, person.clone())?;
     Ok(page(
-        "Register a passkey",
+        says::REGISTER_A_PASSKEY,
         &html! {
-            p { "Account " strong { (person.id.as_str()) } ", " (what) ". Afterwards two administrators sign it; then you can sign in." }
-            (sign::register_form(&format!("/enrol/{token}/key"), &options, &[], "Register my passkey"))
+            p { (says::account_and_what(html! { strong { (person.id.as_str()) } }, &what)) }
+            (sign::register_form(&format!("/enrol/{token}/key"), &options, &[], says::REGISTER_MINE))
         },
     ))
 }
@@ -203,9 +195,9 @@ pub(crate) async fn key(
         .register(&desk, &token, Fields::parse(&body).get("answer"))
         .await?;
     Ok(page(
-        "Register a passkey",
+        says::REGISTER_A_PASSKEY,
         &html! {
-            p { "Your passkey is registered. Two administrators have to sign now; then you can " a href="/sign-in" { "sign in" } "." }
+            p { (says::registered(html! { a href="/sign-in" { (says::THEN_SIGN_IN) } })) }
         },
     ))
 }

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::WatchStream;
 use super::clock::clock;
 use crate::Desk;
 use crate::guard::{Anybody, Reads, Shown, Signed};
-use crate::texts;
+use crate::texts::{self, inbox as says};
 
 /// Cases on a page.
 const PAGE: u32 = 50;
@@ -77,7 +77,7 @@ pub(crate) async fn show(
             (table(&rows, now))
         }
         @if let Some(next) = next {
-            p { a.next href=(format!("/?show={}&state={}&partner={}&after={next}", wanted.show, encoded(&wanted.state), encoded(&wanted.partner))) { "Next page" } }
+            p { a.next href=(format!("/?show={}&state={}&partner={}&after={next}", wanted.show, encoded(&wanted.state), encoded(&wanted.partner))) { (says::NEXT_PAGE) } }
         }
     };
     Ok(page.show(&body).into_response())
@@ -97,12 +97,12 @@ fn filter(wanted: &Wanted) -> (&'static str, CaseFilter) {
         "hits" => {
             filter.side = Some(CaseSide::Requester);
             filter.turn = Some(CaseTurn::Ours);
-            "Hits of ours"
+            says::HITS
         }
-        "all" => "All cases",
+        "all" => says::ALL,
         _ => {
             filter.turn = Some(CaseTurn::Ours);
-            "Inbox"
+            says::INBOX
         }
     };
     (title, filter)
@@ -110,9 +110,9 @@ fn filter(wanted: &Wanted) -> (&'static str, CaseFilter) {
 
 fn empty(show: &str) -> &'static str {
     match show {
-        "hits" => "No hit waits for anybody here.",
-        "all" => "There are no cases.",
-        _ => "Nothing waits for this agency. New cases appear here by themselves.",
+        "hits" => says::NO_HITS,
+        "all" => says::NO_CASES,
+        _ => says::NOTHING_WAITS,
     }
 }
 
@@ -130,33 +130,33 @@ fn filters(desk: &Desk, wanted: &Wanted) -> Markup {
     html! {
         // Shut, so that on a small screen the cases come first; open while it hides some.
         details open[filtered] {
-            summary { "Filter and search" }
-            form.filters method="get" action="/" role="search" aria-label="Filter cases" {
+            summary { (says::FILTER_AND_SEARCH) }
+            form.filters method="get" action="/" role="search" aria-label=(says::FILTER_CASES) {
                 input type="hidden" name="show" value=(wanted.show);
                 div {
-                    label for="state" { "State" }
+                    label for="state" { (says::STATE) }
                     select #state name="state" {
-                        option value="" { "any" }
+                        option value="" { (says::ANY) }
                         @for state in concordat_disclosure::AnyCase::STATES {
                             option value=(state) selected[*state == wanted.state] { (texts::state(state)) }
                         }
                     }
                 }
                 div {
-                    label for="partner" { "Partner" }
+                    label for="partner" { (says::PARTNER) }
                     select #partner name="partner" {
-                        option value="" { "any" }
+                        option value="" { (says::ANY) }
                         @for partner in &partners {
                             option value=(partner) selected[*partner == wanted.partner] { (partner) }
                         }
                     }
                 }
                 div {
-                    label for="case" { "Case id" }
+                    label for="case" { (says::CASE_ID) }
                     input #case name="case" value=(wanted.case) maxlength="64" autocomplete="off" spellcheck="false";
-                    @if !wanted.case.is_empty() { small { "not an id: 32 digits and letters a to f" } }
+                    @if !wanted.case.is_empty() { small { (says::NOT_AN_ID) } }
                 }
-                button type="submit" { "Filter" }
+                button type="submit" { (says::FILTER) }
             }
         }
     }
@@ -166,29 +166,29 @@ fn filters(desk: &Desk, wanted: &Wanted) -> Markup {
 pub(crate) fn table(rows: &[CaseRow], now: Timestamp) -> Markup {
     html! {
         table.cases {
-            caption.visually-hidden { "Cases, the most urgent first" }
+            caption.visually-hidden { (says::TABLE) }
             thead { tr {
-                th scope="col" { "Case" }
-                th scope="col" { "State" }
-                th scope="col" { "Partner" }
-                th scope="col" { "Purpose" }
-                th scope="col" { "Time left" }
-                th scope="col" { "Last change" }
+                th scope="col" { (says::CASE) }
+                th scope="col" { (says::STATE) }
+                th scope="col" { (says::PARTNER) }
+                th scope="col" { (says::PURPOSE) }
+                th scope="col" { (says::TIME_LEFT) }
+                th scope="col" { (says::LAST_CHANGE) }
             } }
             tbody {
                 @for row in rows {
                     @let id = hex::encode(row.id);
                     @let updated = Timestamp::from_millisecond(row.updated_ms).unwrap_or(now);
                     tr {
-                        th scope="row" data-label="Case" { a href=(format!("/cases/{id}")) { code { (&id[24..]) } } " " (side(row.side)) }
-                        td data-label="State" {
+                        th scope="row" data-label=(says::CASE) { a href=(format!("/cases/{id}")) { code { (&id[24..]) } } " " (side(row.side)) }
+                        td data-label=(says::STATE) {
                             (texts::state(&row.state))
-                            @if row.urgency == "URGENT" { " " strong.urgent { "urgent" } }
+                            @if row.urgency == "URGENT" { " " strong.urgent { (says::URGENT) } }
                         }
-                        td data-label="Partner" { (row.partner) }
-                        td data-label="Purpose" { (texts::code(if row.purpose.is_empty() { &row.kind } else { &row.purpose })) }
-                        td data-label="Time left" { (clock(row, now)) }
-                        td data-label="Last change" { time datetime=(updated.to_string()) { (texts::time(updated)) } }
+                        td data-label=(says::PARTNER) { (row.partner) }
+                        td data-label=(says::PURPOSE) { (texts::code(if row.purpose.is_empty() { &row.kind } else { &row.purpose })) }
+                        td data-label=(says::TIME_LEFT) { (clock(row, now)) }
+                        td data-label=(says::LAST_CHANGE) { time datetime=(updated.to_string()) { (texts::time(updated)) } }
                     }
                 }
             }
@@ -199,8 +199,8 @@ pub(crate) fn table(rows: &[CaseRow], now: Timestamp) -> Markup {
 /// Which side we are, in a word.
 pub(crate) fn side(side: CaseSide) -> Markup {
     match side {
-        CaseSide::Requester => html! { span.side { "we ask" } },
-        CaseSide::Owner => html! { span.side { "we are asked" } },
+        CaseSide::Requester => html! { span.side { (says::WE_ASK) } },
+        CaseSide::Owner => html! { span.side { (says::WE_ARE_ASKED) } },
     }
 }
 

@@ -16,7 +16,7 @@ use maud::html;
 use super::chart::bars;
 use crate::Desk;
 use crate::guard::{Audits, Shown, Signed};
-use crate::texts;
+use crate::texts::{self, errors, reports as says};
 
 /// Cases that are counted: the most urgent and the latest.
 const CASES: usize = 2_000;
@@ -61,7 +61,7 @@ async fn count(desk: &Desk) -> Result<Counts, Shown> {
             let running = row.clock.filter(|clock| !clock.ended && !clock.stopped);
             counts.overdue += u64::from(running.is_some_and(|clock| clock.due_ms < now));
             let kept = state.store.case_events(&Hex(row.id).0).await;
-            let kept = kept.map_err(|error| Fault::internal(format!("reading a case: {error}")))?;
+            let kept = kept.map_err(|error| Fault::internal(errors::reading_a_case(error)))?;
             let events = kept
                 .iter()
                 .filter_map(|event| Event::decode(&event.document).ok());
@@ -87,12 +87,7 @@ impl Counts {
         let Some((decided_at, result)) = decided else {
             return;
         };
-        let outcome = match result {
-            Decided::Approved => "all released",
-            Decided::Partial => "some released",
-            Decided::Refused => "refused",
-        };
-        *self.outcomes.entry(outcome).or_default() += 1;
+        *self.outcomes.entry(says::decided(result)).or_default() += 1;
         if let Some(begun) = begun {
             self.minutes.push(decided_at.duration_since(begun).as_mins());
         }
@@ -144,35 +139,35 @@ pub(crate) async fn show(
         .map(|(name, count)| ((*name).to_owned(), bar(*count)))
         .collect();
     let body = html! {
-        p { "Over the " (counts.cases) " most urgent and latest cases. For release outside: " a href="/audit/reports.csv" { "CSV, small counts withheld" } "." }
-        (bars("Requests by purpose", &rows(&by_purpose), ""))
-        (bars("Requests by partner", &rows(&by_partner), ""))
-        (bars("Decisions", &outcomes, ""))
+        p { (says::over(counts.cases, html! { a href="/audit/reports.csv" { (says::EXPORT) } })) }
+        (bars(says::BY_PURPOSE, &rows(&by_purpose), ""))
+        (bars(says::BY_PARTNER, &rows(&by_partner), ""))
+        (bars(says::DECISIONS, &outcomes, ""))
         section aria-labelledby="times" {
-            h2 #times { "Time to decision" }
-            p { @match median(&counts.minutes) { Some(minutes) => { "Median " strong { (minutes) " minutes" } " over " (counts.minutes.len()) " decisions." } None => { "Nothing was decided yet." } } }
-            p { strong { (counts.overdue) } " overdue now." }
+            h2 #times { (says::TIME_TO_DECISION) }
+            p { @match median(&counts.minutes) { Some(minutes) => { (says::median(html! { strong { (says::minutes(minutes)) } }, counts.minutes.len())) } None => { (says::NOTHING_DECIDED) } } }
+            p { (says::overdue(html! { strong { (counts.overdue) } })) }
         }
         section aria-labelledby="per-officer" {
-            h2 #per-officer { "Approvals per officer" }
-            p.note { "Who approves everything, or within seconds, may not be reading. A reason to talk, no proof." }
-            @if counts.officers.is_empty() { p.empty { "Nobody has approved anything yet." } } @else {
+            h2 #per-officer { (says::PER_OFFICER) }
+            p.note { (says::NO_PROOF) }
+            @if counts.officers.is_empty() { p.empty { (says::NOBODY_APPROVED) } } @else {
                 table {
-                    caption.visually-hidden { "Approvals per officer" }
-                    thead { tr { th scope="col" { "Officer" } th scope="col" { "Approvals" } th scope="col" { "Median time" } th scope="col" { "Of decisions that released" } } }
+                    caption.visually-hidden { (says::PER_OFFICER) }
+                    thead { tr { th scope="col" { (says::OFFICER) } th scope="col" { (says::APPROVALS) } th scope="col" { (says::MEDIAN_TIME) } th scope="col" { (says::OF_DECISIONS_RELEASED) } } }
                     tbody { @for (name, officer) in &counts.officers {
                         tr {
-                            th scope="row" data-label="Officer" { (name) }
-                            td data-label="Approvals" { (officer.approvals) }
-                            td data-label="Median time" { (median(&officer.minutes).map(|minutes| format!("{minutes} min")).unwrap_or_default()) }
-                            td data-label="Released" { (officer.granted * 100 / officer.decided.max(1)) " %" }
+                            th scope="row" data-label=(says::OFFICER) { (name) }
+                            td data-label=(says::APPROVALS) { (officer.approvals) }
+                            td data-label=(says::MEDIAN_TIME) { (median(&officer.minutes).map(says::short_minutes).unwrap_or_default()) }
+                            td data-label=(says::RELEASED) { (says::percent(officer.granted * 100 / officer.decided.max(1))) }
                         }
                     } }
                 }
             }
         }
     };
-    Ok(signed.page("Reports").show(&body))
+    Ok(signed.page(says::TITLE).show(&body))
 }
 
 /// Requests by purpose and partner, small counts withheld so that none can be worked out.
@@ -197,7 +192,7 @@ pub(crate) async fn export(
         .map(|purpose| partners.iter().map(|partner| of(purpose, partner)).collect())
         .collect();
     let withheld = suppress(&table, THRESHOLD);
-    let mut text = csv_cell("purpose");
+    let mut text = csv_cell(says::COLUMN_PURPOSE);
     for partner in &partners {
         text += &format!(",{}", csv_cell(partner));
     }
@@ -207,7 +202,7 @@ pub(crate) async fn export(
         for cell in row.iter().take(partners.len()) {
             text += &match cell {
                 Cell::Exact(count) => format!(",{count}"),
-                Cell::Withheld => ",withheld".to_owned(),
+                Cell::Withheld => format!(",{}", says::WITHHELD),
             };
         }
         text += "\r\n";

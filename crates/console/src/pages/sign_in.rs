@@ -20,6 +20,7 @@ use crate::layout::Page;
 use crate::listen::Peer;
 use crate::session::COOKIE;
 use crate::sign::{self, ADDRESS_TRIES, OFFICER_TRIES};
+use crate::texts::{errors, sign_in as says};
 
 fn page(title: &str) -> Page<'_> {
     Page {
@@ -32,14 +33,14 @@ fn page(title: &str) -> Page<'_> {
 
 /// Asks who it is.
 pub(crate) async fn ask() -> Html<String> {
-    page("Sign in").show(&html! {
+    page(says::TITLE).show(&html! {
         form.narrow method="post" action="/sign-in" {
-            label for="officer" { "Your account" }
+            label for="officer" { (says::YOUR_ACCOUNT) }
             input #officer name="officer" autocomplete="username webauthn" autocapitalize="none" spellcheck="false"
                 required maxlength="128" autofocus;
-            button.primary type="submit" { "Continue" }
+            button.primary type="submit" { (says::CONTINUE) }
         }
-        p.note { "You sign in with your passkey: a security key, or the one of your device. There are no passwords." }
+        p.note { (says::PASSKEYS) }
     })
 }
 
@@ -51,12 +52,12 @@ pub(crate) async fn named(
 ) -> Result<Html<String>, Shown> {
     let fields = Fields::parse(&body);
     let officer = Text::new(fields.get("officer"))
-        .map_err(|_| Fault::invalid("CONS-010", "officer", "write the name of your account"))?;
+        .map_err(|_| Fault::invalid("CONS-010", "officer", errors::WRITE_YOUR_ACCOUNT))?;
     let now = desk.state.clock.seconds();
     desk.challenges
-        .count(format!("address {}", peer.ip()), ADDRESS_TRIES, now)?;
+        .count(format!("address/{}", peer.ip()), ADDRESS_TRIES, now)?;
     desk.challenges.count(
-        format!("officer {} from {}", officer.as_str(), peer.ip()),
+        format!("officer/{}/{}", peer.ip(), officer.as_str()),
         OFFICER_TRIES,
         now,
     )?;
@@ -78,10 +79,10 @@ pub(crate) async fn named(
         ("officer", officer.as_str()),
         ("challenge", &challenge.to_string()),
     ];
-    Ok(page("Sign in").show(&html! {
-        p { "Account " strong { (officer.as_str()) } }
-        (sign::form(&desk, "/sign-in/passkey", (&challenge, &keys), &hidden, "Use my passkey"))
-        p { a href="/sign-in" { "Another account" } }
+    Ok(page(says::TITLE).show(&html! {
+        p { (says::account(html! { strong { (officer.as_str()) } })) }
+        (sign::form(&desk, "/sign-in/passkey", (&challenge, &keys), &hidden, says::USE_PASSKEY))
+        p { a href="/sign-in" { (says::ANOTHER_ACCOUNT) } }
     }))
 }
 
@@ -94,14 +95,14 @@ pub(crate) async fn signed(
     let fields = Fields::parse(&body);
     let now = desk.state.clock.seconds();
     desk.challenges
-        .count(format!("address {}", peer.ip()), ADDRESS_TRIES, now)?;
+        .count(format!("address/{}", peer.ip()), ADDRESS_TRIES, now)?;
     let challenge: Option<Digest> = Hex::parse(fields.get("challenge"));
     let drawn = challenge.filter(|challenge| desk.challenges.take(challenge, fields.get("officer"), now));
     let stale = || {
         Fault::new(
             concordat_wire::Reason::NotPermitted,
             "CONS-011",
-            "this took too long: sign in again",
+            errors::SIGN_IN_TOO_LATE,
         )
     };
     let challenge = drawn.ok_or_else(stale)?;
@@ -112,7 +113,7 @@ pub(crate) async fn signed(
         Fault::new(
             concordat_wire::Reason::NotPermitted,
             "CONS-012",
-            "this account and this passkey do not belong together",
+            errors::ACCOUNT_AND_PASSKEY,
         )
     };
     let approval = sign::approval(known.ok_or_else(refused)?, &challenge, fields.get("answer"))?;

@@ -1,43 +1,14 @@
 //! Whatever somebody writes, it stays text: in a page no markup, in a table no formula.
 
 use concordat_disclosure::text::csv_cell;
-use concordat_node::desk::inbox::{CaseClock, CaseRow, CaseSide};
 use maud::Markup;
 use proptest::prelude::*;
 
+use super::cases::row;
 use super::*;
+use crate::form::Form;
 use crate::layout;
-use crate::pages::{case, chart, inbox};
-
-fn row(text: &str) -> CaseRow {
-    CaseRow {
-        id: [1; 16],
-        side: CaseSide::Owner,
-        partner: text.to_owned(),
-        agreement: text.to_owned(),
-        offer: text.to_owned(),
-        epoch: 1,
-        kind: text.to_owned(),
-        exchange: [2; 16],
-        tag: [3; 16],
-        state: text.to_owned(),
-        waits_for: None,
-        purpose: text.to_owned(),
-        urgency: text.to_owned(),
-        opened_ms: START * 1_000,
-        updated_ms: START * 1_000,
-        clock: Some(CaseClock {
-            started_ms: START * 1_000,
-            due_ms: START * 1_000 + 60_000,
-            stopped: false,
-            ended: false,
-            reminded: 0,
-        }),
-        expires_ms: None,
-        step: 1,
-        head: [0; 32],
-    }
-}
+use crate::pages::{chart, inbox};
 
 /// A page's parts with `text` wherever a text of somebody else goes.
 fn views(text: &str) -> Vec<Markup> {
@@ -46,7 +17,7 @@ fn views(text: &str) -> Vec<Markup> {
         inbox::table(&[row(text)], now),
         chart::bars(text, &[(text.to_owned(), 3.0)], text),
         layout::trouble(text, text),
-        case::words_field("name", text, text),
+        Form::default().line("name", text, text),
     ]
 }
 

@@ -6,7 +6,9 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod cases;
 mod doors;
+mod forms;
 mod inert;
 mod sign_in;
 mod sources;

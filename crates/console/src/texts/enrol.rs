@@ -1,0 +1,53 @@
+//! Registering a passkey by a link: the first two administrators, a new officer, a further key.
+
+use maud::{Markup, Render, html};
+
+pub(crate) const SET_UP: &str = "Set up this console";
+pub(crate) const REGISTER_A_PASSKEY: &str = "Register a passkey";
+pub(crate) const REGISTER_MINE: &str = "Register my passkey";
+pub(crate) const CONTINUE: &str = "Continue";
+
+// The founding.
+pub(crate) const INTRODUCTION: &str = "Nobody can work here yet. Two administrators register their passkeys and sign the beginning of the register of officers; afterwards every change of it needs two of them.";
+pub(crate) const FIRST: &str = "First administrator: account";
+pub(crate) const SECOND: &str = "Second administrator: account";
+
+pub(crate) fn has_registered(name: &str) -> String {
+    format!("{name} has registered")
+}
+
+pub(crate) fn done(sign_in: impl Render) -> Markup {
+    html! { "It is done. " (sign_in) }
+}
+
+pub(crate) const SIGN_IN: &str = "Sign in";
+
+pub(crate) fn write_down(number: impl Render) -> Markup {
+    html! { "Write down this number and keep it outside: it is what everything later rests on. " (number) }
+}
+
+pub(crate) fn has_signed(name: &str) -> String {
+    format!("✓ {name} has signed.")
+}
+
+pub(crate) fn sign_as(name: &str) -> String {
+    format!("Sign as {name}")
+}
+
+// A new officer, or a further key.
+pub(crate) fn new_account(roles: &str) -> String {
+    format!("a new account: {roles}")
+}
+
+pub(crate) const FURTHER_KEY: &str = "a further key";
+
+pub(crate) fn account_and_what(name: impl Render, what: &str) -> Markup {
+    html! { "Account " (name) ", " (what) ". Afterwards two administrators sign it; then you can sign in." }
+}
+
+pub(crate) fn registered(sign_in: impl Render) -> Markup {
+    html! { "Your passkey is registered. Two administrators have to sign now; then you can " (sign_in) "." }
+}
+
+/// The link within [`registered`].
+pub(crate) const THEN_SIGN_IN: &str = "sign in";

@@ -1,0 +1,15 @@
+//! Signing in.
+
+use maud::{Markup, Render, html};
+
+pub(crate) const TITLE: &str = "Sign in";
+pub(crate) const YOUR_ACCOUNT: &str = "Your account";
+pub(crate) const CONTINUE: &str = "Continue";
+pub(crate) const PASSKEYS: &str =
+    "You sign in with your passkey: a security key, or the one of your device. There are no passwords.";
+pub(crate) const USE_PASSKEY: &str = "Use my passkey";
+pub(crate) const ANOTHER_ACCOUNT: &str = "Another account";
+
+pub(crate) fn account(name: impl Render) -> Markup {
+    html! { "Account " (name) }
+}
