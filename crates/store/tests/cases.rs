@@ -319,7 +319,6 @@ async fn what_was_written_by_hand_opens_nowhere_and_steps_cannot_be() {
         "DELETE FROM case_document",
         "UPDATE disclosure_case SET side = 'owner'",
         "UPDATE disclosure_case SET opened_ms = 0",
-        "UPDATE disclosure_case SET waits_for = 'owner'; DELETE FROM disclosure_case",
         "UPDATE disclosure_case SET delivered = 2; UPDATE disclosure_case SET delivered = 1",
         "UPDATE registry_change SET sequence = 2",
         "DELETE FROM registry_change",

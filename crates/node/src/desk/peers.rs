@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use concordat_disclosure::release::SealedRelease;
 use concordat_disclosure::{
-    AnyCase, Case, CaseId, Document, EscalationKey, Event, PART_BYTES, SealedMessage, Stating, What, rule,
+    AnyCase, Case, CaseId, Document, EscalationKey, Event, MAX_ATTACHMENT_BYTES, PART_BYTES, SealedMessage,
+    Stating, What, rule,
 };
 use concordat_ledger::{Hex, Person, Side};
 use concordat_store::{CaseRow, CaseSide, Incident, PartName};
@@ -408,7 +409,8 @@ async fn keep_part(
     if row.waits_for.is_none() {
         return Err(refused_as(rule::WRONG_STATE));
     }
-    if !(17..=PART_BYTES + 16).contains(&request.sealed.len()) {
+    let parts = MAX_ATTACHMENT_BYTES.div_ceil(PART_BYTES as u64);
+    if !(17..=PART_BYTES + 16).contains(&request.sealed.len()) || u64::from(request.part) >= parts {
         return Err(refused_as(rule::ATTACHMENT_SIZE));
     }
     let part = PartName {
