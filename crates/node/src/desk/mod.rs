@@ -130,12 +130,13 @@ impl Desk {
         lock.lock_owned().await
     }
 
-    /// Notes whether a partner could be reached.
+    /// Notes whether a partner could be reached. What waits for one that is back goes out at once.
     fn reached(&self, partner: &str, reached: bool) {
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
-        match reached {
-            true => drop(away.remove(partner)),
-            false => drop(away.insert(partner.to_owned(), std::time::Instant::now())),
+        if !reached {
+            away.insert(partner.to_owned(), std::time::Instant::now());
+        } else if away.remove(partner).is_some() {
+            self.waiting.notify_one();
         }
     }
 

@@ -97,6 +97,8 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
     if loaded.terms.entry.partner.pin != *pin {
         return Err(no_such_case());
     }
+    // Whoever calls is back.
+    state.desk.reached(&loaded.row.partner, true);
     if loaded.case.events().contains(&event) {
         return Ok(());
     }
