@@ -114,7 +114,10 @@ mod tests {
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let kept = inherited(&many, &["anna"]);
         assert_eq!(kept.len(), MAX_AUTHORS);
-        assert_eq!((kept[0].as_str(), kept[MAX_AUTHORS - 1].as_str()), ("o-2", "anna"));
+        assert_eq!(
+            (kept[0].as_str(), kept[MAX_AUTHORS - 1].as_str()),
+            ("o-2", "anna")
+        );
     }
 
     #[test]

@@ -12,12 +12,12 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
+use crate::authors::{pack_texts, unpack_texts};
 use crate::case_types::{
     CaseChange, CaseClock, CaseDocument, CaseEventRow, CaseKey, CasePrivate, CaseRow, CaseSide, NewEvent,
     PendingStep,
 };
 use crate::db::Tx;
-use crate::authors::{pack_texts, unpack_texts};
 use crate::packed::{pack, unpack};
 use crate::seal::{Cell, Sealer};
 use crate::types::{Columns, Tag};

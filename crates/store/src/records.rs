@@ -13,8 +13,8 @@ use crate::import::ImportCounts;
 use crate::ledger::NewEntry;
 use crate::lists::apply_counts;
 use crate::record_rows::{
-    IdentifierRow, KindCounts, NewRecord, PayloadForm, insert_index, insert_records, mark_removed, record_digest,
-    subtract_kinds, versions, with_payload_cell,
+    IdentifierRow, KindCounts, NewRecord, PayloadForm, insert_index, insert_records, mark_removed,
+    record_digest, subtract_kinds, versions, with_payload_cell,
 };
 use crate::seal::{Sealer, identifier_cell};
 use crate::sql::{after, json_ids, json_texts};
@@ -441,9 +441,7 @@ pub(crate) fn open_record(sealer: &Sealer, row: &SqliteRow) -> Result<Record> {
     );
     let (digest, sealed) = (row.bytes("digest")?, row.try_get("sealed")?);
     let form = PayloadForm::of(row.int("form")?)?;
-    let opened = with_payload_cell(list, &source_id, &digest, form, |cell| {
-        sealer.open(cell, sealed)
-    })?;
+    let opened = with_payload_cell(list, &source_id, &digest, form, |cell| sealer.open(cell, sealed))?;
     let (payload, authors) = match form {
         PayloadForm::Alone => (opened, Vec::new()),
         PayloadForm::WithAuthors => unpack_payload(&opened).ok_or(StoreError::Corrupt {

@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use concordat_store::{CaseChange, CasePrivate, ImportCounts, ImportMode, ListId, NewRecord, Store, StoreError};
+use concordat_store::{
+    CaseChange, CasePrivate, ImportCounts, ImportMode, ListId, NewRecord, Store, StoreError,
+};
 
 fn by(author: &str, numbers: &[&str]) -> NewRecord {
     NewRecord {
@@ -49,7 +51,9 @@ async fn whoever_changes_a_record_is_added_to_its_authors() {
     assert_eq!(authors(&store, list).await, ["anna", "ben"]);
     // A system changes it and names nobody: those who wrote it stay.
     assert_eq!(
-        import(&store, list, vec![passports("W-1", &["P3"])]).await.changed,
+        import(&store, list, vec![passports("W-1", &["P3"])])
+            .await
+            .changed,
         1
     );
     assert_eq!(authors(&store, list).await, ["anna", "ben"]);
@@ -100,9 +104,6 @@ async fn a_case_keeps_its_authors_and_tells_nobody_from_nothing_known() {
             ..opened
         };
         store.change_case(opened).await.unwrap();
-        assert_eq!(
-            store.case_private(&cases::id(n)).await.unwrap(),
-            Some(private)
-        );
+        assert_eq!(store.case_private(&cases::id(n)).await.unwrap(), Some(private));
     }
 }

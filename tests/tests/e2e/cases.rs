@@ -9,7 +9,7 @@ use concordat_tests::staff::{Staff, text, who, words};
 use concordat_tests::{Pair, Record, Terms, born, document, item, name, person, wait_for};
 use concordat_wire::v1::MatchItem;
 
-fn wanted() -> Vec<Record> {
+pub(super) fn wanted() -> Vec<Record> {
     let subject = person(
         vec![name("MARKOV", "IVAN PETROVICH")],
         vec![born(1975, 4, 12)],
@@ -26,11 +26,11 @@ fn traveller() -> MatchItem {
 }
 
 /// Two agencies with their people, and a case that a hit has opened at the asking one.
-struct Desks {
-    pair: Pair,
-    asking: Staff,
-    owning: Staff,
-    case: CaseId,
+pub(super) struct Desks {
+    pub(super) pair: Pair,
+    pub(super) asking: Staff,
+    pub(super) owning: Staff,
+    pub(super) case: CaseId,
 }
 
 impl Desks {
@@ -39,7 +39,10 @@ impl Desks {
     }
 
     async fn under(terms: Terms) -> Self {
-        let pair = Pair::with(terms, wanted()).await;
+        Self::of(Pair::with(terms, wanted()).await).await
+    }
+
+    pub(super) async fn of(pair: Pair) -> Self {
         let asking = Staff::of(&pair.asker, 1).await;
         let owning = Staff::of(&pair.owner, 2).await;
         let case = Self::hit(&pair).await.expect("the hit opens a case");
@@ -70,7 +73,7 @@ impl Desks {
     }
 
     /// Taken up, and a decision on everything drawn up by anna.
-    async fn proposed(&self) {
+    pub(super) async fn proposed(&self) {
         self.requested().await;
         let view = self
             .owning
@@ -111,7 +114,7 @@ impl Desks {
     }
 
     /// The asking side has come to this state too.
-    async fn arrives(&self, state: &str) {
+    pub(super) async fn arrives(&self, state: &str) {
         wait_for("the step arrives", || async {
             let view = self.asking.view("ivan", self.case).await.expect("a view");
             view.case.name() == state

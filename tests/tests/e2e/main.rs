@@ -8,6 +8,7 @@
 
 mod agreements;
 mod audit;
+mod authors;
 mod cases;
 mod crash;
 mod disclosure;

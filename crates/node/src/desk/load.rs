@@ -7,13 +7,14 @@ use concordat_disclosure::{
     AnyCase, Approval, CaseId, Decision, Document, Documents, Event, Message, Refused, Registry, Rules,
     World, rule,
 };
-use concordat_ledger::Side;
+use concordat_ledger::{Side, Text};
 use concordat_store::{CaseDocument, CaseRow};
 use concordat_wire::{Fault, Reason};
 
 use super::{officers, side_of, stored};
 use crate::agreement::Offer;
 use crate::book::Entry;
+use crate::ledger::text;
 use crate::state::State;
 
 /// Kinds of documents that a case keeps.
@@ -60,13 +61,19 @@ impl Terms {
         })
     }
 
-    pub(super) fn world<'a>(&'a self, side: Side, documents: &'a Documents) -> World<'a> {
+    /// `authors` are those of the records that hit, at the owner.
+    pub(super) fn world<'a>(
+        &'a self,
+        side: Side,
+        documents: &'a Documents,
+        authors: &'a [Text],
+    ) -> World<'a> {
         World {
             side,
             rules: &self.rules,
             registry: &self.registry,
             documents,
-            author: None,
+            authors,
         }
     }
 }
@@ -88,11 +95,19 @@ pub(super) struct Loaded {
     /// Everything that it keeps, decisions and approvals included.
     pub(super) kept: Vec<CaseDocument>,
     pub(super) case: AnyCase,
+    /// At the owner: who wrote the records that hit, as they were when the case was opened; `None` if that was not kept.
+    pub(super) authors: Option<Vec<Text>>,
 }
 
 impl Loaded {
     pub(super) fn world(&self) -> World<'_> {
-        self.terms.world(self.side, &self.documents)
+        self.world_with(&self.documents)
+    }
+
+    /// The same with documents that the case does not have yet.
+    pub(super) fn world_with<'a>(&'a self, documents: &'a Documents) -> World<'a> {
+        let authors = self.authors.as_deref().unwrap_or_default();
+        self.terms.world(self.side, documents, authors)
     }
 
     pub(super) fn id(&self) -> CaseId {
@@ -142,6 +157,10 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
         .await
         .map_err(|error| stored(&error))?;
     let side = side_of(row.side);
+    let authors = match side {
+        Side::Owner => authors(state, id).await?,
+        Side::Requester => None,
+    };
     let rebuilt = (|| {
         let mut documents = Documents::default();
         for kept in &kept {
@@ -153,7 +172,8 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
         }
         let events = events.iter().map(|event| Event::decode(&event.document));
         let events: Vec<Event> = events.collect::<Result<_, _>>()?;
-        let case = AnyCase::replay(&terms.world(side, &documents), &events)?;
+        let world = terms.world(side, &documents, authors.as_deref().unwrap_or_default());
+        let case = AnyCase::replay(&world, &events)?;
         if case.id() != id {
             let refused = rule::OTHER_CASE;
             return Err(Refused {
@@ -171,12 +191,23 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
             documents,
             kept,
             case,
+            authors,
         }),
         Err(refused) => {
             tracing::error!(case = %id, %refused, "a case does not hold");
             Err(damaged(&format!("its steps ({refused})")))
         }
     }
+}
+
+async fn authors(state: &State, id: CaseId) -> Result<Option<Vec<Text>>, Fault> {
+    let private = state
+        .store
+        .case_private(&id.0)
+        .await
+        .map_err(|error| stored(&error))?;
+    let authors = private.and_then(|private| private.authors);
+    Ok(authors.map(|authors| authors.iter().map(|author| text(author)).collect()))
 }
 
 fn damaged(what: &str) -> Fault {
