@@ -39,7 +39,8 @@ pub struct WhyArgs {
         hide_default_value = true
     )]
     case_reference: String,
-    /// The officer who makes the change: an author of the record, who does not approve its disclosure [default: nobody]
+    /// The officer who makes the change; of a record that is added or changed she is an author, and does not approve its disclosure
+    /// [default: nobody]
     #[arg(
         long,
         value_name = "ID",
