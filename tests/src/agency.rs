@@ -21,11 +21,12 @@ use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::snapshot_service_client::SnapshotServiceClient;
 use concordat_wire::v1::watchlist_service_client::WatchlistServiceClient;
 use concordat_wire::v1::{
-    Agreement, CreateListRequest, DeleteRecordsRequest, EntryRange, EraseEntriesRequest, FetchRequest,
-    FetchResponse, GetAgreementRequest, GetJobRequest, ImportEnd, ImportFile, ImportOpen, ImportRequest,
-    ImportSummary, InfoRequest, IntersectRequest, Job, JobMatch, ListMatchesRequest, MatchItem, MatchRequest,
-    MatchResponse, OfferUsage, ProposeRequest, PublishRequest, QueryContext, Record, ResumeRequest,
-    SignRequest, SuspendRequest, UpsertRequest, UpsertResponse, import_request, import_response, job,
+    Agreement, ChangeContext, CreateListRequest, DeleteRecordsRequest, EntryRange, EraseEntriesRequest,
+    FetchRequest, FetchResponse, GetAgreementRequest, GetJobRequest, ImportEnd, ImportFile, ImportOpen,
+    ImportRequest, ImportSummary, InfoRequest, IntersectRequest, Job, JobMatch, ListMatchesRequest,
+    MatchItem, MatchRequest, MatchResponse, OfferUsage, ProposeRequest, PublishRequest, QueryContext, Record,
+    ResumeRequest, SignRequest, SuspendRequest, UpsertRequest, UpsertResponse, import_request,
+    import_response, job,
 };
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -430,6 +431,23 @@ impl Agency {
             list: list.into(),
             records,
             context: None,
+        };
+        self.watchlists()
+            .upsert(request)
+            .await
+            .expect("kept")
+            .into_inner()
+    }
+
+    /// The same, in an officer's name.
+    pub async fn upsert_by(&self, officer: &str, list: &str, records: Vec<Record>) -> UpsertResponse {
+        let request = UpsertRequest {
+            list: list.into(),
+            records,
+            context: Some(ChangeContext {
+                officer: officer.into(),
+                ..ChangeContext::default()
+            }),
         };
         self.watchlists()
             .upsert(request)

@@ -180,6 +180,7 @@ pub(crate) fn next(rule: &str) -> Option<&'static str> {
         "DISC-023" => "An administrator can give the role to your account; two of them must sign it.",
         "DISC-047" => "Another officer has to approve.",
         "DISC-048" => "You took part in this hit or wrote the record: another officer has to approve.",
+        "DESK-025" => "Ask the partner, in a message, to withdraw and to ask anew.",
         "DISC-045" => "Sign in with another key, or have a new one registered.",
         "DISC-037" => "Many requests came within a day. The case is decided by itself when the time is over.",
         "DESK-003" => "Wait a moment and open the case again.",

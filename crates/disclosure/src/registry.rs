@@ -57,7 +57,8 @@ impl Role {
     }
 }
 
-/// An account of the same human being at another agency, as liaison officers and the seconded have.
+/// An account of the same human being: at another agency, as liaison officers and the seconded have, or at our own under another name
+/// than her id, as the systems have in which she writes records.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Account {
     /// The agency.
@@ -73,7 +74,7 @@ pub struct NewOfficer {
     pub person: Person,
     /// Roles. Administrators and auditors have no other.
     pub roles: BTreeSet<Role>,
-    /// Accounts elsewhere.
+    /// Her other accounts. They are those of the enrolment for good: whether an approval counts is judged by them at every replay.
     pub accounts: BTreeSet<Account>,
     /// Keys.
     pub keys: Vec<OfficerKey>,

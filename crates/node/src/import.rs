@@ -45,6 +45,8 @@ pub struct Plan {
     pub strict: bool,
     /// Who imports it.
     pub by: Actor,
+    /// Who writes it, if the caller names an officer: an author of what it adds or changes.
+    pub officer: Option<String>,
     /// Accept a list without a usable entry, or one that removes most of what is there.
     pub allow_shrink: bool,
 }
@@ -133,11 +135,11 @@ pub async fn run(
                 // The caller may have gone: the import goes on or is dropped with it.
                 let _ = events.send(Event::Reject(reject)).await;
             }
-            for position in import
-                .stage(batch.records)
-                .await
-                .map_err(|error| store_fault(&error))?
-            {
+            let mut records = batch.records;
+            for record in &mut records {
+                record.authors.extend(plan.officer.clone());
+            }
+            for position in import.stage(records).await.map_err(|error| store_fault(&error))? {
                 let repeated = Rejection {
                     line: batch.lines.get(position).copied().unwrap_or(0),
                     field: "source_id".into(),
@@ -425,6 +427,8 @@ pub fn record(
         digest: digest(&payload, &identifiers),
         payload,
         identifiers,
+        // Whoever hands it over says who wrote it.
+        authors: Vec::new(),
     };
     let rejections = derived.rejections.into_iter().map(|rejected| Rejection {
         line: 0,

@@ -59,6 +59,27 @@ pub fn why(context: Option<&ChangeContext>) -> Result<Why, Fault> {
     })
 }
 
+/// The officer who changes records, if the caller names one: their author from then on.
+///
+/// # Errors
+/// `LIST-009`: no officer has such an id.
+pub fn officer(field: &str, named: &str) -> Result<Option<String>, Fault> {
+    match named {
+        "" => Ok(None),
+        named if is_label(named) => Ok(Some(named.to_owned())),
+        _ => Err(Fault::invalid(
+            "LIST-009",
+            field,
+            "at most 128 printable characters",
+        )),
+    }
+}
+
+/// Who changes records, in the ledger's words: the officer, or the client if it names none.
+pub fn changer(officer: Option<&str>, client: Actor) -> Actor {
+    officer.map_or(client, |officer| Actor::Person(person(officer)))
+}
+
 /// Why an entry could not be made inside of a transaction, kept for whoever asked for the change.
 #[derive(Default)]
 pub struct Refused(OnceLock<Fault>);
@@ -176,6 +197,7 @@ mod tests {
             purpose: "correction".into(),
             legal_basis: "Art. 16".into(),
             case_reference: "C-7".into(),
+            officer: "P-4711".into(),
         });
         let all = all.expect("stated");
         assert_eq!(
@@ -204,6 +226,21 @@ mod tests {
         assert_eq!(
             (refused.rule, refused.field.as_deref()),
             ("LIST-009", Some("context.case_reference"))
+        );
+    }
+
+    #[test]
+    fn an_author_is_who_is_named_and_nobody_else() {
+        let named = |id| officer("context.officer", id);
+        assert_eq!(named("").expect("nobody"), None);
+        let anna = named("anna").expect("an officer");
+        let client = || Actor::Person(person("records-system"));
+        assert_eq!(changer(anna.as_deref(), client()), Actor::Person(person("anna")));
+        assert_eq!(changer(None, client()), client());
+        let refused = named("a\nb").expect_err("two lines");
+        assert_eq!(
+            (refused.rule, refused.field.as_deref()),
+            ("LIST-009", Some("context.officer"))
         );
     }
 

@@ -10,10 +10,10 @@ use concordat_lists::{Format, Mapping, Published};
 use concordat_store::{Change, List as ListRow, ListId, MAX_UPSERT, StoreError};
 use concordat_wire::v1::watchlist_service_server::WatchlistService;
 use concordat_wire::v1::{
-    CreateListRequest, DeleteListRequest, DeleteListResponse, DeleteRecordsRequest, DeleteRecordsResponse,
-    ImportOpen, ImportProgress, ImportRequest, ImportResponse, KindCount, List, ListListsRequest,
-    ListListsResponse, LookupMatch, LookupRequest, LookupResponse, Rejection, UpsertRequest, UpsertResponse,
-    import_request, import_response,
+    ChangeContext, CreateListRequest, DeleteListRequest, DeleteListResponse, DeleteRecordsRequest,
+    DeleteRecordsResponse, ImportOpen, ImportProgress, ImportRequest, ImportResponse, KindCount, List,
+    ListListsRequest, ListListsResponse, LookupMatch, LookupRequest, LookupResponse, Rejection,
+    UpsertRequest, UpsertResponse, import_request, import_response,
 };
 use concordat_wire::{Fault, Reason, kind_to_proto, subject_from_proto};
 use futures_util::Stream;
@@ -106,7 +106,9 @@ impl Watchlists {
         })
     }
 
-    async fn plan(&self, open: ImportOpen, by: Actor) -> Result<Plan, Fault> {
+    async fn plan(&self, open: ImportOpen, client: Actor) -> Result<Plan, Fault> {
+        let officer = upkeep::officer("officer", &open.officer)?;
+        let by = upkeep::changer(officer.as_deref(), client);
         let format: Format = open.format.parse().map_err(|_| {
             Fault::invalid(
                 "IMP-001",
@@ -149,10 +151,16 @@ impl Watchlists {
             format,
             mapping,
             by,
+            officer,
             strict: open.strict,
             allow_shrink: open.allow_shrink,
         })
     }
+}
+
+fn officer_of(context: Option<&ChangeContext>) -> Result<Option<String>, Fault> {
+    let named = context.map_or("", |context| &context.officer);
+    upkeep::officer("context.officer", named)
 }
 
 /// What became of a record, for the ledger.
@@ -285,9 +293,11 @@ impl WatchlistService for Watchlists {
     }
 
     async fn upsert(&self, request: Request<UpsertRequest>) -> Result<Response<UpsertResponse>, Status> {
-        let by = upkeep::caller(&request);
+        let client = upkeep::caller(&request);
         let request = request.into_inner();
         let why = upkeep::why(request.context.as_ref())?;
+        let officer = officer_of(request.context.as_ref())?;
+        let by = upkeep::changer(officer.as_deref(), client);
         let list = self.find(&request.list).await?;
         if request.records.len() > MAX_UPSERT {
             return Err(Fault::invalid(
@@ -312,8 +322,9 @@ impl WatchlistService for Watchlists {
             let subject = subject_from_proto(subject).map_err(|error| {
                 Fault::invalid("LIST-006", at(&format!("subject.{}", error.field)), error.reason)
             })?;
-            let (row, rejected) =
+            let (mut row, rejected) =
                 import::record(record.source_id.clone(), &subject, &Published::default(), today);
+            row.authors.extend(officer.clone());
             rejections.extend(rejected.into_iter().map(|rejection| Rejection {
                 field: at(&format!("subject.{}", rejection.field)),
                 ..rejection
@@ -354,9 +365,11 @@ impl WatchlistService for Watchlists {
         &self,
         request: Request<DeleteRecordsRequest>,
     ) -> Result<Response<DeleteRecordsResponse>, Status> {
-        let by = upkeep::caller(&request);
+        let client = upkeep::caller(&request);
         let request = request.into_inner();
         let why = upkeep::why(request.context.as_ref())?;
+        let officer = officer_of(request.context.as_ref())?;
+        let by = upkeep::changer(officer.as_deref(), client);
         let list = self.find(&request.list).await?;
         let refused = Refused::default();
         let record = |source_id: &str, change| {

@@ -112,6 +112,7 @@ fn record(n: u64, changed: bool) -> NewRecord {
             format!("{{\"name\":\"person number {n}\",\"born\":\"1970-01-01\"}}").into_bytes(),
         ),
         identifiers: identifiers.collect(),
+        authors: Vec::new(),
     }
 }
 

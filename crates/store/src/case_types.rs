@@ -85,6 +85,9 @@ pub struct CasePrivate {
     pub escalation_key: Option<Zeroizing<[u8; 32]>>,
     /// What the requester holds of the person or document that hit, in the caller's encoding; `None` at the owner.
     pub subject: Option<Zeroizing<Vec<u8>>>,
+    /// At the owner: who wrote the records that hit, as they were when the case was opened. `None` at the requester, and in a case that
+    /// was opened before authors were kept: then nobody knows them.
+    pub authors: Option<Vec<String>>,
 }
 
 /// A step to add.
@@ -146,7 +149,7 @@ pub struct CaseChange {
     pub documents: Vec<CaseDocument>,
     /// Documents that a partner took back, by digest: destroyed. At the requester, of kinds `decision` and `sealed-release`.
     pub forget: Vec<[u8; 32]>,
-    /// What is ours alone from now on, both fields; `None`: as it was.
+    /// What is ours alone from now on, all fields; `None`: as it was.
     pub private: Option<CasePrivate>,
     /// The step that waits to be taken: `Some(Some(_))` where none does, `Some(None)`: none any more; `None`: as it was.
     pub pending: Option<Option<PendingStep>>,

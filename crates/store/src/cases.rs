@@ -12,6 +12,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use zeroize::Zeroizing;
 
+use crate::authors::{pack_texts, unpack_texts};
 use crate::case_types::{
     CaseChange, CaseClock, CaseDocument, CaseEventRow, CaseKey, CasePrivate, CaseRow, CaseSide, NewEvent,
     PendingStep,
@@ -125,6 +126,11 @@ impl Store {
             let open = |sealed| self.inner.sealer.open(&private_cell(column, &[id]), sealed);
             sealed.map(open).transpose()
         };
+        let authors = open("authors_sealed")?.map(|packed| {
+            unpack_texts(&packed).ok_or(StoreError::Corrupt {
+                what: "case_private.authors_sealed",
+            })
+        });
         let key = open("escalation_key_sealed")?;
         let key = key.map(|key| key.as_slice().try_into().map(Zeroizing::new));
         Ok(Some(CasePrivate {
@@ -132,6 +138,7 @@ impl Store {
                 what: "case_private.escalation_key_sealed",
             })?,
             subject: open("subject_sealed")?,
+            authors: authors.transpose()?,
         }))
     }
 
@@ -347,14 +354,18 @@ impl Store {
         };
         let key = private.escalation_key.as_ref().map(|key| key.as_slice());
         let subject = private.subject.as_ref().map(|subject| subject.as_slice());
+        let authors = private.authors.as_deref().map(pack_texts);
         sqlx::query(
-            "INSERT INTO case_private (case_id, escalation_key_sealed, subject_sealed) VALUES (?, ?, ?)
+            "INSERT INTO case_private (case_id, escalation_key_sealed, subject_sealed, authors_sealed)
+             VALUES (?, ?, ?, ?)
              ON CONFLICT (case_id) DO UPDATE SET
-                 escalation_key_sealed = excluded.escalation_key_sealed, subject_sealed = excluded.subject_sealed",
+                 escalation_key_sealed = excluded.escalation_key_sealed, subject_sealed = excluded.subject_sealed,
+                 authors_sealed = excluded.authors_sealed",
         )
         .bind(id.as_slice())
         .bind(seal("escalation_key_sealed", key)?)
         .bind(seal("subject_sealed", subject)?)
+        .bind(seal("authors_sealed", authors.as_ref().map(|packed| packed.as_slice()))?)
         .execute(&mut **tx)
         .await?;
         Ok(())

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::authors::{authors_of, inherit};
 use crate::claims::Claim;
 use crate::idset::IdSet;
 use crate::ledger::NewEntry;
@@ -408,6 +409,8 @@ impl Import {
             }
         }
         subtract_kinds(&mut conn, &fresh.superseded, &mut self.kinds).await?;
+        let mut earlier = authors_of(&mut conn, &self.store.inner.sealer, &fresh.superseded).await?;
+        inherit(&mut fresh.records, &mut earlier);
         Ok(fresh)
     }
 

@@ -25,6 +25,7 @@
 
 mod agreements;
 mod attachments;
+mod authors;
 mod budget;
 mod case_lists;
 mod case_types;
@@ -59,6 +60,7 @@ mod types;
 
 pub use agreements::{Agreement, AgreementStatus, NewAgreement};
 pub use attachments::{MAX_ATTACHMENTS, MAX_PARTNER_BYTES, PartName};
+pub use authors::MAX_AUTHORS;
 pub use budget::{Answered, Budget, Charge, ChargeOutcome, MAX_CHARGES, Progress, Quota, Usage};
 pub use case_lists::{CaseCount, CaseCursor, CaseFilter, CaseTurn};
 pub use case_types::{

@@ -20,6 +20,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("../migrations/0002_ledger.sql"),
     include_str!("../migrations/0003_client_role.sql"),
     include_str!("../migrations/0004_disclosure.sql"),
+    include_str!("../migrations/0005_authors.sql"),
     include_str!("../migrations/0006_stale_cases.sql"),
 ];
 

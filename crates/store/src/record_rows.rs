@@ -8,6 +8,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use zeroize::Zeroizing;
 
+use crate::authors::pack_payload;
 use crate::seal::{Cell, Nonce, Sealer, identifier_cell};
 use crate::sql::{insert_many, json_ids, json_texts};
 use crate::types::{BlindIndex, Columns, ImportId, ListId};
@@ -48,6 +49,10 @@ pub struct NewRecord {
     pub digest: [u8; 32],
     /// What the record says, in the caller's encoding. Sealed at rest, wiped when dropped.
     pub payload: Zeroizing<Vec<u8>>,
+    /// Who writes it, oldest first; nobody if a system does and names no officer. The authors of the version that it replaces come before
+    /// them, and of all the newest [`MAX_AUTHORS`](crate::MAX_AUTHORS) are kept. No part of the content: a record that says the same is
+    /// unchanged, whoever sends it. Sealed at rest.
+    pub authors: Vec<String>,
     /// Its identifiers. One that occurs twice is kept once, with its best grade, as a variant only if it always is.
     pub identifiers: Vec<IdentifierRow>,
 }
@@ -94,17 +99,57 @@ pub(crate) fn record_digest(sealer: &Sealer, list: ListId, source_id: &str, dige
     sealer.digest(&[b"record", &list.0.to_be_bytes(), source_id.as_bytes(), digest])
 }
 
-/// The place of a record's payload: the list, the source and the content it belongs to.
+/// What is sealed with a payload.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PayloadForm {
+    /// Nothing: it was written before authors were kept.
+    Alone,
+    /// The record's authors.
+    WithAuthors,
+}
+
+impl PayloadForm {
+    /// As the column has it.
+    pub(crate) fn of(number: u8) -> Result<Self> {
+        match number {
+            1 => Ok(Self::Alone),
+            2 => Ok(Self::WithAuthors),
+            _ => Err(StoreError::Corrupt {
+                what: "record_payload.form",
+            }),
+        }
+    }
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Alone => 1,
+            Self::WithAuthors => 2,
+        }
+    }
+}
+
+/// The place of a record's payload: the list, the source and the content it belongs to. The form is bound to it, so that nobody makes
+/// a record one without authors by writing another number beside it.
 pub(crate) fn with_payload_cell<T>(
     list: ListId,
     source_id: &str,
     digest: &[u8; 16],
+    form: PayloadForm,
     work: impl FnOnce(&Cell<'_>) -> T,
 ) -> T {
+    let key: [&[u8]; 4] = [
+        &list.0.to_be_bytes(),
+        source_id.as_bytes(),
+        digest,
+        &[form.number()],
+    ];
     work(&Cell {
         table: "record_payload",
         column: "sealed",
-        key: &[&list.0.to_be_bytes(), source_id.as_bytes(), digest],
+        key: match form {
+            PayloadForm::Alone => &key[..3],
+            PayloadForm::WithAuthors => &key,
+        },
     })
 }
 
@@ -138,9 +183,14 @@ fn seal_record(
     let digest = record_digest(sealer, list, &record.source_id, &record.digest);
     let payload = {
         let nonce = nonce()?;
-        with_payload_cell(list, &record.source_id, &digest, |cell| {
-            sealer.seal(cell, &nonce, &record.payload)
-        })?
+        let payload = pack_payload(&record.payload, &record.authors);
+        with_payload_cell(
+            list,
+            &record.source_id,
+            &digest,
+            PayloadForm::WithAuthors,
+            |cell| sealer.seal(cell, &nonce, &payload),
+        )?
     };
     let mut rows: Vec<_> = record
         .identifiers
@@ -196,9 +246,12 @@ pub(crate) async fn insert_records(
             .bind(import.0)
     })
     .await?;
-    let columns = "INSERT INTO record_payload (record_id, sealed)";
-    insert_many(conn, columns, 2, "", &rows, |query, (id, record)| {
-        query.bind(*id).bind(record.payload.as_slice())
+    let columns = "INSERT INTO record_payload (record_id, form, sealed)";
+    insert_many(conn, columns, 3, "", &rows, |query, (id, record)| {
+        query
+            .bind(*id)
+            .bind(PayloadForm::WithAuthors.number())
+            .bind(record.payload.as_slice())
     })
     .await?;
     let identifiers: Vec<(i64, &SealedIdentifier)> = rows

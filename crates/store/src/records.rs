@@ -7,13 +7,14 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use zeroize::Zeroizing;
 
+use crate::authors::{authors_of, inherit, unpack_payload};
 use crate::db::Tx;
 use crate::import::ImportCounts;
 use crate::ledger::NewEntry;
 use crate::lists::apply_counts;
 use crate::record_rows::{
-    IdentifierRow, KindCounts, NewRecord, insert_index, insert_records, mark_removed, record_digest,
-    subtract_kinds, versions, with_payload_cell,
+    IdentifierRow, KindCounts, NewRecord, PayloadForm, insert_index, insert_records, mark_removed,
+    record_digest, subtract_kinds, versions, with_payload_cell,
 };
 use crate::seal::{Sealer, identifier_cell};
 use crate::sql::{after, json_ids, json_texts};
@@ -67,6 +68,8 @@ pub struct Record {
     pub source_id: String,
     /// What it says, opened.
     pub payload: Zeroizing<Vec<u8>>,
+    /// Who wrote it, oldest first. Nobody if a system did and named no officer, or if it was written before authors were kept.
+    pub authors: Vec<String>,
 }
 
 impl fmt::Debug for Record {
@@ -155,7 +158,7 @@ impl Store {
     /// [`StoreError::Sealed`] if its payload was damaged.
     pub async fn record(&self, list: ListId, source_id: &str) -> Result<Option<Record>> {
         let row = sqlx::query(
-            "SELECT r.id, r.list_id, r.source_id, r.digest, p.sealed
+            "SELECT r.id, r.list_id, r.source_id, r.digest, p.form, p.sealed
              FROM visible_record r JOIN record_payload p ON p.record_id = r.id
              WHERE r.list_id = ? AND r.source_id = ?",
         )
@@ -251,7 +254,6 @@ impl Store {
                 (record.source_id.clone(), digest)
             })
             .collect();
-        let sealed = self.seal_records(list, last.into_values().collect()).await?;
 
         let mut tx = self.begin("record.upsert").await?;
         let direct = self.direct_import(&mut tx, list).await?;
@@ -264,23 +266,27 @@ impl Store {
         .await?;
         let (mut counts, mut kinds, mut superseded) =
             (ImportCounts::default(), KindCounts::new(), Vec::new());
-        let mut fresh = Vec::with_capacity(sealed.len());
-        for (sealed, (source_id, digest)) in sealed.into_iter().zip(&digests) {
+        let mut fresh = Vec::with_capacity(last.len());
+        for (new, (source_id, digest)) in last.into_values().zip(&digests) {
             match known.get(source_id) {
                 Some(version) if version.digest == *digest => counts.unchanged += 1,
                 Some(version) => {
                     counts.changed += 1;
                     superseded.push(version.id);
-                    fresh.push(sealed);
+                    fresh.push(new);
                     self.record_change(&mut tx, record, source_id, Change::Changed)?;
                 }
                 None => {
                     counts.added += 1;
-                    fresh.push(sealed);
+                    fresh.push(new);
                     self.record_change(&mut tx, record, source_id, Change::Added)?;
                 }
             }
         }
+        // Sealed in the transaction: nobody becomes an author of the earlier version after it was looked at.
+        let mut earlier = authors_of(&mut tx, &self.inner.sealer, &superseded).await?;
+        inherit(&mut fresh, &mut earlier);
+        let fresh = self.seal_records(list, fresh).await?;
         subtract_kinds(&mut tx, &superseded, &mut kinds).await?;
         mark_removed(&mut tx, direct, &superseded).await?;
         let mut entries = insert_records(&mut tx, list, direct, &fresh).await?;
@@ -428,18 +434,26 @@ pub(crate) fn open_identifier(sealer: &Sealer, row: &SqliteRow) -> Result<Indexe
     })
 }
 
-fn open_record(sealer: &Sealer, row: &SqliteRow) -> Result<Record> {
+pub(crate) fn open_record(sealer: &Sealer, row: &SqliteRow) -> Result<Record> {
     let (list, source_id) = (
         ListId(row.try_get("list_id")?),
         row.try_get::<String, _>("source_id")?,
     );
     let (digest, sealed) = (row.bytes("digest")?, row.try_get("sealed")?);
-    let payload = with_payload_cell(list, &source_id, &digest, |cell| sealer.open(cell, sealed))?;
+    let form = PayloadForm::of(row.int("form")?)?;
+    let opened = with_payload_cell(list, &source_id, &digest, form, |cell| sealer.open(cell, sealed))?;
+    let (payload, authors) = match form {
+        PayloadForm::Alone => (opened, Vec::new()),
+        PayloadForm::WithAuthors => unpack_payload(&opened).ok_or(StoreError::Corrupt {
+            what: "record_payload.sealed",
+        })?,
+    };
     Ok(Record {
         id: RecordId(row.try_get("id")?),
         list,
         source_id,
         payload,
+        authors,
     })
 }
 

@@ -12,6 +12,7 @@ const CANARY: &str = "CANARY-P1234567";
 const PAYLOAD: &str = "CANARY-payload-of-the-record";
 const CASE: &str = "CANARY-case-K-17";
 const OFFICER: &str = "CANARY-officer-4711";
+const AUTHOR: &str = "CANARY-author-0815";
 const SPEC: &[u8] = b"CANARY-spec-of-the-job";
 const MATCHED: &str = "CANARY-source-42";
 const SEED: [u8; 32] = *b"CANARY-seed-of-thirty-two-bytes!";
@@ -21,6 +22,7 @@ async fn fill(store: &Store) -> (ListId, ScopeId, JobId) {
     let list = store.create_list("wanted", 0).await.unwrap();
     let secret = |source: &str| NewRecord {
         payload: Zeroizing::new(PAYLOAD.as_bytes().to_vec()),
+        authors: vec![AUTHOR.to_owned()],
         ..passports(source, &[CANARY])
     };
     store.upsert_records(list, vec![secret("r1")]).await.unwrap();
@@ -99,6 +101,7 @@ async fn no_secret_lies_in_the_database_nor_in_its_log() {
             PAYLOAD.as_bytes(),
             CASE.as_bytes(),
             OFFICER.as_bytes(),
+            AUTHOR.as_bytes(),
             SPEC,
             MATCHED.as_bytes(),
             &SEED,

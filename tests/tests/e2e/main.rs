@@ -8,6 +8,7 @@
 
 mod agreements;
 mod audit;
+mod authors;
 mod case_attacks;
 mod case_crash;
 mod cases;

@@ -56,6 +56,7 @@ async fn every_change_is_recorded_once() {
             purpose: "correction".into(),
             legal_basis: "Art. 16".into(),
             case_reference: "C-7".into(),
+            officer: "P-4711".into(),
         }),
     };
     pair.owner.watchlists().upsert(request).await.expect("kept");
@@ -75,15 +76,25 @@ async fn every_change_is_recorded_once() {
         .await
         .into_iter()
         .map(|entry| match entry.event {
-            Event::RecordChanged(changed) => (changed.change, changed.why.purpose.as_str().to_owned()),
+            Event::RecordChanged(changed) => {
+                let Actor::Person(by) = changed.by else {
+                    panic!("a person")
+                };
+                let (by, purpose) = (by.id.as_str().to_owned(), changed.why.purpose);
+                (changed.change, purpose.as_str().to_owned(), by)
+            }
             _ => panic!("a change"),
         })
         .collect();
     assert_eq!(
         changed,
         [
-            (RecordChange::Added, "correction".to_owned()),
-            (RecordChange::Removed, "list maintenance".to_owned())
+            (RecordChange::Added, "correction".to_owned(), "P-4711".to_owned()),
+            (
+                RecordChange::Removed,
+                "list maintenance".to_owned(),
+                "loopback".to_owned()
+            )
         ]
     );
 

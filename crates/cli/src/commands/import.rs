@@ -40,6 +40,10 @@ pub struct Args {
     /// Accept a file without a usable entry, or one that removes more than half of a list of more than 20
     #[arg(long)]
     allow_shrink: bool,
+    /// The officer who wrote the list: an author of what is added or changed, who does not approve its disclosure. Not for lists that
+    /// others wrote [default: nobody]
+    #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
+    officer: String,
     /// Write what could not be used to this file, one JSON object per line
     #[arg(long, value_name = "FILE.jsonl")]
     rejects: Option<PathBuf>,
@@ -62,6 +66,7 @@ impl Args {
             strict: self.strict,
             create: true,
             allow_shrink: self.allow_shrink,
+            officer: self.officer.clone(),
         };
         let report = match &self.rejects {
             Some(path) => Some(BufWriter::new(

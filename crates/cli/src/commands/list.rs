@@ -22,7 +22,7 @@ use crate::read::{read, today};
 use crate::subject::SubjectArgs;
 use crate::{json, words};
 
-/// Why single records are changed: recorded in the ledger.
+/// Why single records are changed, and by whom: recorded in the ledger.
 #[derive(clap::Args)]
 pub struct WhyArgs {
     /// What for [recorded as "list maintenance" unless stated]
@@ -39,6 +39,17 @@ pub struct WhyArgs {
         hide_default_value = true
     )]
     case_reference: String,
+    /// The officer who makes the change; of a record that is added or changed she is an author, and does not approve its disclosure
+    /// [default: nobody]
+    #[arg(
+        long,
+        value_name = "ID",
+        env = "CONCORDAT_OFFICER",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true
+    )]
+    officer: String,
 }
 
 impl From<WhyArgs> for ChangeContext {
@@ -47,6 +58,7 @@ impl From<WhyArgs> for ChangeContext {
             purpose: args.purpose,
             legal_basis: args.legal_basis,
             case_reference: args.case_reference,
+            officer: args.officer,
         }
     }
 }

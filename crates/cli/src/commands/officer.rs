@@ -62,7 +62,7 @@ pub enum Command {
         /// A key; may be given again
         #[arg(long = "officer-key", value_name = "KEY", value_parser = key)]
         keys: Vec<OfficerKey>,
-        /// Her account at another agency: she counts as one person; may be given again
+        /// Her account at another agency, or the name by which our own systems know her: she counts as one person; may be given again
         #[arg(long = "account", value_name = "AGENCY/ID", value_parser = account)]
         accounts: Vec<Account>,
         #[command(flatten)]

@@ -143,7 +143,7 @@ pub(super) async fn taken_up(place: &Place) -> CaseView {
         rules: &rules,
         registry: &registry,
         documents: &documents,
-        author: None,
+        authors: &[],
     };
     let proof = ProofOfHit::new(&EscalationKey::new(&key), &request).expect("a proof");
     let event = Event {

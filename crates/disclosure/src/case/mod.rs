@@ -43,8 +43,10 @@ pub struct World<'a> {
     pub registry: &'a Registry,
     /// Decisions and approvals by their digests. The owner has all of its own; the requester has none before the release.
     pub documents: &'a Documents,
-    /// On the owner's side: the officer who wrote the record that hit. `None` if it came from an import, and at the requester.
-    pub author: Option<&'a Text>,
+    /// On the owner's side: the officers who wrote the records that hit, by their ids or accounts at our own agency. As they were when
+    /// the case was opened, at every step and every replay: another set is another judgement of the same history. Empty where no officer
+    /// was named, and at the requester, which is not told.
+    pub authors: &'a [Text],
 }
 
 /// Documents that a history names by digest.
@@ -424,9 +426,13 @@ fn check_approval(
     ];
     let part = theirs
         .iter()
-        .any(|id| world.registry.is_same_human(officer, &request.requester, id))
-        || world.author == Some(officer);
-    CONFLICT.unless(!part)?;
+        .any(|id| world.registry.is_same_human(officer, &request.requester, id));
+    let us = world.registry.agency();
+    let wrote = world
+        .authors
+        .iter()
+        .any(|author| world.registry.is_same_human(officer, us, author));
+    CONFLICT.unless(!part && !wrote)?;
     approval.verify(decision, &world.rules.console, 0).map(|_| ())
 }
 

@@ -74,7 +74,7 @@ pub struct Fixture {
     pub documents: Documents,
     /// What the requester has of the owner's documents.
     pub no_documents: Documents,
-    pub author: Option<Text>,
+    pub authors: Vec<Text>,
     pub anna: SoftwarePasskey,
     pub ben: SoftwarePasskey,
     /// Ben's second key.
@@ -176,7 +176,7 @@ impl Fixture {
             theirs,
             documents: Documents::default(),
             no_documents: Documents::default(),
-            author: Some(text("harry")),
+            authors: vec![text("harry")],
             anna,
             ben,
             ben_too,
@@ -195,7 +195,7 @@ impl Fixture {
             rules: &self.rules,
             registry: &self.ours,
             documents: &self.documents,
-            author: self.author.as_ref(),
+            authors: &self.authors,
         }
     }
 
@@ -204,7 +204,7 @@ impl Fixture {
             side: Side::Requester,
             registry: &self.theirs,
             documents: &self.no_documents,
-            author: None,
+            authors: &[],
             ..self.owner()
         }
     }

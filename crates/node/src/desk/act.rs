@@ -14,7 +14,7 @@ use concordat_disclosure::{
 };
 use concordat_ledger::{Digest, Hex, Person, Text};
 use concordat_store::{CaseDocument, PendingStep};
-use concordat_wire::Fault;
+use concordat_wire::{Fault, Reason};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
@@ -196,7 +196,7 @@ async fn take(
         .map_err(|error| stored(&error))?;
     if pending.is_some() {
         return Err(Fault::new(
-            concordat_wire::Reason::Precondition,
+            Reason::Precondition,
             "DESK-003",
             "the step before this one is still on its way to the partner: wait until it has arrived",
         ));
@@ -230,7 +230,7 @@ pub(super) async fn commit(
         documents,
     } = taken;
     let waits = waits_for_owner(loaded.side, &what);
-    let world = loaded.terms.world(loaded.side, &documents);
+    let world = loaded.world_with(&documents);
     let next = loaded.case.clone().step(&world, step, what).map_err(refused)?;
     if !waits {
         let before = loaded.case.events().len();
@@ -407,6 +407,11 @@ async fn approve(state: &State, loaded: &Loaded, approval: Approval) -> Result<T
     let AnyCase::Approving(case) = &loaded.case else {
         return Err(refused_as(rule::WRONG_STATE));
     };
+    if loaded.authors.is_none() {
+        let message = "nobody knows who wrote the record, so nobody can be kept from approving it: the case was opened by a version \
+                       that did not keep it, or what it kept was removed. The partner withdraws and asks anew";
+        return Err(Fault::new(Reason::Precondition, "DESK-025", message));
+    }
     // A fresh assertion: its counter must have gone on. Verified later, it will not be asked again.
     let key = approval.key.id();
     let last = state

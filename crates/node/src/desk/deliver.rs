@@ -78,7 +78,7 @@ async fn send_pending(state: &Arc<State>, id: CaseId, pending: PendingStep) -> R
             for kept in &pending.documents {
                 add(&mut documents, &kept.kind, &kept.document)?;
             }
-            let world = loaded.terms.world(loaded.side, &documents);
+            let world = loaded.world_with(&documents);
             let next = loaded
                 .case
                 .clone()

@@ -144,7 +144,7 @@ pub async fn open(state: &Arc<State>, origin: &Origin<'_>, found: &Found) -> Res
     };
     let documents = Documents::default();
     let case =
-        Case::open(id, &terms.world(Side::Requester, &documents), &step, hit).map_err(super::refused)?;
+        Case::open(id, &terms.world(Side::Requester, &documents, &[]), &step, hit).map_err(super::refused)?;
     let case = AnyCase::from(case);
     let row = CaseRow {
         id: id.0,
@@ -172,6 +172,7 @@ pub async fn open(state: &Arc<State>, origin: &Origin<'_>, found: &Found) -> Res
         private: Some(CasePrivate {
             escalation_key: Some(found.key.clone()),
             subject: Some(Zeroizing::new(subject)),
+            authors: None,
         }),
         ..Also::default()
     };

@@ -7,7 +7,7 @@ use concordat_disclosure::{
     AnyCase, Approval, CaseId, Decision, Document, Documents, Event, Message, Refused, Registry, Rules,
     World, rule,
 };
-use concordat_ledger::{Person, Side};
+use concordat_ledger::{Person, Side, Text};
 use concordat_store::{CaseDocument, CaseRow, StoreError};
 use concordat_wire::{Fault, Reason};
 
@@ -61,13 +61,19 @@ impl Terms {
         })
     }
 
-    pub(super) fn world<'a>(&'a self, side: Side, documents: &'a Documents) -> World<'a> {
+    /// `authors` are those of the records that hit, at the owner.
+    pub(super) fn world<'a>(
+        &'a self,
+        side: Side,
+        documents: &'a Documents,
+        authors: &'a [Text],
+    ) -> World<'a> {
         World {
             side,
             rules: &self.rules,
             registry: &self.registry,
             documents,
-            author: None,
+            authors,
         }
     }
 }
@@ -89,11 +95,19 @@ pub(super) struct Loaded {
     /// Everything that it keeps, decisions and approvals included.
     pub(super) kept: Vec<CaseDocument>,
     pub(super) case: AnyCase,
+    /// At the owner: who wrote the records that hit, as they were when the case was opened; `None` if that was not kept.
+    pub(super) authors: Option<Vec<Text>>,
 }
 
 impl Loaded {
     pub(super) fn world(&self) -> World<'_> {
-        self.terms.world(self.side, &self.documents)
+        self.world_with(&self.documents)
+    }
+
+    /// The same with documents that the case does not have yet.
+    pub(super) fn world_with<'a>(&'a self, documents: &'a Documents) -> World<'a> {
+        let authors = self.authors.as_deref().unwrap_or_default();
+        self.terms.world(self.side, documents, authors)
     }
 
     pub(super) fn id(&self) -> CaseId {
@@ -144,6 +158,10 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
         Err(error) => return Err(stored(&error)),
     };
     let side = side_of(row.side);
+    let authors = match side {
+        Side::Owner => authors(state, id).await?,
+        Side::Requester => None,
+    };
     let rebuilt = (|| {
         let mut documents = Documents::default();
         for kept in &kept {
@@ -155,7 +173,8 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
         }
         let events = events.iter().map(|event| Event::decode(&event.document));
         let events: Vec<Event> = events.collect::<Result<_, _>>()?;
-        let case = AnyCase::replay(&terms.world(side, &documents), &events)?;
+        let world = terms.world(side, &documents, authors.as_deref().unwrap_or_default());
+        let case = AnyCase::replay(&world, &events)?;
         if case.id() != id {
             let refused = rule::OTHER_CASE;
             return Err(Refused {
@@ -173,6 +192,7 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
             documents,
             kept,
             case,
+            authors,
         }),
         Err(refused) => {
             let fault = damaged(&format!("its steps ({refused})"));
@@ -220,6 +240,16 @@ pub(super) async fn note(
     if let Err(fault) = state.record_under(&entry.agreement, refusal).await {
         tracing::error!(%fault, action, "a refusal could not be recorded");
     }
+}
+
+async fn authors(state: &State, id: CaseId) -> Result<Option<Vec<Text>>, Fault> {
+    let private = state
+        .store
+        .case_private(&id.0)
+        .await
+        .map_err(|error| stored(&error))?;
+    let authors = private.and_then(|private| private.authors);
+    Ok(authors.map(|authors| authors.iter().map(|author| text(author)).collect()))
 }
 
 fn damaged(what: &str) -> Fault {

@@ -208,7 +208,7 @@ fn stored(error: &StoreError) -> Fault {
         ),
         StoreError::Full { .. } => Fault::new(
             Reason::Exhausted,
-            "DESK-025",
+            "DESK-026",
             "8 GiB of attachments of this partner are kept here: no more are taken until cases of before are erased",
         ),
         error => store_fault(error),

@@ -7,8 +7,8 @@ use concordat_disclosure::{
     AnyCase, Case, CaseId, Document, EscalationKey, Event, MAX_ATTACHMENT_BYTES, PART_BYTES, SealedMessage,
     Stating, What, rule,
 };
-use concordat_ledger::{Hex, Person, Side};
-use concordat_store::{CaseRow, CaseSide, Incident, PartName};
+use concordat_ledger::{Hex, Person, Side, Text};
+use concordat_store::{CasePrivate, CaseRow, CaseSide, Incident, PartName};
 use concordat_wire::v1::{CaseStep, PutAttachmentPartRequest, TakeCaseStepsRequest, TakeCaseStepsResponse};
 use concordat_wire::{Fault, Reason};
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,7 @@ use super::load::{Loaded, Terms, kind, load, note};
 use super::releases::statement;
 use super::{no_such_case, records, refused, refused_as, stored};
 use crate::book::Entry;
+use crate::ledger::text;
 use crate::matching::in_force;
 use crate::state::State;
 use crate::tls::SpkiPin;
@@ -266,7 +267,10 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
     let _one = state.desk.partner_turn(&entry.partner.id).await;
     let behind = records::behind(state, &terms, request).await?;
     // No record and a wrong proof are one answer: nobody learns which tags are records.
-    let key = behind.map_or_else(|| EscalationKey::new(&state.entropy.bytes()), |(key, _)| key);
+    let (key, authors) = match behind {
+        Some(behind) => (behind.key, behind.authors),
+        None => (EscalationKey::new(&state.entropy.bytes()), Default::default()),
+    };
     let day = SignedDuration::from_hours(BULK_HOURS);
     let since_ms = state.now_ms() - i64::try_from(day.as_millis()).unwrap_or(0);
     let recent = state
@@ -287,7 +291,10 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
         return Err(Fault::new(Reason::Precondition, "DESK-023", message));
     }
     let documents = concordat_disclosure::Documents::default();
-    let world = terms.world(Side::Owner, &documents);
+    // As they are now, for good: what is written later changes no history.
+    let authors: Vec<String> = authors.into_iter().collect();
+    let texts: Vec<Text> = authors.iter().map(|author| text(author)).collect();
+    let world = terms.world(Side::Owner, &documents, &texts);
     let now = Timestamp::from_millisecond(state.now_ms()).unwrap_or_else(|_| state.clock.now());
     let case = Case::receive(&world, event, &key, now, recent.saturating_add(1)).map_err(refused)?;
     let case = AnyCase::from(case);
@@ -314,6 +321,10 @@ async fn open_under(state: &Arc<State>, entry: &Arc<Entry>, event: &Event) -> Re
     };
     let also = Also {
         delivered: Some(1),
+        private: Some(CasePrivate {
+            authors: Some(authors),
+            ..CasePrivate::default()
+        }),
         ..Also::default()
     };
     debug_assert!(shared(&case) == 2);

@@ -1,6 +1,6 @@
 //! The owner's own records behind a tag, and what they say for the fields that are asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use concordat_disclosure::codes::Field;
@@ -37,12 +37,22 @@ impl std::fmt::Debug for OwnRecord {
     }
 }
 
-/// The visible records behind the tag of a request, and the key that proves a hit on them; nothing for a tag that is no record's.
+/// What is behind the tag of a request.
+pub(super) struct Behind {
+    /// Proves a hit on it.
+    pub(super) key: EscalationKey,
+    /// The visible records.
+    pub(super) records: Vec<OwnRecord>,
+    /// Who wrote them.
+    pub(super) authors: BTreeSet<String>,
+}
+
+/// What is behind the tag of a request; nothing for a tag that is no record's.
 pub(super) async fn behind(
     state: &Arc<State>,
     terms: &Terms,
     request: &DetailRequest,
-) -> Result<Option<(EscalationKey, Vec<OwnRecord>)>, Fault> {
+) -> Result<Option<Behind>, Fault> {
     let Ok(epoch) = u32::try_from(request.epoch) else {
         return Ok(None);
     };
@@ -78,8 +88,11 @@ pub(super) async fn behind(
     let Some(output) = output else {
         return Ok(None);
     };
-    let escalation = EscalationKey::new(&output.escalation_key());
-    let mut records = Vec::with_capacity(refs.len());
+    let mut behind = Behind {
+        key: EscalationKey::new(&output.escalation_key()),
+        records: Vec::with_capacity(refs.len()),
+        authors: BTreeSet::new(),
+    };
     for found in &refs {
         let record = state
             .store
@@ -89,10 +102,11 @@ pub(super) async fn behind(
         if let Some(record) = record {
             let mut own = read(&record)?;
             own.list = list_name(&selection, offer, &record);
-            records.push(own);
+            behind.records.push(own);
+            behind.authors.extend(record.authors);
         }
     }
-    Ok(Some((escalation, records)))
+    Ok(Some(behind))
 }
 
 fn list_name(selection: &Selection, offer: &crate::agreement::Offer, record: &Record) -> String {

@@ -109,7 +109,7 @@ pub async fn view(state: &Arc<State>, who: Option<&Who>, id: CaseId) -> Result<C
         records = behind
             .ok()
             .flatten()
-            .map(|(_, records)| records)
+            .map(|behind| behind.records)
             .unwrap_or_default();
         suggested = records::suggest(&request.fields, &records, state.us());
     }

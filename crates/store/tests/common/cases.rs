@@ -97,6 +97,7 @@ pub fn full(n: u32) -> CaseChange {
         private: Some(CasePrivate {
             escalation_key: Some(Zeroizing::new(*b"CANARY-key-of-thirty-two-bytes!!")),
             subject: Some(Zeroizing::new(b"CANARY-subject".to_vec())),
+            authors: Some(vec!["CANARY-author".to_owned()]),
         }),
         pending: Some(Some(PendingStep {
             since_ms: 7,

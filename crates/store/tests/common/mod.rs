@@ -108,6 +108,7 @@ pub fn record(source_id: &str, identifiers: Vec<IdentifierRow>) -> NewRecord {
         digest,
         payload: Zeroizing::new(payload),
         identifiers,
+        authors: Vec::new(),
     }
 }
 
