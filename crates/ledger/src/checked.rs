@@ -170,7 +170,9 @@ mod tests {
         let late = log.append(&leaves[300..], &key()).expect("appended").clone();
         let mut files = BTreeMap::new();
         for start in [0, 256, 512] {
-            let path = TilePath::bundle(start, late.size()).expect("a bundle").to_string();
+            let path = TilePath::bundle(start, late.size())
+                .expect("a bundle")
+                .to_string();
             let bytes = log.source().read(&path).expect("read").expect("there");
             files.insert(path, bytes);
         }
