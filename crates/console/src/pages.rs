@@ -9,5 +9,6 @@ pub(crate) mod decide;
 pub(crate) mod enrol;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod reconcile;
 pub(crate) mod reports;
 pub(crate) mod sign_in;

@@ -13,7 +13,7 @@ use concordat_disclosure::Role;
 use crate::Desk;
 use crate::guard::{self, Administers, Anybody, Audits, Needs, Reads, Shown, Works};
 use crate::layout::{CSS, JS, asset};
-use crate::pages::{admin, audit, case, enrol, inbox, reports, sign_in};
+use crate::pages::{admin, audit, case, enrol, inbox, reconcile, reports, sign_in};
 
 /// How long a page may take.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -66,6 +66,7 @@ pub(crate) fn table() -> Vec<Route> {
         only::<Works>("/cases/{id}/message", message),
         only::<Works>("/cases/{id}/attachments/{attachment}", get(case::attachment)),
         only::<Audits>("/audit", get(audit::ledger)),
+        only::<Audits>("/audit/reconcile", post(reconcile::now)),
         only::<Audits>("/audit/reports", get(reports::show)),
         only::<Audits>("/audit/reports.csv", get(reports::export)),
         only::<Administers>("/admin", get(admin::show)),

@@ -1,5 +1,7 @@
 //! English words for codes, in one place.
 
+pub(crate) mod reconcile;
+
 use std::collections::BTreeSet;
 
 use concordat_disclosure::Role;
@@ -138,6 +140,10 @@ pub(crate) fn next(rule: &str) -> Option<&'static str> {
         "DESK-003" => "Wait a moment and open the case again.",
         "DESK-001" => {
             "Two administrators register first, on the page whose address the node printed at its start."
+        }
+        "LEDG-020" => "Compare the identity key in the agreement with the partner by another channel.",
+        "LEDG-021" | "LEDG-022" | "LEDG-023" => {
+            "Treat it as an incident, and ask the partner by another channel. Nothing is said about its exchanges until its ledger holds."
         }
         "CONS-002" => "Sign in with an account that has the role.",
         _ => return None,

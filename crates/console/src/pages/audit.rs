@@ -8,6 +8,7 @@ use concordat_node::desk::inbox::{self, CaseFilter};
 use maud::html;
 
 use super::inbox::table;
+use super::reconcile;
 use crate::Desk;
 use crate::guard::{Audits, Shown, Signed};
 use crate::texts;
@@ -61,9 +62,10 @@ pub(crate) async fn ledger(
             details {
                 summary { "Check it without trusting this page" }
                 p { "From the published files and the key above alone:" }
-                pre tabindex="0" { "concordat audit verify " (desk.state.ledger.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()) " --key KEY\nconcordat audit reconcile --ours OURS --theirs THEIRS" }
+                pre tabindex="0" { "concordat audit verify " (desk.state.ledger.folder().file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()) " --key KEY\nconcordat audit reconcile EXPORT --files OURS --key KEY --other-files THEIRS --other-key THEIR-KEY" }
             }
         }
+        (reconcile::section(&desk, &signed))
         section aria-labelledby="cases" {
             h2 #cases { "Cases" }
             p { @for count in &counts { span.count { (texts::state(&count.state)) ": " strong { (count.cases) } } " " } }

@@ -2,12 +2,14 @@
 
 use concordat_disclosure::text::csv_cell;
 use concordat_node::desk::inbox::{CaseClock, CaseRow, CaseSide};
+use concordat_node::reconcile::Outcome;
+use concordat_wire::{Fault, Reason};
 use maud::Markup;
 use proptest::prelude::*;
 
 use super::*;
 use crate::layout;
-use crate::pages::{case, chart, inbox};
+use crate::pages::{case, chart, inbox, reconcile};
 
 fn row(text: &str) -> CaseRow {
     CaseRow {
@@ -39,6 +41,14 @@ fn row(text: &str) -> CaseRow {
     }
 }
 
+/// A comparison that a partner's words ended.
+fn refused(text: &str) -> Outcome {
+    Outcome {
+        at: ManualClock::new(START).now(),
+        result: Err(Fault::new(Reason::Unavailable, "PEER-020", text)),
+    }
+}
+
 /// A page's parts with `text` wherever a text of somebody else goes.
 fn views(text: &str) -> Vec<Markup> {
     let now = ManualClock::new(START).now();
@@ -47,6 +57,7 @@ fn views(text: &str) -> Vec<Markup> {
         chart::bars(text, &[(text.to_owned(), 3.0)], text),
         layout::trouble(text, text),
         case::words_field("name", text, text),
+        reconcile::result(text, &refused(text)),
     ]
 }
 
