@@ -150,7 +150,7 @@ mod tests {
             AgreementChanged {
                 by: Actor::Node,
                 partner: Text::new("bb.example").expect("a text"),
-                agreement: Text::new(&format!("agreement-{number}")).expect("a text"),
+                agreement: Text::new(format!("agreement-{number}")).expect("a text"),
                 digest: Hex([0; 32]),
                 change: AgreementChange::Signed,
             },

@@ -117,7 +117,7 @@ struct Running {
 impl Running {
     fn done(&self, outcome: &Arc<Outcome>) {
         self.all.with(&self.partner, |standing| {
-            standing.last = Some(Arc::clone(outcome))
+            standing.last = Some(Arc::clone(outcome));
         });
     }
 }

@@ -1,8 +1,9 @@
 //! Whatever somebody writes, it stays text: in a page no markup, in a table no formula.
 
 use concordat_disclosure::text::csv_cell;
+use concordat_ledger::{Reason as Why, Unmatched};
 use concordat_node::desk::inbox::{CaseClock, CaseRow, CaseSide};
-use concordat_node::reconcile::Outcome;
+use concordat_node::reconcile::{Compared, LISTED, Outcome};
 use concordat_wire::{Fault, Reason};
 use maud::Markup;
 use proptest::prelude::*;
@@ -151,4 +152,36 @@ async fn names_filters_and_reasons_are_shown_as_text() {
         );
     }
     place.stop().await;
+}
+
+#[test]
+fn a_comparison_says_what_does_not_match_and_what_it_leaves_out() {
+    let unmatched = |number: u64| Unmatched {
+        exchange: Hex([0xab; 16]),
+        first: Some(number),
+        second: None,
+        reason: Why::MissingAtOwner,
+    };
+    let shown = |compared: Compared| {
+        let outcome = Outcome {
+            at: ManualClock::new(START).now(),
+            result: Ok(compared),
+        };
+        reconcile::result("bb-register", &outcome).into_string()
+    };
+    let page = shown(Compared {
+        unmatched: 500,
+        listed: (0..LISTED as u64).map(unmatched).collect(),
+        too_young: 3,
+        ..Compared::default()
+    });
+    assert!(page.contains(&format!("{LISTED} of 500")), "{page}");
+    assert_eq!(page.matches(&"ab".repeat(16)).count(), LISTED);
+    assert_eq!(page.matches("does not say that it was given").count(), LISTED);
+    assert!(page.contains("3 exchanges of the last 15 minutes"), "{page}");
+    let page = shown(Compared::default());
+    assert!(
+        page.contains("recorded alike on both sides") && !page.contains("<table"),
+        "{page}"
+    );
 }
