@@ -98,7 +98,7 @@ pub(crate) fn result(partner: &str, outcome: &Outcome) -> Markup {
                 p.rule { "Rule " code { (fault.rule) } }
             }
             Ok(compared) => {
-                @if compared.unmatched == 0 { p { (words::all_match()) } } @else { (unmatched(compared)) }
+                @if compared.unmatched == 0 { p { (words::all_match(compared.matched + compared.unanswered)) } } @else { (unmatched(compared)) }
                 @for sentence in words::silent_about(compared.too_young, compared.erased, compared.left_out) { p.note { (sentence) } }
             }
         }

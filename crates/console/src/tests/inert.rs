@@ -179,7 +179,11 @@ fn a_comparison_says_what_does_not_match_and_what_it_leaves_out() {
     assert_eq!(page.matches(&"ab".repeat(16)).count(), LISTED);
     assert_eq!(page.matches("does not say that it was given").count(), LISTED);
     assert!(page.contains("3 exchanges of the last 15 minutes"), "{page}");
-    let page = shown(Compared::default());
+    assert!(shown(Compared::default()).contains("no exchange to compare"));
+    let page = shown(Compared {
+        matched: 1,
+        ..Compared::default()
+    });
     assert!(
         page.contains("recorded alike on both sides") && !page.contains("<table"),
         "{page}"

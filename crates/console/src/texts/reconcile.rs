@@ -52,8 +52,12 @@ pub(crate) fn result_of(partner: &str) -> String {
     format!("Result with {partner}")
 }
 
-pub(crate) fn all_match() -> &'static str {
-    "Every exchange that was compared is recorded alike on both sides."
+/// Where nothing contradicts, of so many exchanges.
+pub(crate) fn all_match(compared: u64) -> &'static str {
+    match compared {
+        0 => "There was no exchange to compare.",
+        _ => "Every exchange that was compared is recorded alike on both sides.",
+    }
 }
 
 pub(crate) fn listed(listed: usize, all: u64) -> String {
