@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .bytes(".concordat.v1.EvaluatedChunk.elements")
         .bytes(".concordat.v1.FetchSegmentResponse.data")
         .bytes(".concordat.v1.ImportRequest.data")
+        .bytes(".concordat.v1.ReadLedgerResponse.data")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -17,4 +17,6 @@ fuzz_target!(|bytes: &[u8]| {
     decoded::<v1::GetManifestResponse>(bytes);
     decoded::<v1::FetchSegmentRequest>(bytes);
     decoded::<v1::FetchSegmentResponse>(bytes);
+    decoded::<v1::ReadLedgerRequest>(bytes);
+    decoded::<v1::ReadLedgerResponse>(bytes);
 });

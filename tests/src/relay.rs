@@ -15,7 +15,8 @@ use concordat_wire::v1::{
     EvaluateResponse, ExchangeAgreementRequest, ExchangeAgreementResponse, FetchSegmentRequest,
     FetchSegmentResponse, GetDisclosureKeyRequest, GetDisclosureKeyResponse, GetManifestRequest,
     GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse, PutAttachmentPartRequest,
-    PutAttachmentPartResponse, TakeCaseStepsRequest, TakeCaseStepsResponse, evaluate_response,
+    PutAttachmentPartResponse, ReadLedgerRequest, ReadLedgerResponse, TakeCaseStepsRequest,
+    TakeCaseStepsResponse, evaluate_response,
 };
 use futures_util::{Stream, StreamExt};
 use prost::Message;
@@ -31,6 +32,9 @@ type Change<T> = Option<Arc<dyn Fn(T) -> T + Send + Sync>>;
 /// Pieces of a segment by its name; `None` for the honest ones.
 type Pieces = Arc<dyn Fn(&[u8]) -> Option<Vec<Bytes>> + Send + Sync>;
 
+/// A file of the ledger by its path; `None` for the honest one.
+type LedgerFile = Arc<dyn Fn(&str) -> Option<Vec<u8>> + Send + Sync>;
+
 /// What a relay changes on the way out. `None`: the honest node's own answer.
 #[derive(Clone, Default)]
 pub struct Lies {
@@ -44,6 +48,10 @@ pub struct Lies {
     pub endless_segment: bool,
     /// A segment of which nothing comes.
     pub stalled_segment: bool,
+    /// Files of the ledger.
+    pub ledger: Option<LedgerFile>,
+    /// A file of the ledger of which nothing comes.
+    pub stalled_ledger: bool,
     /// Takes questions for agreements and manifests and never answers.
     pub deaf: bool,
     /// Answers to chunks.
@@ -177,6 +185,25 @@ impl PeerService for Door {
         request: Request<GetDisclosureKeyRequest>,
     ) -> Result<Response<GetDisclosureKeyResponse>, Status> {
         self.node.clone().get_disclosure_key(request.into_inner()).await
+    }
+
+    type ReadLedgerStream = Results<ReadLedgerResponse>;
+
+    async fn read_ledger(
+        &self,
+        request: Request<ReadLedgerRequest>,
+    ) -> Result<Response<Self::ReadLedgerStream>, Status> {
+        self.hear(request.get_ref());
+        let lies = self.lies();
+        if lies.stalled_ledger {
+            return Ok(Response::new(Box::pin(futures_util::stream::pending())));
+        }
+        if let Some(file) = lies.ledger.and_then(|lie| lie(&request.get_ref().path)) {
+            let piece = Ok(ReadLedgerResponse { data: file.into() });
+            return Ok(Response::new(Box::pin(futures_util::stream::iter([piece]))));
+        }
+        let pieces = self.node.clone().read_ledger(request.into_inner()).await?;
+        Ok(Response::new(Box::pin(pieces.into_inner())))
     }
 
     async fn take_case_steps(

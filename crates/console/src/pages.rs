@@ -10,6 +10,7 @@ pub(crate) mod enrol;
 pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod messages;
+pub(crate) mod reconcile;
 pub(crate) mod reports;
 pub(crate) mod request;
 pub(crate) mod sign_in;

@@ -13,7 +13,9 @@ use concordat_disclosure::Role;
 use crate::Desk;
 use crate::guard::{self, Administers, Anybody, Audits, Needs, Reads, Shown, Works};
 use crate::layout::{CSS, JS, asset};
-use crate::pages::{admin, audit, case, decide, enrol, inbox, messages, reports, request, sign_in, steps};
+use crate::pages::{
+    admin, audit, case, decide, enrol, inbox, messages, reconcile, reports, request, sign_in, steps,
+};
 use crate::texts::errors;
 
 /// How long a page may take.
@@ -70,6 +72,7 @@ pub(crate) fn table() -> Vec<Route> {
         only::<Works>("/cases/{id}/message", message),
         only::<Works>("/cases/{id}/attachments/{attachment}", get(messages::attachment)),
         only::<Audits>("/audit", get(audit::ledger)),
+        only::<Audits>("/audit/reconcile", post(reconcile::now)),
         only::<Audits>("/audit/reports", get(reports::show)),
         only::<Audits>("/audit/reports.csv", get(reports::export)),
         only::<Administers>("/admin", get(admin::show)),

@@ -10,6 +10,7 @@ pub(crate) mod forms;
 pub(crate) mod frame;
 pub(crate) mod history;
 pub(crate) mod inbox;
+pub(crate) mod reconcile;
 pub(crate) mod reports;
 pub(crate) mod sign_in;
 pub(crate) mod steps;
@@ -186,6 +187,10 @@ pub(crate) fn next(rule: &str) -> Option<&'static str> {
         "DESK-003" => "Wait a moment and open the case again.",
         "DESK-001" => {
             "Two administrators register first, on the page whose address the node printed at its start."
+        }
+        "LEDG-020" => "Compare the identity key in the agreement with the partner by another channel.",
+        "LEDG-021" | "LEDG-022" | "LEDG-023" => {
+            "Treat it as an incident, and ask the partner by another channel. Nothing is said about its exchanges until its ledger holds."
         }
         "CONS-002" => "Sign in with an account that has the role.",
         _ => return None,

@@ -61,6 +61,7 @@ mod bundle;
 mod bytes;
 pub mod canonical;
 mod cases;
+mod checked;
 mod checkpoint;
 #[cfg(test)]
 mod crash_tests;
@@ -92,6 +93,7 @@ pub use cases::{
     Approved, CaseId, CaseStep, Console, Decision, DetailRequested, DetailStep, HitStep, Outcome, Receipt,
     RegistryChanged, Release, Reminded,
 };
+pub use checked::{CheckedLeaves, LeavesError};
 pub use checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 pub use entry::{Entry, EntryError, EntryType, Event};
 pub use events::{

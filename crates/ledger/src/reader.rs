@@ -132,7 +132,7 @@ impl<S: Source> TileReader<S> {
         leaves.skip_while(move |leaf| matches!(leaf, Ok((index, _)) if *index < start))
     }
 
-    fn bundle(&self, number: u64) -> Result<Vec<(u64, Leaf)>, ReadError> {
+    pub(crate) fn bundle(&self, number: u64) -> Result<Vec<(u64, Leaf)>, ReadError> {
         let first = number * TILE_WIDTH;
         let path = TilePath::bundle(first, self.size).ok_or_else(|| self.out_of_range("such bundle"))?;
         let bytes = read_tile(&self.source, path)?;

@@ -384,7 +384,8 @@ pub fn reconcile_with_leaves(
             expected.insert(join.tag, (*place, Some(join.facts)));
         }
     }
-    let mut tags = std::collections::HashSet::new();
+    // Whether one was there more than once is said once: the other side does not fill our memory by saying it again.
+    let mut tags: HashMap<Hex<16>, bool> = HashMap::new();
     for (index, leaf) in theirs {
         let Class::Exchange(join) = leaf.class else {
             continue;
@@ -395,11 +396,14 @@ pub fn reconcile_with_leaves(
         let Some((half, seen)) = halves.get_mut(place) else {
             continue;
         };
-        if !tags.insert(join.tag) {
+        if let Some(said) = tags.get_mut(&join.tag) {
             let side = if place.1 { Side::Owner } else { Side::Requester };
-            result.put(place.0, half.index(), Some(index), Fit::Not(Reason::Twice(side)));
+            if !std::mem::replace(said, true) {
+                result.put(place.0, half.index(), Some(index), Fit::Not(Reason::Twice(side)));
+            }
             continue;
         }
+        tags.insert(join.tag, false);
         match facts {
             None => seen.opened = Some(index),
             Some(facts) => {

@@ -12,7 +12,8 @@ use concordat_wire::v1::audit_service_server::AuditService;
 use concordat_wire::v1::{
     AuditContext, EntryFilter as FilterMessage, GetCheckpointRequest, GetCheckpointResponse,
     LedgerEntry as EntryMessage, ListEntriesRequest, OpenEntriesRequest, OpenedEntry, ProveEntryRequest,
-    ProveEntryResponse, ReportRequest, ReportResponse, ReportRow,
+    ProveEntryResponse, ReconcileRequest, ReconcileResponse, ReportRequest, ReportResponse, ReportRow,
+    UnmatchedExchange,
 };
 use concordat_wire::{Fault, Reason};
 use jiff::Timestamp;
@@ -24,6 +25,7 @@ use crate::agreement::is_label;
 use crate::book::store_fault;
 use crate::ledger::{person, text};
 use crate::listen::Caller;
+use crate::reconcile;
 use crate::state::State;
 
 /// Entries read at once.
@@ -261,6 +263,35 @@ impl AuditService for Audit {
             rows: rows.filter(|row| row.entries > 0).collect(),
         }))
     }
+
+    async fn reconcile(
+        &self,
+        request: Request<ReconcileRequest>,
+    ) -> Result<Response<ReconcileResponse>, Status> {
+        let partner = request.into_inner().partner_id;
+        let outcome = reconcile::start(&self.0, &partner)?.await;
+        let outcome = outcome.map_err(|_| Fault::internal("comparing two ledgers"))?;
+        let compared = outcome.result.as_ref().map_err(Clone::clone)?;
+        let unmatched = compared.listed.iter().map(|unmatched| UnmatchedExchange {
+            exchange: unmatched.exchange.0.to_vec(),
+            ours: unmatched.first,
+            theirs: unmatched.second,
+            reason: unmatched.reason.to_string(),
+        });
+        Ok(Response::new(ReconcileResponse {
+            partner_id: partner,
+            at: outcome.at.to_string(),
+            checkpoint_size: compared.checkpoint_size,
+            cosigned_size: compared.cosigned_size,
+            matched: compared.matched,
+            unanswered: compared.unanswered,
+            too_young: compared.too_young,
+            erased: compared.erased,
+            left_out: compared.left_out,
+            unmatched: compared.unmatched,
+            unmatched_exchanges: unmatched.collect(),
+        }))
+    }
 }
 
 /// Streams what `work` sends; how it ends, if it fails, comes last.
@@ -281,13 +312,13 @@ where
 }
 
 /// Entries that pass a filter, as far as the ledger went when it was asked for.
-struct Pages {
+pub(crate) struct Pages {
     state: Arc<State>,
     filter: EntryFilter,
 }
 
 impl Pages {
-    async fn new(state: Arc<State>, mut filter: EntryFilter) -> Result<Self, Fault> {
+    pub(crate) async fn new(state: Arc<State>, mut filter: EntryFilter) -> Result<Self, Fault> {
         let size = state
             .store
             .ledger_size()
@@ -297,7 +328,7 @@ impl Pages {
         Ok(Self { state, filter })
     }
 
-    async fn next(&mut self) -> Result<Option<Vec<LedgerEntry>>, Fault> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<LedgerEntry>>, Fault> {
         let page = self.state.store.ledger_entries(&self.filter, PAGE).await;
         let page = page.map_err(|error| store_fault(&error))?;
         let Some(last) = page.last() else {
@@ -468,7 +499,7 @@ fn leaf_of(kept: &LedgerEntry) -> Result<Leaf, Fault> {
 }
 
 /// `None` once it was erased.
-fn open(kept: &LedgerEntry) -> Result<Option<(Opening, Entry)>, Fault> {
+pub(crate) fn open(kept: &LedgerEntry) -> Result<Option<(Opening, Entry)>, Fault> {
     let Some((payload, key)) = &kept.sealed else {
         return Ok(None);
     };

@@ -124,7 +124,7 @@ pub async fn add_checkpoint(
 }
 
 /// Puts a partner's contradiction on record: once an hour, for one is proof enough, and nobody fills our disk with more.
-async fn misbehaviour(
+pub(crate) async fn misbehaviour(
     state: &State,
     partner: &str,
     same_size: bool,
@@ -168,7 +168,7 @@ async fn misbehaviour(
     recorded.map_err(|error| store_fault(&error))
 }
 
-fn ledger_key(state: &State, entry: &Entry) -> Result<VerifierKey, Fault> {
+pub(crate) fn ledger_key(state: &State, entry: &Entry) -> Result<VerifierKey, Fault> {
     let party = entry.agreement.partner_of(state.us());
     let party = party.ok_or_else(|| Fault::internal("an agreement without a partner"))?;
     key_of(&party.identity).map_err(|error| Fault::internal(format!("the partner's ledger key: {error}")))

@@ -24,6 +24,8 @@ pub struct Share {
     pub streams: Arc<Semaphore>,
     /// Places for chunks.
     pub chunks: Arc<Semaphore>,
+    /// The one file of our ledger that it may be reading: 16 MiB at most.
+    pub ledger: Arc<Semaphore>,
     /// A day, and the elements evaluated again on it without a charge. Forgotten with the process.
     replayed: Mutex<(i32, u64)>,
 }
@@ -45,6 +47,7 @@ impl Fairness {
             Arc::new(Share {
                 streams: Arc::new(Semaphore::new(STREAMS)),
                 chunks: Arc::new(Semaphore::new(self.chunks)),
+                ledger: Arc::new(Semaphore::new(1)),
                 replayed: Mutex::default(),
             })
         });

@@ -293,7 +293,7 @@ fn discard(folder: &std::path::Path, file: &str) {
     let _ = std::fs::remove_file(folder.join(file));
 }
 
-fn patience(state: &State) -> Duration {
+pub(crate) fn patience(state: &State) -> Duration {
     Duration::from_millis(u64::from(state.config.snapshot.call_deadline_ms))
 }
 

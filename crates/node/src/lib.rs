@@ -40,6 +40,7 @@ pub mod matching_service;
 pub mod partner;
 pub mod peer_service;
 pub mod publish;
+pub mod reconcile;
 pub mod rows;
 pub mod state;
 pub mod tls;

@@ -12,7 +12,8 @@ use concordat_wire::v1::{
     EvaluateResponse, ExchangeAgreementRequest, ExchangeAgreementResponse, FetchSegmentRequest,
     FetchSegmentResponse, GetDisclosureKeyRequest, GetDisclosureKeyResponse, GetManifestRequest,
     GetManifestResponse, GetScopeKeyRequest, GetScopeKeyResponse, PutAttachmentPartRequest,
-    PutAttachmentPartResponse, TakeCaseStepsRequest, TakeCaseStepsResponse,
+    PutAttachmentPartResponse, ReadLedgerRequest, ReadLedgerResponse, TakeCaseStepsRequest,
+    TakeCaseStepsResponse,
 };
 use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE};
 use futures_util::{Stream, StreamExt};
@@ -23,7 +24,7 @@ use crate::agreement::Agreement;
 use crate::listen::Caller;
 use crate::state::State;
 use crate::tls::SpkiPin;
-use crate::{cosigning, desk, evaluate, publish};
+use crate::{cosigning, desk, evaluate, log_files, publish};
 
 /// The service.
 pub struct Peer(pub Arc<State>);
@@ -121,6 +122,17 @@ impl PeerService for Peer {
         let partner = partner(&request)?;
         let answer = cosigning::add_checkpoint(&self.0, &partner, request.get_ref()).await?;
         Ok(Response::new(answer))
+    }
+
+    type ReadLedgerStream = Results<ReadLedgerResponse>;
+
+    async fn read_ledger(
+        &self,
+        request: Request<ReadLedgerRequest>,
+    ) -> Result<Response<Self::ReadLedgerStream>, Status> {
+        let partner = partner(&request)?;
+        let pieces = log_files::read_for(&self.0, &partner, request.into_inner().path).await?;
+        Ok(Response::new(Box::pin(ReceiverStream::new(pieces))))
     }
 
     async fn get_disclosure_key(

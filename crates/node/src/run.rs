@@ -212,6 +212,7 @@ impl Node {
             held: Default::default(),
             jobs: Default::default(),
             revoked: Revoked::default(),
+            reconciling: Default::default(),
             access: Default::default(),
             erasing: Default::default(),
             desk: Default::default(),

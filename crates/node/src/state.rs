@@ -23,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::listen::Revoked;
 use crate::maintenance::Troubles;
 use crate::publish::ServedScopes;
+use crate::reconcile::Reconciling;
 use crate::witnesses::Witnesses;
 
 /// A running node's state. One per process, shared by reference.
@@ -39,6 +40,8 @@ pub struct State {
     pub ledger: Arc<Ledger>,
     /// Independent witnesses of it.
     pub witnesses: Witnesses,
+    /// Comparing it with partners' ledgers.
+    pub reconciling: Reconciling,
     /// Who came in and who was refused.
     pub access: Access,
     /// Erasing what was recorded.

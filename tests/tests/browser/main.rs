@@ -243,6 +243,9 @@ async fn two_officers_approve_and_the_requester_opens_the_release() {
     sign_in(&browser, &owning, "otto").await;
     browser.shows("Ledger").await;
     browser.check("audit").await;
+    browser.click("form[action='/audit/reconcile'] button").await;
+    browser.shows("recorded alike on both sides").await;
+    browser.check("reconciled").await;
     browser.click("table.cases a").await;
     browser.shows("signature holds").await;
     assert!(
@@ -260,5 +263,5 @@ async fn two_officers_approve_and_the_requester_opens_the_release() {
         )
         .await;
     assert_eq!(denied, 403, "an auditor administers nothing");
-    assert_eq!(browser.checked.len(), 14, "{:?}", browser.checked);
+    assert_eq!(browser.checked.len(), 15, "{:?}", browser.checked);
 }

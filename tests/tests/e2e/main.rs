@@ -23,6 +23,7 @@ mod matching;
 mod never_false;
 mod publication;
 mod quota;
+mod reconciled;
 mod recorded;
 mod rules;
 mod tls;

@@ -8,6 +8,7 @@ use concordat_node::desk::inbox::{self, CaseFilter};
 use maud::html;
 
 use super::inbox::table;
+use super::reconcile;
 use crate::Desk;
 use crate::guard::{Audits, Shown, Signed};
 use crate::texts::{self, audit as says, errors};
@@ -66,6 +67,7 @@ pub(crate) async fn ledger(
                 pre tabindex="0" { (says::commands(&folder)) }
             }
         }
+        (reconcile::section(&desk, &signed))
         section aria-labelledby="cases" {
             h2 #cases { (says::CASES) }
             p { @for count in &counts { span.count { (says::counted(texts::state(&count.state), html! { strong { (count.cases) } })) } " " } }

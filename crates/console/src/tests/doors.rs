@@ -185,6 +185,24 @@ async fn a_form_is_taken_from_a_page_of_this_session_only() {
 }
 
 #[tokio::test]
+async fn ledgers_are_compared_with_partners_only_and_by_a_form_of_this_session() {
+    let place = Place::new().await;
+    let (cookie, csrf) = place.session("auditor");
+    let page = place.get("/audit", Some(&cookie)).await;
+    assert!(page.body.contains("There are no partners."), "{}", page.body);
+    let form = [("csrf", csrf.as_str()), ("partner", "bb-register")];
+    let stranger = place.post("/audit/reconcile", Some(&cookie), &form).await;
+    assert!(stranger.status == StatusCode::NOT_FOUND && stranger.rule("AUD-011"));
+    let without = place.post("/audit/reconcile", Some(&cookie), &form[1..]).await;
+    assert!(without.status == StatusCode::FORBIDDEN && without.rule("CONS-001"));
+    let (cookie, csrf) = place.session("officer");
+    let form = [("csrf", csrf.as_str()), ("partner", "bb-register")];
+    let officer = place.post("/audit/reconcile", Some(&cookie), &form).await;
+    assert!(officer.status == StatusCode::FORBIDDEN && officer.rule("CONS-002"));
+    place.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_is_not_read_before_its_token() {
     let place = Place::new().await;
     let (cookie, csrf) = place.session("officer");

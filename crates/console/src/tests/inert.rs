@@ -1,6 +1,9 @@
 //! Whatever somebody writes, it stays text: in a page no markup, in a table no formula.
 
 use concordat_disclosure::text::csv_cell;
+use concordat_ledger::{Reason as Why, Unmatched};
+use concordat_node::reconcile::{Compared, LISTED, Outcome};
+use concordat_wire::{Fault, Reason};
 use maud::Markup;
 use proptest::prelude::*;
 
@@ -8,7 +11,15 @@ use super::cases::row;
 use super::*;
 use crate::form::Form;
 use crate::layout;
-use crate::pages::{chart, inbox};
+use crate::pages::{chart, inbox, reconcile};
+
+/// A comparison that a partner's words ended.
+fn refused(text: &str) -> Outcome {
+    Outcome {
+        at: ManualClock::new(START).now(),
+        result: Err(Fault::new(Reason::Unavailable, "PEER-020", text)),
+    }
+}
 
 /// A page's parts with `text` wherever a text of somebody else goes.
 fn views(text: &str) -> Vec<Markup> {
@@ -18,6 +29,7 @@ fn views(text: &str) -> Vec<Markup> {
         chart::bars(text, &[(text.to_owned(), 3.0)], text),
         layout::trouble(text, text),
         Form::default().line("name", text, text),
+        reconcile::result(text, &refused(text)),
     ]
 }
 
@@ -111,4 +123,40 @@ async fn names_filters_and_reasons_are_shown_as_text() {
         );
     }
     place.stop().await;
+}
+
+#[test]
+fn a_comparison_says_what_does_not_match_and_what_it_leaves_out() {
+    let unmatched = |number: u64| Unmatched {
+        exchange: Hex([0xab; 16]),
+        first: Some(number),
+        second: None,
+        reason: Why::MissingAtOwner,
+    };
+    let shown = |compared: Compared| {
+        let outcome = Outcome {
+            at: ManualClock::new(START).now(),
+            result: Ok(compared),
+        };
+        reconcile::result("bb-register", &outcome).into_string()
+    };
+    let page = shown(Compared {
+        unmatched: 500,
+        listed: (0..LISTED as u64).map(unmatched).collect(),
+        too_young: 3,
+        ..Compared::default()
+    });
+    assert!(page.contains(&format!("{LISTED} of 500")), "{page}");
+    assert_eq!(page.matches(&"ab".repeat(16)).count(), LISTED);
+    assert_eq!(page.matches("does not say that it was given").count(), LISTED);
+    assert!(page.contains("3 exchanges of the last 15 minutes"), "{page}");
+    assert!(shown(Compared::default()).contains("no exchange to compare"));
+    let page = shown(Compared {
+        matched: 1,
+        ..Compared::default()
+    });
+    assert!(
+        page.contains("recorded alike on both sides") && !page.contains("<table"),
+        "{page}"
+    );
 }

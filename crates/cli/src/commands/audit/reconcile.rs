@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use concordat_ledger::{
-    CHECKPOINT_PATH, Class, Entry, ExchangeRecord, Hash, Leaf, MAX_PAYLOAD_BYTES, ReadError, Reason,
-    Reconciliation, RightEdge, SignedCheckpoint, Source, TileReader, reconcile, reconcile_with_leaves,
+    CHECKPOINT_PATH, CheckedLeaves, Class, Entry, ExchangeRecord, Leaf, LeavesError, MAX_PAYLOAD_BYTES,
+    Reason, Reconciliation, SignedCheckpoint, Source, reconcile, reconcile_with_leaves,
 };
 use concordat_note::VerifierKey;
 use serde::Deserialize;
@@ -94,11 +94,22 @@ impl Log {
 
     /// Gives every leaf to `each`; an error unless they are those that the checkpoint signs.
     fn leaves(&self, mut each: impl FnMut(u64, Leaf)) -> Result<()> {
-        let mut checked = Checked::new(self);
-        for (number, leaf) in &mut checked {
+        let mut leaves = CheckedLeaves::new(&self.files, &self.checkpoint);
+        for (number, leaf) in leaves.by_ref() {
             each(number, leaf);
         }
-        checked.finish()
+        leaves.finish().map_err(|error| self.not_signed(error))
+    }
+
+    fn not_signed(&self, error: LeavesError) -> anyhow::Error {
+        let agency = &self.agency;
+        match error {
+            LeavesError::Read(error) => anyhow::Error::new(error).context(format!("the ledger of {agency}")),
+            _ => Advice::error(
+                format!("the entries published by {agency} are not those that its checkpoint signs"),
+                "`concordat audit verify` says what was changed",
+            ),
+        }
     }
 
     fn opened(&self, export: &Path, partner: &str) -> Result<Opened> {
@@ -147,65 +158,6 @@ impl Log {
             records: entries.iter().filter_map(record).collect(),
             not_opened,
         })
-    }
-}
-
-/// Leaves on their way out of a log, hashed as they pass.
-struct Checked<'a> {
-    log: &'a Log,
-    leaves: Box<dyn Iterator<Item = Result<(u64, Leaf), ReadError>> + 'a>,
-    edge: RightEdge,
-    failed: Option<ReadError>,
-}
-
-impl<'a> Checked<'a> {
-    fn new(log: &'a Log) -> Self {
-        let size = log.checkpoint.size();
-        let bundles = (0..size).step_by(concordat_ledger::TILE_WIDTH as usize);
-        let leaves = bundles.flat_map(move |start| {
-            let reader = TileReader::new(&log.files, size);
-            let leaves = reader.leaves(start).take(concordat_ledger::TILE_WIDTH as usize);
-            leaves.collect::<Vec<_>>()
-        });
-        Self {
-            log,
-            leaves: Box::new(leaves),
-            edge: RightEdge::new(),
-            failed: None,
-        }
-    }
-
-    /// Whether all that passed is what was signed.
-    fn finish(self) -> Result<()> {
-        let agency = &self.log.agency;
-        if let Some(error) = self.failed {
-            return Err(anyhow::Error::new(error).context(format!("the ledger of {agency}")));
-        }
-        let signed = &self.log.checkpoint;
-        if (self.edge.size(), self.edge.root()) != (signed.size(), signed.root()) {
-            return Err(Advice::error(
-                format!("the entries published by {agency} are not those that its checkpoint signs"),
-                "`concordat audit verify` says what was changed",
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Iterator for &mut Checked<'_> {
-    type Item = (u64, Leaf);
-
-    fn next(&mut self) -> Option<(u64, Leaf)> {
-        match self.leaves.next()? {
-            Ok((number, leaf)) => {
-                self.edge.push(Hash::leaf(&leaf.encode(number)), |_, _| {});
-                Some((number, leaf))
-            }
-            Err(error) => {
-                self.failed = Some(error);
-                None
-            }
-        }
     }
 }
 
@@ -258,9 +210,9 @@ impl Args {
                 ]
             }
             None => {
-                let mut leaves = Checked::new(&other);
-                let joined = reconcile_with_leaves(ours.records, &mut leaves);
-                leaves.finish()?;
+                let mut leaves = CheckedLeaves::new(&other.files, &other.checkpoint);
+                let joined = reconcile_with_leaves(ours.records, leaves.by_ref());
+                leaves.finish().map_err(|error| other.not_signed(error))?;
                 vec![(one.agency.as_str(), other.agency.as_str(), joined)]
             }
         };
