@@ -199,14 +199,13 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
         }
     }
     let mut answers = futures_util::future::join_all(asked).await;
-    close(
-        state,
-        answers
-            .iter_mut()
-            .filter_map(|answer| answer.ended.take())
-            .collect(),
-    )
-    .await?;
+    let ended = answers.iter_mut().filter_map(|answer| answer.ended.take());
+    let ended: Vec<_> = ended.collect();
+    // On disk before the caller is answered; what the answer says is worked out meanwhile.
+    let closed = {
+        let state = Arc::clone(state);
+        tokio::spawn(async move { close(&state, ended).await })
+    };
     let partners = partner_ids(&routes);
     let opened = open_cases(state, &query.context, &items, &routes, &answers).await?;
     let results = items
@@ -240,6 +239,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
                 .collect(),
         })
         .collect();
+    closed.await.map_err(|_| Fault::internal("recording a query"))??;
     Ok(MatchResponse {
         results,
         partners,

@@ -4,11 +4,15 @@
 //! what is used of an epoch is what is used of its scope. A day belongs to the offer: two epochs may meet in it, and
 //! a change of key is no second quota.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::ledger::{NewEntry, entries_of};
 use crate::log::{close_exchange, open_exchange};
-use crate::types::{Columns, ScopeId};
+use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
 
 /// Most charges in one call: some milliseconds of work.
@@ -140,18 +144,22 @@ impl Store {
             });
         }
         let mut tx = self.begin("charge.add").await?;
+        let mut tally = Tally::default();
         let mut outcomes = Vec::with_capacity(charges.len());
         for (position, charge) in charges.iter().enumerate() {
-            let outcome = outcome(&mut tx, charge).await?;
-            if matches!(outcome, ChargeOutcome::Charged { .. }) {
-                insert(&mut tx, charge, now_ms).await?;
-                if let Some(progress) = progress(&mut tx, charge, now_ms).await? {
-                    let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;
-                    let [nonce] = self.nonces();
-                    tx.record(entry, nonce);
-                }
+            outcomes.push(tally.charge(&mut tx, (position, charge), now_ms).await?);
+        }
+        tally.write(&mut tx).await?;
+        for request in tally.requests.values() {
+            let Some(position) = request.charged else { continue };
+            let Some(charge) = charges.get(position) else {
+                continue;
+            };
+            if let Some(progress) = progress(&mut tx, charge, request.used.now(), now_ms).await? {
+                let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;
+                let [nonce] = self.nonces();
+                tx.record(entry, nonce);
             }
-            outcomes.push(outcome);
         }
         tx.commit().await?;
         Ok(outcomes)
@@ -176,23 +184,174 @@ impl Store {
     }
 }
 
-async fn outcome(conn: &mut SqliteConnection, charge: &Charge) -> Result<ChargeOutcome> {
-    if !is_chargeable(conn, charge.scope).await? {
-        return Ok(ChargeOutcome::ScopeEnded);
+/// What was used before this call, and in it.
+#[derive(Clone, Copy, Default)]
+struct Counter {
+    before: u64,
+    added: u64,
+}
+
+impl Counter {
+    fn now(self) -> u64 {
+        self.before + self.added
     }
-    Ok(match charged_digest(conn, charge).await? {
-        Some(digest) if digest == charge.digest => ChargeOutcome::AlreadyCharged,
-        Some(_) => ChargeOutcome::DigestMismatch,
-        None => {
-            let left = charge
-                .announced
-                .saturating_sub(used_by_request(conn, charge).await?);
-            if u64::from(charge.elements) > left {
-                return Ok(ChargeOutcome::MoreThanAnnounced { left });
-            }
-            decide(charge, usage(conn, charge.scope, charge.day).await?)
+}
+
+/// An offer in one direction: agreement, offer, role.
+type OfferKey = (String, String, String);
+
+struct Request {
+    used: Counter,
+    /// The last of this call's charges that was charged to it.
+    charged: Option<usize>,
+}
+
+/// The counters that a call has to do with: each is read once and written once, whatever the number of chunks.
+#[derive(Default)]
+struct Tally {
+    /// The offer of each scope that may be charged; `None` where it may not.
+    scopes: BTreeMap<(i64, i32), Option<OfferKey>>,
+    days: BTreeMap<(OfferKey, i32), Counter>,
+    epochs: BTreeMap<i64, Counter>,
+    requests: BTreeMap<(i64, [u8; 16]), Request>,
+}
+
+impl Tally {
+    async fn charge(
+        &mut self,
+        conn: &mut SqliteConnection,
+        (position, charge): (usize, &Charge),
+        now_ms: i64,
+    ) -> Result<ChargeOutcome> {
+        let Some(offer) = self.offer(conn, charge).await? else {
+            return Ok(ChargeOutcome::ScopeEnded);
+        };
+        let scope = charge.scope.0;
+        let day = self.days.entry((offer, charge.day)).or_default();
+        let epoch = self.epochs.entry(scope).or_default();
+        let request = match self.requests.entry((scope, charge.request_id)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(Request {
+                used: Counter {
+                    before: used_by_request(conn, charge).await?,
+                    added: 0,
+                },
+                charged: None,
+            }),
+        };
+        let elements = u64::from(charge.elements);
+        let left = charge.announced.saturating_sub(request.used.now());
+        let outcome = if elements > left {
+            ChargeOutcome::MoreThanAnnounced { left }
+        } else {
+            let used = Usage {
+                day: day.now(),
+                epoch: epoch.now(),
+            };
+            decide(charge, used)
+        };
+        // A chunk that came before is what it was then, whatever is left now.
+        let fits = matches!(outcome, ChargeOutcome::Charged { .. });
+        if !fits || !insert(conn, charge, now_ms).await? {
+            return Ok(match charged_digest(conn, charge).await? {
+                Some(digest) if digest == charge.digest => ChargeOutcome::AlreadyCharged,
+                Some(_) => ChargeOutcome::DigestMismatch,
+                None => outcome,
+            });
         }
-    })
+        for counter in [day, epoch, &mut request.used] {
+            counter.added += elements;
+        }
+        request.charged = Some(position);
+        Ok(outcome)
+    }
+
+    /// The offer that a charge is under, its counters read; `None` if its scope may not be charged.
+    async fn offer(&mut self, conn: &mut SqliteConnection, charge: &Charge) -> Result<Option<OfferKey>> {
+        let place = (charge.scope.0, charge.day);
+        if let Some(known) = self.scopes.get(&place) {
+            return Ok(known.clone());
+        }
+        let row = sqlx::query(
+            "SELECT s.agreement_id, s.offer_id, s.role,
+                    coalesce((SELECT u.elements FROM usage_day u
+                              WHERE u.agreement_id = s.agreement_id AND u.offer_id = s.offer_id AND u.role = s.role
+                                  AND u.day = ?2), 0) AS day,
+                    coalesce((SELECT elements FROM usage_epoch WHERE scope_id = s.id), 0) AS epoch
+             FROM scope s WHERE s.id = ?1 AND s.status <> 'destroyed'",
+        )
+        .bind(charge.scope.0)
+        .bind(charge.day)
+        .fetch_optional(conn)
+        .await?;
+        let offer = match row {
+            None => None,
+            Some(row) => {
+                let offer = (
+                    row.try_get("agreement_id")?,
+                    row.try_get("offer_id")?,
+                    row.try_get("role")?,
+                );
+                // Another scope of the offer may have been charged in this call: then its counter is newer.
+                let before = row.int("day")?;
+                self.days
+                    .entry((OfferKey::clone(&offer), charge.day))
+                    .or_insert(Counter { before, added: 0 });
+                let before = row.int("epoch")?;
+                self.epochs
+                    .entry(charge.scope.0)
+                    .or_insert(Counter { before, added: 0 });
+                Some(offer)
+            }
+        };
+        self.scopes.insert(place, offer.clone());
+        Ok(offer)
+    }
+
+    /// Adds what was charged to the counters.
+    async fn write(&self, conn: &mut SqliteConnection) -> Result<()> {
+        for ((scope, request), Request { used, .. }) in &self.requests {
+            if used.added > 0 {
+                sqlx::query(
+                    "INSERT INTO usage_request (scope_id, request_id, elements) VALUES (?, ?, ?)
+                     ON CONFLICT (scope_id, request_id) DO UPDATE SET elements = elements + excluded.elements",
+                )
+                .bind(scope)
+                .bind(request.as_slice())
+                .bind(to_sql(used.added))
+                .execute(&mut *conn)
+                .await?;
+            }
+        }
+        for (((agreement, offer, role), day), used) in &self.days {
+            if used.added > 0 {
+                sqlx::query(
+                    "INSERT INTO usage_day (agreement_id, offer_id, role, day, elements) VALUES (?, ?, ?, ?, ?)
+                     ON CONFLICT (agreement_id, offer_id, role, day) DO UPDATE SET elements = elements + excluded.elements",
+                )
+                .bind(agreement)
+                .bind(offer)
+                .bind(role)
+                .bind(day)
+                .bind(to_sql(used.added))
+                .execute(&mut *conn)
+                .await?;
+            }
+        }
+        for (scope, used) in &self.epochs {
+            if used.added > 0 {
+                sqlx::query(
+                    "INSERT INTO usage_epoch (scope_id, elements) VALUES (?, ?)
+                     ON CONFLICT (scope_id) DO UPDATE SET elements = elements + excluded.elements",
+                )
+                .bind(scope)
+                .bind(to_sql(used.added))
+                .execute(&mut *conn)
+                .await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
@@ -219,14 +378,6 @@ fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
     }
 }
 
-async fn is_chargeable(conn: &mut SqliteConnection, scope: ScopeId) -> Result<bool> {
-    let destroyed: Option<bool> = sqlx::query_scalar("SELECT status = 'destroyed' FROM scope WHERE id = ?")
-        .bind(scope.0)
-        .fetch_optional(conn)
-        .await?;
-    Ok(destroyed == Some(false))
-}
-
 async fn used_by_request(conn: &mut SqliteConnection, charge: &Charge) -> Result<u64> {
     let row = sqlx::query("SELECT elements FROM usage_request WHERE scope_id = ? AND request_id = ?")
         .bind(charge.scope.0)
@@ -247,10 +398,11 @@ async fn charged_digest(conn: &mut SqliteConnection, charge: &Charge) -> Result<
     row.map(|row| row.bytes("digest")).transpose()
 }
 
-async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Result<()> {
-    sqlx::query(
+/// Whether it was not there.
+async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Result<bool> {
+    let inserted = sqlx::query(
         "INSERT INTO charge (scope_id, request_id, chunk_index, digest, elements, day, charged_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?)",
+         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_id, request_id, chunk_index) DO NOTHING",
     )
     .bind(charge.scope.0)
     .bind(charge.request_id.as_slice())
@@ -261,40 +413,18 @@ async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Re
     .bind(now_ms)
     .execute(&mut *conn)
     .await?;
-    sqlx::query(
-        "INSERT INTO usage_request (scope_id, request_id, elements) VALUES (?, ?, ?)
-         ON CONFLICT (scope_id, request_id) DO UPDATE SET elements = elements + excluded.elements",
-    )
-    .bind(charge.scope.0)
-    .bind(charge.request_id.as_slice())
-    .bind(charge.elements)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
-        "INSERT INTO usage_day (agreement_id, offer_id, role, day, elements)
-         SELECT agreement_id, offer_id, role, ?2, ?3 FROM scope WHERE id = ?1
-         ON CONFLICT (agreement_id, offer_id, role, day) DO UPDATE SET elements = elements + excluded.elements",
-    )
-    .bind(charge.scope.0)
-    .bind(charge.day)
-    .bind(charge.elements)
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query(
-        "INSERT INTO usage_epoch (scope_id, elements) VALUES (?, ?)
-         ON CONFLICT (scope_id) DO UPDATE SET elements = elements + excluded.elements",
-    )
-    .bind(charge.scope.0)
-    .bind(charge.elements)
-    .execute(&mut *conn)
-    .await?;
-    Ok(())
+    Ok(inserted.rows_affected() > 0)
 }
 
-/// What follows from a charge for the exchange that it belongs to.
-async fn progress(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Result<Option<Progress>> {
+/// What follows for the exchange that was charged, `used` in all.
+async fn progress(
+    conn: &mut SqliteConnection,
+    charge: &Charge,
+    used: u64,
+    now_ms: i64,
+) -> Result<Option<Progress>> {
     let was_open = open_exchange(conn, &charge.request_id, now_ms).await?;
-    let ended = used_by_request(conn, charge).await? >= charge.announced;
+    let ended = used >= charge.announced;
     if was_open && !ended {
         return Ok(None);
     }
