@@ -125,7 +125,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     walls.sort_unstable();
     println!(
-        "p50 {:.0?}, p99 {:.0?} of {runs} runs",
+        "p50 {:.1?}, p99 {:.1?} of {runs} runs",
         walls[runs / 2],
         walls[(runs * 99 / 100).min(runs - 1)]
     );

@@ -130,11 +130,16 @@ type Finished = (
     Result<(Vec<Answer>, Duration, Duration), Failure>,
 );
 
+/// A stream of chunks, and that of their answers.
+type Opened = (mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>);
+
 struct Running<F> {
     on_done: F,
     pending: HashMap<u32, Arc<PreparedChunk>>,
     stats: Stats,
-    request: Option<(mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>)>,
+    request: Option<Opened>,
+    /// On the way to `request`; chunks are prepared meanwhile.
+    opening: Option<BoxFuture<'static, Result<Opened, Status>>>,
     retries_left: u32,
     /// Why no further stream is opened.
     dead: Option<Failure>,
@@ -158,6 +163,7 @@ impl Exchange {
             pending: HashMap::new(),
             stats: Stats::default(),
             request: None,
+            opening: None,
             retries_left: 1,
             dead: None,
             resend: FuturesUnordered::new(),
@@ -182,6 +188,13 @@ impl Exchange {
                 Some((index, answered, finished)) = finishing.next(), if !finishing.is_empty() => {
                     running.finished(index, answered, finished);
                 }
+                opened = next_opened(&mut running.opening), if running.opening.is_some() => {
+                    running.opening = None;
+                    match opened {
+                        Ok(request) => running.opened(request),
+                        Err(status) => self.reopen(&mut running, &status),
+                    }
+                }
                 message = next_message(&mut running.request), if running.request.is_some() => match message {
                     Ok(Some(response)) => {
                         running.stats.bytes_received += response.encoded_len() as u64;
@@ -198,8 +211,8 @@ impl Exchange {
                             )),
                         }
                     }
-                    Ok(None) => self.reopen(&mut running, &Status::unavailable("the partner ended the stream")).await,
-                    Err(status) => self.reopen(&mut running, &status).await,
+                    Ok(None) => self.reopen(&mut running, &Status::unavailable("the partner ended the stream")),
+                    Err(status) => self.reopen(&mut running, &status),
                 },
                 Some(index) = running.resend.next(), if !running.resend.is_empty() => {
                     running.send(index);
@@ -217,8 +230,8 @@ impl Exchange {
                         running.pending.insert(index, Arc::new(chunk));
                         if running.request.is_some() {
                             running.send(index);
-                        } else if let Err(status) = self.open(&mut running).await {
-                            self.reopen(&mut running, &status).await;
+                        } else if running.opening.is_none() {
+                            running.opening = Some(self.open(&mut running.stats));
                         }
                     }
                 },
@@ -247,53 +260,47 @@ impl Exchange {
         (index, result)
     }
 
-    /// Opens the stream and sends every pending chunk.
-    async fn open<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>) -> Result<(), Status> {
-        match tokio::time::timeout_at(self.deadline.into(), self.recorded.clone()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(fault)) => {
+    /// Opens the stream, once the exchange is on record.
+    fn open(&self, stats: &mut Stats) -> BoxFuture<'static, Result<Opened, Status>> {
+        let open = EvaluateRequest {
+            message: Some(evaluate_request::Message::Open(self.open.clone())),
+        };
+        stats.bytes_sent += open.encoded_len() as u64;
+        let (recorded, mut client, window) = (self.recorded.clone(), self.partner.client(), self.window);
+        let opened = async move {
+            if let Err(fault) = recorded.await {
                 tracing::error!(%fault, "recording a query");
                 return Err(Status::internal(
                     "the query could not be recorded, so it was not asked",
                 ));
             }
-            Err(_) => return Err(Status::deadline_exceeded("not recorded before the deadline")),
-        }
-        // Never full: each pending chunk is in it at most once, beside the opening.
-        let (sender, receiver) = mpsc::channel(self.window + 2);
-        let open = EvaluateRequest {
-            message: Some(evaluate_request::Message::Open(self.open.clone())),
+            // Never full: each pending chunk is in it at most once, beside the opening.
+            let (sender, receiver) = mpsc::channel(window + 2);
+            if sender.try_send(open).is_err() {
+                return Err(Status::internal("the stream's queue is full"));
+            }
+            let response = client.evaluate(ReceiverStream::new(receiver)).await?;
+            Ok((sender, response.into_inner()))
         };
-        running.stats.bytes_sent += open.encoded_len() as u64;
-        if sender.try_send(open).is_err() {
-            return Err(Status::internal("the stream's queue is full"));
+        let deadline = self.deadline.into();
+        async move {
+            tokio::time::timeout_at(deadline, opened)
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer before the deadline")))
         }
-        let mut client = self.partner.client();
-        let call = client.evaluate(ReceiverStream::new(receiver));
-        let response = match tokio::time::timeout_at(self.deadline.into(), call).await {
-            Ok(response) => response?,
-            Err(_) => return Err(Status::deadline_exceeded("no answer before the deadline")),
-        };
-        running.request = Some((sender, response.into_inner()));
-        let indices: Vec<u32> = running.pending.keys().copied().collect();
-        for index in indices {
-            running.send(index);
-        }
-        Ok(())
+        .boxed()
     }
 
     /// The stream broke with `status`: tries once more if that can help, else gives up on what is pending.
-    async fn reopen<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>, status: &Status) {
+    fn reopen<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>, status: &Status) {
         running.request = None;
         let transient = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled);
         if transient && running.retries_left > 0 && !running.pending.is_empty() {
             running.retries_left -= 1;
-            match self.open(running).await {
-                Ok(()) => return,
-                Err(again) => return running.broken(failure(&again)),
-            }
+            running.opening = Some(self.open(&mut running.stats));
+        } else {
+            running.broken(failure(status));
         }
-        running.broken(failure(status));
     }
 
     /// Takes the chunk an answer belongs to and verifies it on the pool.
@@ -380,6 +387,15 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
         self.done(index, Some(answered), result);
     }
 
+    /// The stream is open: sends every pending chunk.
+    fn opened(&mut self, request: Opened) {
+        self.request = Some(request);
+        let indices: Vec<u32> = self.pending.keys().copied().collect();
+        for index in indices {
+            self.send(index);
+        }
+    }
+
     /// Puts a pending chunk on the stream. If the stream is gone, its end will be noticed by the reader.
     fn send(&mut self, index: u32) {
         let (Some(chunk), Some((sender, _))) = (self.pending.get(&index), &self.request) else {
@@ -436,6 +452,7 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
     /// The request cannot go on: everything on the way fails, and what is still to come.
     fn broken(&mut self, failure: Failure) {
         self.request = None;
+        self.opening = None;
         self.fail_pending(&failure);
         self.dead = Some(failure);
     }
@@ -448,9 +465,16 @@ const INSIDE_WAIT: Duration = Duration::from_secs(1);
 /// A busy partner is asked again at least this often.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(2);
 
-async fn next_message(
-    request: &mut Option<(mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>)>,
-) -> Result<Option<EvaluateResponse>, Status> {
+async fn next_opened(
+    opening: &mut Option<BoxFuture<'static, Result<Opened, Status>>>,
+) -> Result<Opened, Status> {
+    match opening {
+        Some(opening) => opening.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_message(request: &mut Option<Opened>) -> Result<Option<EvaluateResponse>, Status> {
     match request {
         Some((_, responses)) => responses.message().await,
         None => std::future::pending().await,

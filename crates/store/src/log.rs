@@ -142,6 +142,10 @@ impl Store {
                 return Ok(());
             }
         }
+        if inserted.rows_affected() > 0 {
+            insert_open(&mut tx, exchange.id.as_bytes(), exchange.at_ms).await?;
+            return tx.commit().await;
+        }
         match open_exchange(&mut tx, exchange.id.as_bytes(), exchange.at_ms).await? {
             true => Ok(()),
             false => tx.commit().await,
@@ -279,12 +283,17 @@ pub(crate) async fn open_exchange(conn: &mut SqliteConnection, id: &[u8; 16], no
     if touched.rows_affected() > 0 {
         return Ok(true);
     }
-    sqlx::query("INSERT INTO exchange_open (id, touched_ms) VALUES (?, ?)")
+    insert_open(conn, id, now_ms).await?;
+    Ok(false)
+}
+
+async fn insert_open(conn: &mut SqliteConnection, id: &[u8; 16], now_ms: i64) -> Result<()> {
+    sqlx::query("INSERT INTO exchange_open (id, touched_ms) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET touched_ms = excluded.touched_ms")
         .bind(id.as_slice())
         .bind(now_ms)
-        .execute(&mut *conn)
+        .execute(conn)
         .await?;
-    Ok(false)
+    Ok(())
 }
 
 /// Returns how many were open: one or none.
