@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::{Identifier, Kind, Other, Severity, Subject};
-use concordat_store::{Answered, Asked, Exchange as ExchangeRow, ScopeId};
+use concordat_oprf::Client;
+use concordat_store::{Answered, Asked, Exchange as ExchangeRow, NewEntry, ScopeId};
 use concordat_wire::v1::{
     MatchItem, MatchResponse, OfferSummary, OfferTimings, PartnerSummary, QueryContext, Rejection,
     UnknownReason, match_item,
@@ -20,10 +21,10 @@ use zeroize::Zeroizing;
 use crate::agreement::{Agreement, Offer, is_label, purpose_name};
 use crate::asked::{self, Outcome, Question};
 use crate::book::{Entry, scope_to_proto, store_fault};
-use crate::chunk::{ChunkInput, layout};
+use crate::chunk::{CanarySeeds, ChunkInput, layout};
 use crate::compute::Priority;
 use crate::desk::hits::{self, Found, Opened, Origin};
-use crate::exchange::{AnsweredChunk, Exchange, Failure, Recorded, Stats, late};
+use crate::exchange::{AnsweredChunk, Contains, Exchange, Failure, Recorded, Stats, late};
 use crate::held::{HeldScope, lookup_of};
 use crate::listen::Caller;
 use crate::state::State;
@@ -185,7 +186,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
     };
     let routes = routes(state, &query.partners, &query.context)?;
     let id = state.new_uuid();
-    let mut asked = Vec::new();
+    let mut prepared = Vec::new();
     for route in &routes {
         let mut wanted: Vec<Identifier> = Vec::new();
         let mut seen: HashSet<&Identifier> = HashSet::new();
@@ -195,9 +196,18 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             }
         }
         if !wanted.is_empty() {
-            asked.push(ask(state, route, wanted, (&query.context, id), query.deadline));
+            prepared.push(Prepared::of(state, route, wanted, (&query.context, id)).await);
         }
     }
+    let recorded = open(
+        state,
+        prepared
+            .iter_mut()
+            .filter_map(|asked| asked.record.take())
+            .collect(),
+    );
+    let asked = prepared.into_iter();
+    let asked = asked.map(|asked| ask(state, asked, recorded.clone(), query.deadline));
     let mut answers = futures_util::future::join_all(asked).await;
     let ended = answers.iter_mut().filter_map(|answer| answer.ended.take());
     let ended: Vec<_> = ended.collect();
@@ -483,27 +493,161 @@ fn partner_ids(routes: &[Route]) -> Vec<String> {
     ids.into_iter().map(str::to_owned).collect()
 }
 
-/// Asks one offer about identifiers of its kind. Never fails: trouble becomes UNKNOWN for each of them.
-async fn ask(
+/// What one offer is to be asked.
+struct Prepared<'a> {
+    route: &'a Route,
+    wanted: Vec<Identifier>,
+    summary: OfferSummary,
+    start: Instant,
+    /// The request, or why it cannot be asked.
+    request: Result<Request, Failure>,
+    /// What puts it on record.
+    record: Option<(Result<NewEntry, Fault>, ExchangeRow)>,
+}
+
+/// One request to a partner.
+struct Request {
+    question: Question,
+    open: v1::EvaluateOpen,
+    client: Client,
+    canaries: CanarySeeds,
+    contains: Contains,
+    chunks: Vec<ChunkInput>,
+    /// Which identifiers are in each chunk.
+    numbers: Vec<Vec<usize>>,
+}
+
+impl<'a> Prepared<'a> {
+    async fn of(
+        state: &Arc<State>,
+        route: &'a Route,
+        wanted: Vec<Identifier>,
+        (context, query): (&Context, Uuid),
+    ) -> Self {
+        let start = Instant::now();
+        let mut summary = OfferSummary {
+            agreement_id: route.entry.agreement.id.clone(),
+            offer_id: route.offer.id.clone(),
+            kind: kind_to_proto(route.offer.kind).into(),
+            identifiers: wanted.len() as u64,
+            ..OfferSummary::default()
+        };
+        let request = request(state, route, &wanted, context, &mut summary).await;
+        let (request, record) = match request {
+            Ok((request, scope)) => {
+                let question = &request.question;
+                let row = ExchangeRow {
+                    id: question.exchange,
+                    at_ms: state.now_ms(),
+                    partner: route.entry.partner.id.clone(),
+                    scope: Some(scope),
+                    purpose: purpose_name(context.purpose).to_owned(),
+                    legal_basis: context.legal_basis.clone(),
+                    elements: question.elements,
+                    asked: Some(context.asked(query)),
+                };
+                let entry = question.opened(state, wanted.len() as u64, &[]);
+                (Ok(request), Some((entry, row)))
+            }
+            Err(failure) => (Err(failure), None),
+        };
+        Self {
+            route,
+            wanted,
+            summary,
+            start,
+            request,
+            record,
+        }
+    }
+}
+
+/// Works out one request, in a scope that can be asked.
+async fn request(
     state: &Arc<State>,
     route: &Route,
-    wanted: Vec<Identifier>,
-    query: (&Context, Uuid),
-    deadline: Instant,
-) -> Answers {
-    let start = Instant::now();
-    let mut summary = OfferSummary {
-        agreement_id: route.entry.agreement.id.clone(),
-        offer_id: route.offer.id.clone(),
-        kind: kind_to_proto(route.offer.kind).into(),
-        identifiers: wanted.len() as u64,
-        ..OfferSummary::default()
+    wanted: &[Identifier],
+    context: &Context,
+    summary: &mut OfferSummary,
+) -> Result<(Request, ScopeId), Failure> {
+    let (agreement, offer) = (&route.entry.agreement, &route.offer);
+    if let Err(fault) = &route.permitted {
+        asked::not_permitted(state, context, &route.entry, offer, fault).await;
+        return Err(Failure::new(UnknownReason::NotPermitted, fault.to_string()));
+    }
+    let scope = usable_scope(state, agreement, offer, summary).await?;
+    let snapshot = scope.snapshot().ok_or_else(no_snapshot)?;
+    let (canaries, contains) = lookup_of(&snapshot).ok_or_else(no_snapshot)?;
+
+    let chunk = state.config.matching.query_chunk_elements as usize;
+    let padding = offer.padding;
+    let mut inputs = wanted
+        .iter()
+        .enumerate()
+        .map(|(number, identifier)| (number, identifier.oprf_input()));
+    let layout = layout(wanted.len(), chunk, |elements| padding.class(elements));
+    let padded: usize = layout.iter().map(|(size, _)| size).sum();
+    let mut chunks = Vec::with_capacity(layout.len());
+    let mut numbers: Vec<Vec<usize>> = Vec::with_capacity(layout.len());
+    for (index, (size, share)) in layout.into_iter().enumerate() {
+        let inputs: Vec<_> = inputs.by_ref().take(share).collect();
+        numbers.push(inputs.iter().map(|(number, _)| *number).collect());
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        chunks.push(ChunkInput {
+            index,
+            inputs,
+            size,
+            seed: state.entropy.seed(),
+        });
+    }
+    let exchange = state.new_uuid();
+    let question = Question {
+        context: context.clone(),
+        entry: Arc::clone(&route.entry),
+        offer: offer.clone(),
+        epoch: scope.epoch,
+        exchange,
+        step: 0,
+        elements: padded as u64,
     };
+    let open = v1::EvaluateOpen {
+        scope: Some(scope_to_proto(agreement, offer, scope.epoch)),
+        request_id: exchange.as_bytes().to_vec(),
+        purpose: context.purpose.into(),
+        legal_basis: context.legal_basis.clone(),
+        padded_elements: padded as u64,
+    };
+    let request = Request {
+        question,
+        open,
+        client: scope.client.clone(),
+        canaries,
+        contains,
+        chunks,
+        numbers,
+    };
+    Ok((request, scope.scope))
+}
+
+/// Asks one offer about identifiers of its kind. Never fails: trouble becomes UNKNOWN for each of them.
+async fn ask(state: &Arc<State>, prepared: Prepared<'_>, recorded: Recorded, deadline: Instant) -> Answers {
+    let Prepared {
+        route,
+        wanted,
+        mut summary,
+        start,
+        request,
+        record: _,
+    } = prepared;
     let mut found: HashMap<Identifier, Result<bool, UnknownReason>> = HashMap::with_capacity(wanted.len());
     let mut ended = None;
     let mut proofs = HashMap::new();
     let mut exchange = Uuid::nil();
-    match try_ask(state, route, &wanted, query, deadline, &mut summary).await {
+    let asked = match request {
+        Ok(request) => try_ask(state, request, &wanted, (recorded, deadline), &mut summary).await,
+        Err(failure) => Err(failure),
+    };
+    match asked {
         Ok(asking) => {
             // Not answered and not refused cannot happen; were it so, it would be UNKNOWN.
             found.extend(wanted.into_iter().zip(asking.found));
@@ -552,70 +696,31 @@ struct Asking {
 
 async fn try_ask(
     state: &Arc<State>,
-    route: &Route,
+    request: Request,
     wanted: &[Identifier],
-    (context, query): (&Context, Uuid),
-    deadline: Instant,
+    (recorded, deadline): (Recorded, Instant),
     summary: &mut OfferSummary,
 ) -> Result<Asking, Failure> {
-    let (agreement, offer) = (&route.entry.agreement, &route.offer);
-    if let Err(fault) = &route.permitted {
-        asked::not_permitted(state, context, &route.entry, offer, fault).await;
-        return Err(Failure::new(UnknownReason::NotPermitted, fault.to_string()));
-    }
-    let scope = usable_scope(state, agreement, offer, summary).await?;
-    let snapshot = scope.snapshot().ok_or_else(no_snapshot)?;
-    let (canaries, contains) = lookup_of(&snapshot).ok_or_else(no_snapshot)?;
-
-    let chunk = state.config.matching.query_chunk_elements as usize;
-    let padding = offer.padding;
-    let mut inputs = wanted
-        .iter()
-        .enumerate()
-        .map(|(number, identifier)| (number, identifier.oprf_input()));
-    let layout = layout(wanted.len(), chunk, |elements| padding.class(elements));
-    let padded: usize = layout.iter().map(|(size, _)| size).sum();
-    let mut chunks = Vec::with_capacity(layout.len());
-    let mut numbers: Vec<Vec<usize>> = Vec::with_capacity(layout.len());
-    for (index, (size, share)) in layout.into_iter().enumerate() {
-        let inputs: Vec<_> = inputs.by_ref().take(share).collect();
-        numbers.push(inputs.iter().map(|(number, _)| *number).collect());
-        let index = u32::try_from(index).unwrap_or(u32::MAX);
-        chunks.push(ChunkInput {
-            index,
-            inputs,
-            size,
-            seed: state.entropy.seed(),
-        });
-    }
-    let exchange_id = state.new_uuid();
-    let question = Question {
-        context: context.clone(),
-        entry: Arc::clone(&route.entry),
-        offer: offer.clone(),
-        epoch: scope.epoch,
-        exchange: exchange_id,
-        step: 0,
-        elements: padded as u64,
-    };
-    let recorded = open(state, &question, (scope.scope, query), wanted.len() as u64);
-    let window = chunks.len();
+    let Request {
+        question,
+        open,
+        client,
+        canaries,
+        contains,
+        chunks,
+        numbers,
+    } = request;
+    let exchange_id = question.exchange;
     let exchange = Exchange {
-        partner: route.entry.partner.clone(),
-        open: v1::EvaluateOpen {
-            scope: Some(scope_to_proto(agreement, offer, scope.epoch)),
-            request_id: exchange_id.as_bytes().to_vec(),
-            purpose: context.purpose.into(),
-            legal_basis: context.legal_basis.clone(),
-            padded_elements: padded as u64,
-        },
-        client: scope.client.clone(),
+        partner: question.entry.partner.clone(),
+        open,
+        client,
         canaries,
         contains,
         compute: state.compute.clone(),
         priority: Priority::Interactive,
         deadline,
-        window,
+        window: chunks.len(),
         recorded: recorded.clone(),
     };
     let late = late();
@@ -690,23 +795,17 @@ async fn try_ask(
     })
 }
 
-/// Puts an exchange on record; ends when that is on disk.
-fn open(state: &Arc<State>, question: &Question, (scope, query): (ScopeId, Uuid), items: u64) -> Recorded {
-    let row = ExchangeRow {
-        id: question.exchange,
-        at_ms: state.now_ms(),
-        partner: question.entry.partner.id.clone(),
-        scope: Some(scope),
-        purpose: purpose_name(question.context.purpose).to_owned(),
-        legal_basis: question.context.legal_basis.clone(),
-        elements: question.elements,
-        asked: Some(question.context.asked(query)),
-    };
-    let entry = question.opened(state, items, &[]);
+/// Puts the exchanges of a query on record, all at once; ends when that is on disk.
+fn open(state: &Arc<State>, records: Vec<(Result<NewEntry, Fault>, ExchangeRow)>) -> Recorded {
+    if records.is_empty() {
+        return async { Ok(()) }.boxed().shared();
+    }
     let store = state.store.clone();
     // A task of its own: blinding goes on meanwhile.
     let recording = tokio::spawn(async move {
-        let recorded = store.recording(entry?).append_exchange(&row).await;
+        let (entries, rows): (Vec<_>, Vec<_>) = records.into_iter().unzip();
+        let entries = entries.into_iter().collect::<Result<Vec<_>, Fault>>()?;
+        let recorded = store.recording_all(entries).append_exchanges(&rows).await;
         recorded.map_err(|error| store_fault(&error))
     });
     async move {

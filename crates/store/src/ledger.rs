@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use zeroize::Zeroizing;
 
 use crate::seal::{Cell, Nonce, Sealer};
-use crate::sql::json_ids;
+use crate::sql::{insert_many, json_ids};
 use crate::types::{Columns, to_sql};
 use crate::{Result, Store, StoreError};
 
@@ -379,23 +379,30 @@ pub(crate) async fn insert_entries(
     start: u64,
     entries: Vec<(NewEntry, Nonce)>,
 ) -> Result<()> {
-    for (number, (entry, nonce)) in (start..).zip(entries) {
+    let sealed = (start..).zip(entries).map(|(number, (entry, nonce))| {
         let key = with_cell(number, |cell| sealer.seal(cell, &nonce, entry.key.as_ref()))?;
-        sqlx::query(
-            "INSERT INTO ledger_entry (number, at_ms, kind, exchange, erase_day, leaf, payload, key_sealed)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(to_sql(number))
-        .bind(entry.at_ms)
-        .bind(entry.kind)
-        .bind(entry.exchange.map(|id| id.to_vec()))
-        .bind(entry.erase_day)
-        .bind(entry.leaf)
-        .bind(entry.payload)
-        .bind(key)
-        .execute(&mut *conn)
-        .await?;
-    }
+        Ok((number, entry, key))
+    });
+    let sealed: Vec<_> = sealed.collect::<Result<_>>()?;
+    insert_many(
+        conn,
+        "INSERT INTO ledger_entry (number, at_ms, kind, exchange, erase_day, leaf, payload, key_sealed)",
+        8,
+        "",
+        &sealed,
+        |query, (number, entry, key)| {
+            query
+                .bind(to_sql(*number))
+                .bind(entry.at_ms)
+                .bind(entry.kind)
+                .bind(entry.exchange.map(|id| id.to_vec()))
+                .bind(entry.erase_day)
+                .bind(entry.leaf.clone())
+                .bind(entry.payload.clone())
+                .bind(key.clone())
+        },
+    )
+    .await?;
     Ok(())
 }
 

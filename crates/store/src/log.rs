@@ -9,6 +9,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::budget::Usage;
+use crate::db::Tx;
 use crate::seal::{Cell, Sealer};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
@@ -85,6 +86,27 @@ impl Store {
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
     pub async fn append_exchange(&self, exchange: &Exchange) -> Result<()> {
+        self.append_exchanges(std::slice::from_ref(exchange)).await
+    }
+
+    /// The same for several new ones, all or none of them.
+    ///
+    /// # Errors
+    /// As [`Store::append_exchange`].
+    pub async fn append_exchanges(&self, exchanges: &[Exchange]) -> Result<()> {
+        let mut tx = self.begin("exchange.append").await?;
+        let mut changed = false;
+        for exchange in exchanges {
+            changed |= self.insert_exchange(&mut tx, exchange).await?;
+        }
+        if changed {
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// Whether that changed anything.
+    async fn insert_exchange(&self, tx: &mut Tx, exchange: &Exchange) -> Result<bool> {
         let [for_officer, for_orderer, for_case] = self.nonces();
         let seal = |column, nonce, text: &Zeroizing<String>| {
             with_cell(exchange.id, column, |cell| {
@@ -97,7 +119,6 @@ impl Store {
         let case_reference = asked.map(|asked| seal(CASE, &for_case, &asked.case_reference));
         let (officer, ordered_by) = (officer.transpose()?, ordered_by.transpose()?);
         let case_reference = case_reference.transpose()?;
-        let mut tx = self.begin("exchange.append").await?;
         let inserted = sqlx::query(
             "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
                                    query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed)
@@ -116,7 +137,7 @@ impl Store {
         .bind(officer)
         .bind(case_reference)
         .bind(ordered_by)
-        .execute(&mut *tx)
+        .execute(&mut **tx)
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
         if inserted.rows_affected() == 0 {
@@ -132,24 +153,21 @@ impl Store {
             .bind(exchange.purpose.as_str())
             .bind(exchange.legal_basis.as_str())
             .bind(to_sql(exchange.elements))
-            .fetch_one(&mut *tx)
+            .fetch_one(&mut **tx)
             .await?;
             if !same {
                 return Err(StoreError::AlreadyExists { what: "exchange" });
             }
             // An owner goes on when a chunk is charged.
             if exchange.asked.is_none() {
-                return Ok(());
+                return Ok(false);
             }
         }
         if inserted.rows_affected() > 0 {
-            insert_open(&mut tx, exchange.id.as_bytes(), exchange.at_ms).await?;
-            return tx.commit().await;
+            insert_open(tx, exchange.id.as_bytes(), exchange.at_ms).await?;
+            return Ok(true);
         }
-        match open_exchange(&mut tx, exchange.id.as_bytes(), exchange.at_ms).await? {
-            true => Ok(()),
-            false => tx.commit().await,
-        }
+        Ok(!open_exchange(tx, exchange.id.as_bytes(), exchange.at_ms).await?)
     }
 
     /// Says that exchanges have ended; the store is [`recording`](Self::recording) how. Those that were not open are left

@@ -10,8 +10,8 @@ use crate::types::BlindIndex;
 /// A statement being bound.
 pub(crate) type Binding = Query<'static, Sqlite, SqliteArguments>;
 
-/// Rows per statement: three texts per table, so that each is prepared once and cached.
-const ROWS: [usize; 3] = [128, 16, 1];
+/// Rows per statement: four texts per table, so that each is prepared once and cached.
+const ROWS: [usize; 4] = [128, 16, 2, 1];
 
 /// Runs `head VALUES (…),(…) tail` until all of `rows` are in. `bind` binds exactly `columns` values of one row.
 /// Returns how many rows changed.
