@@ -95,7 +95,7 @@ pub(crate) fn result(partner: &str, outcome: &Outcome) -> Markup {
             Err(fault) => {
                 p.bad { (fault.message) "." }
                 @if let Some(next) = texts::next(fault.rule) { p { (next) } }
-                p.rule { "Rule " code { (fault.rule) } }
+                p.rule { (texts::frame::rule(html! { code { (fault.rule) } })) }
             }
             Ok(compared) => {
                 @if compared.unmatched == 0 { p { (words::all_match(compared.matched + compared.unanswered)) } } @else { (unmatched(compared)) }
