@@ -106,9 +106,11 @@ pub(crate) async fn read_for(
         Fault::new(Reason::Exhausted, "PEER-016", message).retry_after(Duration::from_secs(1))
     })?;
     let folder = state.ledger.folder().to_owned();
-    let read = tokio::task::spawn_blocking(move || Folder::read_only(&folder).read(&path)).await;
+    // The place is the reading's: whoever goes away meanwhile gets no second one.
+    let read = tokio::task::spawn_blocking(move || (Folder::read_only(&folder).read(&path), place)).await;
     let unreadable = || Fault::new(Reason::DataLoss, "LEDG-002", "the published log cannot be read");
-    let file = match read.map_err(|_| unreadable())? {
+    let (read, place) = read.map_err(|_| unreadable())?;
+    let file = match read {
         Ok(file) => bytes::Bytes::from(file.ok_or_else(none)?),
         Err(error) => {
             tracing::error!(%error, "a file of the ledger cannot be read");

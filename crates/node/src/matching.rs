@@ -195,9 +195,10 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             }
         }
         if !wanted.is_empty() {
-            prepared.push(Prepared::of(state, route, wanted, (&query.context, id)).await);
+            prepared.push(Prepared::of(state, route, wanted, (&query.context, id)));
         }
     }
+    let mut prepared = futures_util::future::join_all(prepared).await;
     let recorded = open(
         state,
         prepared

@@ -4,7 +4,6 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::claims::Claims;
-use crate::ledger::{NewEntry, insert_entries, next_number};
+use crate::ledger::{NewEntry, insert_entries};
 use crate::purge::PurgeRun;
 use crate::seal::{DataKey, MasterKey, Nonce, Sealer};
 use crate::types::{ListId, ScopeId};
@@ -27,9 +26,6 @@ use crate::{Result, StoreError, migrate};
 const BUSY: Duration = Duration::from_secs(5);
 /// How long a transaction waits for its turn. Each one takes milliseconds: a longer queue is a node in trouble.
 const TURN: Duration = Duration::from_secs(60);
-
-/// No entry has this number.
-const UNKNOWN: u64 = u64::MAX;
 
 /// How to open a store.
 pub struct StoreOptions {
@@ -72,8 +68,6 @@ pub(crate) struct Inner {
     rng: Mutex<Box<dyn CryptoRng + Send>>,
     /// Counts entries of the ledger added since the store was opened.
     pub(crate) appended: watch::Sender<u64>,
-    /// The number of the ledger's next entry, or [`UNKNOWN`].
-    next_entry: AtomicU64,
     pub(crate) importing: Claims<ListId>,
     pub(crate) publishing: Claims<ScopeId>,
     pub(crate) purge: tokio::sync::Mutex<PurgeRun>,
@@ -116,7 +110,6 @@ impl Store {
                 sealer: Arc::new(Sealer::new(data_key)),
                 rng: Mutex::new(rng),
                 appended: watch::Sender::new(0),
-                next_entry: AtomicU64::new(UNKNOWN),
                 importing: Claims::new(),
                 publishing: Claims::new(),
                 purge: tokio::sync::Mutex::default(),
@@ -254,17 +247,9 @@ impl Tx {
             store,
         } = self;
         let count = recorded.len() as u64;
-        if count == 0 {
-            inner.commit().await?;
-        } else {
-            // Nobody else writes while this transaction is open; should it not come to its end, the number is read again.
-            let start = match store.next_entry.swap(UNKNOWN, Ordering::Relaxed) {
-                UNKNOWN => next_number(&mut inner).await?,
-                known => known,
-            };
-            insert_entries(&mut inner, &store.sealer, start, recorded).await?;
-            inner.commit().await?;
-            store.next_entry.store(start + count, Ordering::Relaxed);
+        insert_entries(&mut inner, &store.sealer, recorded).await?;
+        inner.commit().await?;
+        if count > 0 {
             store.appended.send_modify(|appended| *appended += count);
         }
         tracing::trace!(tx = name, "committed");

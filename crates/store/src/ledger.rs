@@ -364,21 +364,19 @@ pub(crate) async fn entries_of(conn: &mut SqliteConnection, exchange: &[u8; 16],
     row.int("entries")
 }
 
-/// The number of the next entry.
-pub(crate) async fn next_number(conn: &mut SqliteConnection) -> Result<u64> {
-    let row = sqlx::query("SELECT coalesce(max(number) + 1, 0) AS size FROM ledger_entry")
-        .fetch_one(conn)
-        .await?;
-    row.int("size")
-}
-
-/// Adds entries with the numbers from `start` on, the last thing in a transaction.
+/// Adds entries with the next numbers, the last thing in a transaction.
 pub(crate) async fn insert_entries(
     conn: &mut SqliteConnection,
     sealer: &Sealer,
-    start: u64,
     entries: Vec<(NewEntry, Nonce)>,
 ) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let row = sqlx::query("SELECT coalesce(max(number) + 1, 0) AS size FROM ledger_entry")
+        .fetch_one(&mut *conn)
+        .await?;
+    let start: u64 = row.int("size")?;
     let sealed = (start..).zip(entries).map(|(number, (entry, nonce))| {
         let key = with_cell(number, |cell| sealer.seal(cell, &nonce, entry.key.as_ref()))?;
         Ok((number, entry, key))

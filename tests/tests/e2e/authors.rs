@@ -58,12 +58,12 @@ impl Desks {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_wrote_the_record_does_not_approve_and_later_authors_change_no_case() {
+async fn who_wrote_the_record_does_not_approve_and_no_more_does_who_changes_it_later() {
     let mut desks = written_by_anna().await;
     desks.proposed().await;
     desks.refuses("anna").await;
 
-    // Ben writes on the record while the case is open: what he is asked to approve was there before.
+    // Ben writes on the record while the case is open: the case's history stays, and he approves no more.
     let changed = desks
         .pair
         .owner
@@ -72,7 +72,8 @@ async fn who_wrote_the_record_does_not_approve_and_later_authors_change_no_case(
     assert_eq!(changed.changed, 1);
     assert_eq!(desks.authors_in_the_case().await, Some(vec!["anna".to_owned()]));
     desks.refuses("anna").await;
-    desks.approved_by(["ben", "cleo"]).await;
+    desks.refuses("ben").await;
+    desks.approved_by(["cleo", "sue"]).await;
 
     // Rebuilt from its steps each time it is opened, and once more after a restart.
     desks.owning.leave();

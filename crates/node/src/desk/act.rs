@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::keep::{Also, keep, waits_for_owner};
 use super::load::{Loaded, kind, load, note};
 use super::view::{CaseView, view};
-use super::{Who, deliver, hits, messages, refused, refused_as, releases, stored};
+use super::{Who, deliver, hits, messages, records, refused, refused_as, releases, stored};
 use crate::ledger::text;
 use crate::matching::in_force;
 use crate::state::State;
@@ -403,7 +403,7 @@ fn propose(state: &State, loaded: &Loaded, step: &Step, proposal: Proposal) -> R
     })
 }
 
-async fn approve(state: &State, loaded: &Loaded, approval: Approval) -> Result<Taken, Fault> {
+async fn approve(state: &Arc<State>, loaded: &Loaded, approval: Approval) -> Result<Taken, Fault> {
     let AnyCase::Approving(case) = &loaded.case else {
         return Err(refused_as(rule::WRONG_STATE));
     };
@@ -411,6 +411,17 @@ async fn approve(state: &State, loaded: &Loaded, approval: Approval) -> Result<T
         let message = "nobody knows who wrote the record, so nobody can be kept from approving it: the case was opened by a version \
                        that did not keep it, or what it kept was removed. The partner withdraws and asks anew";
         return Err(Fault::new(Reason::Precondition, "DESK-025", message));
+    }
+    if let Some(request) = loaded.case.request() {
+        // Also who has changed the record since the case was opened: it is as it is now that it was drawn up from.
+        let behind = records::behind(state, &loaded.terms, request).await?;
+        let wrote = |author: &String| {
+            let registry = &loaded.terms.registry;
+            registry.is_same_human(&approval.officer, registry.agency(), &text(author))
+        };
+        if behind.is_some_and(|behind| behind.authors.iter().any(wrote)) {
+            return Err(refused_as(rule::CONFLICT));
+        }
     }
     // A fresh assertion: its counter must have gone on. Verified later, it will not be asked again.
     let key = approval.key.id();

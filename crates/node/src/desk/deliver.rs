@@ -267,7 +267,7 @@ async fn send(state: &State, loaded: &Loaded, steps: Vec<CaseStep>) -> Result<()
     }
 }
 
-/// Sends the parts of a case's attachments that the partner does not have yet; whether it has all of them now.
+/// Sends the parts of a case's attachments that the partner does not have yet; whether it could be reached.
 async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<bool, Fault> {
     let row = state
         .store
@@ -298,9 +298,17 @@ async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<bool, Fault> {
                 sealed: part.unwrap_or_default(),
             };
             let mut client = entry.partner.client();
-            let sent = tokio::time::timeout(DEADLINE, client.put_attachment_part(request)).await;
-            if !matches!(sent, Ok(Ok(_))) {
-                return Ok(false);
+            match tokio::time::timeout(DEADLINE, client.put_attachment_part(request)).await {
+                Ok(Ok(_)) => {}
+                // A file that the partner does not take keeps back no decision, no withdrawal and no recall.
+                Ok(Err(status)) if !FaultView::from(&status).rule.is_empty() => {
+                    tracing::warn!(case = %id, %status, "the partner refuses a part of an attachment");
+                    return Ok(true);
+                }
+                _ => {
+                    state.desk.reached(&entry.partner.id, false);
+                    return Ok(false);
+                }
             }
             state
                 .store

@@ -148,7 +148,8 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
     let terms = Terms::of(state, &row.agreement, &row.offer).await?;
     let kept = state.store.case_documents(&id.0).await;
     let events = state.store.case_events(&id.0).await;
-    let (kept, events) = match kept.and_then(|kept| Ok((kept, events?))) {
+    let private = state.store.case_private(&id.0).await;
+    let (kept, events, private) = match kept.and_then(|kept| Ok((kept, events?, private?))) {
         Ok(read) => read,
         Err(error @ (StoreError::Sealed { .. } | StoreError::Corrupt { .. })) => {
             let fault = damaged(&format!("what it keeps ({error})"));
@@ -158,10 +159,12 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
         Err(error) => return Err(stored(&error)),
     };
     let side = side_of(row.side);
-    let authors = match side {
-        Side::Owner => authors(state, id).await?,
+    let authors: Option<Vec<String>> = match side {
+        Side::Owner => private.and_then(|private| private.authors),
         Side::Requester => None,
     };
+    let authors: Option<Vec<Text>> =
+        authors.map(|authors| authors.iter().map(|author| text(author)).collect());
     let rebuilt = (|| {
         let mut documents = Documents::default();
         for kept in &kept {
@@ -202,11 +205,15 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
     }
 }
 
-/// Puts on record that a case was changed from outside; once a minute, for it is looked at again and again.
+/// Puts on record that a case was changed from outside; once while the node runs, for it is looked at again and again.
 async fn note_damage(state: &State, terms: &Terms, row: &CaseRow, id: CaseId, fault: &Fault) {
     tracing::error!(case = %id, %fault, "a case does not hold");
-    let (case, minute) = (id.to_string(), state.minute());
-    if state.access.refuses(fault.rule, Some(&case), minute).is_none() {
+    const EVER: i64 = 0;
+    if state
+        .access
+        .refuses(fault.rule, Some(&id.to_string()), EVER)
+        .is_none()
+    {
         return;
     }
     note(
@@ -240,16 +247,6 @@ pub(super) async fn note(
     if let Err(fault) = state.record_under(&entry.agreement, refusal).await {
         tracing::error!(%fault, action, "a refusal could not be recorded");
     }
-}
-
-async fn authors(state: &State, id: CaseId) -> Result<Option<Vec<Text>>, Fault> {
-    let private = state
-        .store
-        .case_private(&id.0)
-        .await
-        .map_err(|error| stored(&error))?;
-    let authors = private.and_then(|private| private.authors);
-    Ok(authors.map(|authors| authors.iter().map(|author| text(author)).collect()))
 }
 
 fn damaged(what: &str) -> Fault {

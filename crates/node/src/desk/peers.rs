@@ -98,8 +98,6 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
     if loaded.terms.entry.partner.pin != *pin {
         return Err(no_such_case());
     }
-    // Whoever calls is back.
-    state.desk.reached(&loaded.row.partner, true);
     if loaded.case.events().contains(&event) {
         return Ok(());
     }
@@ -125,6 +123,10 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
         ));
     }
     let taken = take(state, &loaded, &event, step).await;
+    if taken.is_ok() {
+        // Whoever brings something new is back; what is said again shows nothing.
+        state.desk.reached(&loaded.row.partner, true);
+    }
     if let Err(fault) = &taken {
         let tried = (event.by.clone(), event.what.name());
         note_refusal(state, &loaded.terms.entry, id, tried, fault).await;

@@ -128,7 +128,7 @@ async fn erase(state: &Arc<State>) -> Result<(), Fault> {
         erased += gone;
     }
     if erased > 0 {
-        tracing::info!(erased, "cases that ended long ago are erased");
+        tracing::info!(erased, "cases that nobody has moved for so long are erased");
         forgotten(state).await?;
     }
     Ok(())

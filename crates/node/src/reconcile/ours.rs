@@ -45,7 +45,8 @@ impl Ours {
                 return Err(stopping());
             }
             for kept in page {
-                if kept.at_ms > young {
+                // One that is dated in the future was written by a clock that was wrong, and hides nothing.
+                if kept.at_ms > young && kept.at_ms <= state.now_ms() {
                     ours.fresh_from = ours.fresh_from.min(kept.number);
                 }
                 if !KINDS.iter().any(|kind| kind.name() == kept.kind) {
