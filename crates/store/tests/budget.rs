@@ -77,6 +77,52 @@ async fn a_chunk_is_charged_once_whatever_happens() {
     );
 }
 
+/// The counters of a call are kept in memory until its end: what is in it twice, or on two days, must not be lost there.
+#[tokio::test]
+async fn one_call_counts_each_chunk_once_and_each_day_for_itself() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let charged = |left_day, left_epoch| ChargeOutcome::Charged { left_day, left_epoch };
+    let first = charge(scope, 1, 0, 60);
+    let after_midnight = Charge {
+        day: 20_001,
+        ..charge(scope, 1, 1, 30)
+    };
+    let other = Charge {
+        digest: [9; 32],
+        ..first
+    };
+    let outcomes = store
+        .charge(
+            &[first, first, after_midnight, other, charge(scope, 2, 0, 40)],
+            1,
+            unrecorded,
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        outcomes,
+        [
+            charged(40, 90),
+            ChargeOutcome::AlreadyCharged,
+            charged(70, 60),
+            ChargeOutcome::DigestMismatch,
+            charged(0, 20),
+        ]
+    );
+    for (day, used) in [(20_000, 100), (20_001, 30)] {
+        assert_eq!(
+            store.usage(scope, day).await.unwrap(),
+            Usage {
+                day: used,
+                epoch: 130
+            }
+        );
+    }
+    assert_eq!(store.answered(scope, &[1; 16]).await.unwrap().elements, 90);
+}
+
 #[tokio::test]
 async fn both_limits_hold_to_the_element() {
     let home = Home::new();
