@@ -22,7 +22,8 @@ const CALLING: &str = "calling over an open connection";
 pub struct Access {
     /// The minute of each client's last sign-in.
     sign_ins: Mutex<HashMap<String, i64>>,
-    /// By action and, where the certificate was once ours, whose it was: as many as there are clients at most.
+    /// By action and, where the certificate was once ours, whose it was; by rule and partner; by rule and case: as many as there are
+    /// clients, partners and cases in trouble at most.
     refusals: Mutex<HashMap<(&'static str, Option<String>), Refused>>,
 }
 
@@ -60,6 +61,14 @@ impl Access {
         }
         last.minute = minute;
         Some(std::mem::take(&mut last.left_out))
+    }
+}
+
+impl Access {
+    /// Whether this rule is to be recorded of this case: the first time, as what is tried again and again is one thing.
+    pub(crate) fn first(&self, rule: &'static str, case: &str) -> bool {
+        const ALWAYS: i64 = 0;
+        self.refuses(rule, Some(case), ALWAYS).is_some()
     }
 }
 

@@ -18,6 +18,8 @@ use crate::state::State;
 
 /// First line of a key statement.
 const MARKER: &str = "concordat/v1/scope-key";
+/// The rule that refuses what needs a key that is destroyed.
+pub(crate) const KEY_DESTROYED: &str = "AGR-114";
 const LIMITS: Limits = Limits {
     max_bytes: 4_096,
     max_signatures: 4,
@@ -65,7 +67,7 @@ impl OwnKeys {
             Some(scope) if scope.status == ScopeStatus::Destroyed => {
                 return Err(Fault::new(
                     Reason::NotPermitted,
-                    "AGR-114",
+                    KEY_DESTROYED,
                     "the key of this epoch was destroyed",
                 ));
             }

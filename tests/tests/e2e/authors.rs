@@ -4,6 +4,7 @@ use concordat_disclosure::rule;
 use concordat_ledger::Event;
 use concordat_node::desk::Action;
 use concordat_store::{CaseChange, CasePrivate};
+use concordat_tests::staff::Staff;
 use concordat_tests::{Pair, Record, Terms, name};
 use concordat_wire::v1::ImportOpen;
 
@@ -155,4 +156,39 @@ async fn nothing_is_approved_where_the_authors_are_not_known() {
         let approved = desks.owning.approve(officer, desks.case).await;
         assert_eq!(approved.expect_err("refused").rule, "DESK-025");
     }
+}
+
+/// A request may wait longer than its epoch lasts: then nobody finds the record by its tag any more, and officers decide all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_end_of_the_epoch_a_case_is_decided_and_the_author_still_not_by() {
+    let mut desks = written_by_anna().await;
+    desks
+        .asking
+        .act("ivan", desks.case, Staff::same())
+        .await
+        .expect("confirmed");
+    let mut asking = desks.asking.asking();
+    asking.expires = desks.pair.owner.node().state.clock.now() + jiff::SignedDuration::from_hours(24 * 30);
+    let request = Action::Request(Box::new(asking));
+    desks
+        .asking
+        .act("ivan", desks.case, request)
+        .await
+        .expect("asked");
+    let view = desks.owning.act("ivan", desks.case, Action::TakeUp).await;
+    let proposal = desks.owning.proposal(&view.expect("taken up"));
+    let proposed = Action::Propose(Box::new(proposal));
+    desks
+        .owning
+        .act("cleo", desks.case, proposed)
+        .await
+        .expect("drawn up");
+
+    desks.pair.advance(20 * 86_400);
+    let state = std::sync::Arc::clone(&desks.pair.owner.node().state);
+    concordat_node::maintenance::end_epochs(&state).await;
+    let view = desks.owning.view("ben", desks.case).await.expect("readable");
+    assert!(view.records.is_empty(), "the key is gone");
+    desks.refuses("anna").await;
+    desks.approved_by(["ben", "cleo"]).await;
 }

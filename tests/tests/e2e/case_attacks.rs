@@ -137,11 +137,7 @@ async fn a_value_or_a_handling_code_changed_after_signing_is_noticed_and_nothing
     assert_eq!(release.expect_err("refused").rule, "DESK-009");
     let again = desks.owning.view("anna", desks.case).await;
     assert_eq!(again.expect_err("refused").rule, "DESK-009");
-    assert_eq!(
-        refusals(&desks.pair.owner, &desks).await,
-        ["DESK-009"],
-        "once a minute"
-    );
+    assert_eq!(refusals(&desks.pair.owner, &desks).await, ["DESK-009"], "once");
     assert_eq!(desks.pair.owner.entries_of("release").await.len(), 0);
 }
 
@@ -272,7 +268,7 @@ async fn attachments_that_are_too_large_changed_or_cut_short_reach_nobody() {
     assert_eq!(
         refusals(&desks.pair.owner, &desks).await,
         [rule::ATTACHMENT_SIZE.id, rule::ATTACHMENT_CHUNK.id],
-        "each rule once a minute"
+        "each rule once"
     );
 
     // A file whose end never comes.
@@ -320,4 +316,41 @@ async fn attachments_that_are_too_large_changed_or_cut_short_reach_nobody() {
     assert_eq!(fetched.expect_err("changed").rule, rule::ATTACHMENT_CHUNK.id);
     let nobody = attachments::fetch(theirs, &who("anna"), desks.case, Hex([9; 16])).await;
     assert_eq!(nobody.expect_err("no message names it").rule, "DESK-002");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_finds_no_room_holds_back_no_step() {
+    let desks = Desks::new().await;
+    desks.requested().await;
+    desks
+        .owning
+        .act("ivan", desks.case, Action::TakeUp)
+        .await
+        .expect("taken up");
+    desks.arrives("TRIAGE").await;
+    edit(
+        &desks.pair.owner,
+        "INSERT INTO partner_attachments (partner, bytes) VALUES ('aa-border', 8589934592);",
+    )
+    .await;
+    let state = &desks.pair.asker.node().state;
+    let named = (words("passport.jpg"), text("image/jpeg"));
+    let manifest = attachments::attach(state, &who("ivan"), desks.case, named, &[1; 100])
+        .await
+        .expect("attached");
+    let saying = Action::Say(Saying {
+        text: vec![words("attached")],
+        answers: None,
+        attachments: vec![manifest],
+    });
+    desks.asking.act("ivan", desks.case, saying).await.expect("said");
+    let withdrawn = Action::Withdraw(words("no longer needed"));
+    let view = desks.asking.act("ivan", desks.case, withdrawn).await;
+    let view = view.expect("withdrawn");
+    assert!(view.sending.is_none(), "the owner has taken it");
+    let view = desks.owning.view("anna", desks.case).await.expect("a view");
+    assert_eq!((view.case.name(), view.messages.len()), ("WITHDRAWN", 1));
+    let refused = refusals(&desks.pair.owner, &desks).await;
+    let full = refused.iter().filter(|rule| *rule == "DESK-026");
+    assert_eq!(full.count(), 1, "however often it is sent again: {refused:?}");
 }

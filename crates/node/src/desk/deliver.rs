@@ -9,7 +9,7 @@ use concordat_store::PendingStep;
 use concordat_wire::v1::{CaseStep, PutAttachmentPartRequest, TakeCaseStepsRequest};
 use concordat_wire::{Fault, FaultView, PEER_MESSAGE_LIMIT, Reason};
 use prost::Message;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::act::note_refusal;
 use super::keep::{Also, keep, shared};
@@ -35,7 +35,7 @@ const STEPS: usize = 64;
 /// # Errors
 /// The partner refuses our pending step: it is dropped, and its rule given. The database failed.
 pub(super) async fn now(state: &Arc<State>, id: CaseId) -> Result<(), Fault> {
-    // A message is not told before what is attached to it.
+    // What is attached goes before the message that names it.
     if !send_parts(state, id).await? {
         return Ok(());
     }
@@ -242,11 +242,9 @@ async fn send(state: &State, loaded: &Loaded, steps: Vec<CaseStep>) -> Result<()
             return Err(Undelivered::Later);
         }
     };
-    let view = FaultView::from(&status);
-    match view.code {
-        Code::InvalidArgument | Code::PermissionDenied | Code::FailedPrecondition | Code::NotFound
-            if !view.rule.is_empty() =>
-        {
+    match refusal(&status) {
+        Some(code) if code != Code::ResourceExhausted => {
+            let view = FaultView::from(&status);
             let known = concordat_disclosure::rule::RULES
                 .iter()
                 .find(|rule| rule.id == view.rule);
@@ -265,6 +263,20 @@ async fn send(state: &State, loaded: &Loaded, steps: Vec<CaseStep>) -> Result<()
             Err(Undelivered::Later)
         }
     }
+}
+
+/// How the partner's node refuses, if it is a refusal: a rule of its own, and no failure inside or on the way.
+fn refusal(status: &Status) -> Option<Code> {
+    let view = FaultView::from(status);
+    let refuses = matches!(
+        view.code,
+        Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::FailedPrecondition
+            | Code::NotFound
+            | Code::ResourceExhausted
+    );
+    (refuses && !view.rule.is_empty()).then_some(view.code)
 }
 
 /// Sends the parts of a case's attachments that the partner does not have yet; whether it could be reached.
@@ -298,14 +310,16 @@ async fn send_parts(state: &Arc<State>, id: CaseId) -> Result<bool, Fault> {
                 sealed: part.unwrap_or_default(),
             };
             let mut client = entry.partner.client();
-            match tokio::time::timeout(DEADLINE, client.put_attachment_part(request)).await {
+            let sent = tokio::time::timeout(DEADLINE, client.put_attachment_part(request)).await;
+            match sent.map(|answer| answer.map_err(|status| refusal(&status))) {
                 Ok(Ok(_)) => {}
                 // A file that the partner does not take keeps back no decision, no withdrawal and no recall.
-                Ok(Err(status)) if !FaultView::from(&status).rule.is_empty() => {
-                    tracing::warn!(case = %id, %status, "the partner refuses a part of an attachment");
-                    return Ok(true);
+                Ok(Err(Some(Code::ResourceExhausted))) => return Ok(true),
+                // For good: it is not sent again.
+                Ok(Err(Some(code))) => {
+                    tracing::warn!(case = %id, %code, "the partner refuses a part of an attachment");
                 }
-                _ => {
+                Ok(Err(None)) | Err(_) => {
                     state.desk.reached(&entry.partner.id, false);
                     return Ok(false);
                 }

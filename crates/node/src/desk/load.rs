@@ -208,12 +208,7 @@ pub(super) async fn load(state: &State, id: CaseId) -> Result<Loaded, Fault> {
 /// Puts on record that a case was changed from outside; once while the node runs, for it is looked at again and again.
 async fn note_damage(state: &State, terms: &Terms, row: &CaseRow, id: CaseId, fault: &Fault) {
     tracing::error!(case = %id, %fault, "a case does not hold");
-    const EVER: i64 = 0;
-    if state
-        .access
-        .refuses(fault.rule, Some(&id.to_string()), EVER)
-        .is_none()
-    {
+    if !state.access.first(fault.rule, &id.to_string()) {
         return;
     }
     note(

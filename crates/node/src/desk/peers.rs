@@ -368,7 +368,7 @@ async fn alarm(state: &State, entry: &Entry, exchange: Hex<16>) {
     }
 }
 
-/// Puts on record what a partner tried and was refused, once a minute for each rule.
+/// Puts on record what step a partner tried and was refused, once a minute for each rule.
 async fn note_refusal(
     state: &State,
     entry: &Entry,
@@ -409,8 +409,11 @@ pub async fn put_part(state: &State, pin: &SpkiPin, request: PutAttachmentPartRe
         .filter(|entry| entry.partner.pin == *pin);
     let entry = entry.ok_or_else(no_such_case)?;
     let kept = keep_part(state, &row, attachment, request).await;
-    if let Err(fault) = &kept {
-        note_refusal(state, &entry, id, (None, "attached"), fault).await;
+    if let Err(fault) = &kept
+        && fault.reason != Reason::Internal
+        && state.access.first(fault.rule, &id.to_string())
+    {
+        note(state, &entry, (row.partner.as_str(), id), None, "attached", fault).await;
     }
     kept
 }

@@ -12,6 +12,7 @@ use concordat_wire::{Fault, Reason};
 use super::load::Terms;
 use super::stored;
 use crate::import::OpenedPayload;
+use crate::keys::KEY_DESTROYED;
 use crate::publish::selection;
 use crate::rows::identifier_of;
 use crate::state::State;
@@ -47,7 +48,7 @@ pub(super) struct Behind {
     pub(super) authors: BTreeSet<String>,
 }
 
-/// What is behind the tag of a request; nothing for a tag that is no record's.
+/// What is behind the tag of a request; nothing for a tag that is no record's, or of an epoch that is over.
 pub(super) async fn behind(
     state: &Arc<State>,
     terms: &Terms,
@@ -58,7 +59,11 @@ pub(super) async fn behind(
     };
     let (agreement, offer) = (&terms.entry.agreement, &terms.offer);
     let selection = selection(state, offer).await?;
-    let key = state.own_keys.get(state, (agreement, offer, epoch)).await?;
+    let key = match state.own_keys.get(state, (agreement, offer, epoch)).await {
+        // Once the epoch's key is destroyed nobody finds a record by its tags, and a case goes on without it.
+        Err(fault) if fault.rule == KEY_DESTROYED => return Ok(None),
+        key => key?,
+    };
     let refs = state
         .store
         .records_by_tag(key.scope, &selection, &request.tag.0)
