@@ -8,10 +8,6 @@ use common::*;
 use concordat_disclosure::rule::CONFLICT;
 use concordat_disclosure::*;
 
-fn refused<T: std::fmt::Debug>(result: Result<T, Refused>) -> Rule {
-    result.unwrap_err().rule
-}
-
 #[test]
 fn each_author_is_kept_from_approving_and_nobody_else() {
     let mut fixture = Fixture::new();

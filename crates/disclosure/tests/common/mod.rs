@@ -427,3 +427,8 @@ pub fn take(case: AnyCase, world: &World<'_>, step: &Step, what: What) -> Result
     };
     case.accept(world, &event)
 }
+
+/// The rule that refuses it.
+pub fn refused<T: std::fmt::Debug>(result: Result<T, Refused>) -> Rule {
+    result.unwrap_err().rule
+}
