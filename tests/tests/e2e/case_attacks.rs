@@ -177,6 +177,7 @@ async fn a_deadline_is_moved_by_nobody() {
     );
 
     // The owner's node says that it may have another year; the agreement's profile knows no such step.
+    desks.same_history().await;
     let asked = desks.asking.view("ivan", desks.case).await.expect("a view");
     let more = What::MoreTime(concordat_disclosure::event::MoreTime {
         until: before + SignedDuration::from_hours(24 * 365),
