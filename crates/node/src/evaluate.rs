@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use concordat_ledger::{Evaluation, EvaluationOpened, Hex, QuotaRefused, Scope, Side, Stated, transcript};
 use concordat_oprf::EvaluateError;
-use concordat_store::{Budget, Charge, ChargeOutcome, Exchange, Quota, StoreError};
+use concordat_store::{Budget, Charge, ChargeOutcome, Exchange, Quota};
 use concordat_wire::v1::{
     ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
     evaluate_request, evaluate_response,
@@ -21,7 +21,7 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::agreement::{Offer, purpose_name};
-use crate::book::{Entry, store_fault};
+use crate::book::Entry;
 use crate::charge::Record;
 use crate::compute::{Busy, Priority, thread_time};
 use crate::keys::OwnKey;
@@ -209,14 +209,13 @@ async fn run(
     let mut working = FuturesUnordered::new();
     let mut record = pin!(async {
         let opened = state.entry_under(&admitted.entry.agreement, admitted.opened(0))?;
-        match state.store.recording(opened).append_exchange(&exchange).await {
-            Ok(()) => Ok(()),
-            Err(StoreError::AlreadyExists { .. }) => Err(Fault::invalid(
+        match state.charger.open(exchange, opened).await? {
+            true => Ok::<_, Fault>(()),
+            false => Err(Fault::invalid(
                 "PEER-011",
                 "request_id",
                 "this request id belongs to another request",
             )),
-            Err(error) => Err(store_fault(&error)),
         }
     });
     // On disk before the first chunk is charged: what the record refuses costs nothing, and a stream without chunks

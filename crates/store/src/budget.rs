@@ -4,21 +4,17 @@
 //! what is used of an epoch is what is used of its scope. A day belongs to the offer: two epochs may meet in it, and
 //! a change of key is no second quota.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+mod tally;
 
-use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::ledger::{NewEntry, entries_of};
-use crate::log::{close_exchange, open_exchange};
-use crate::types::{Columns, ScopeId, to_sql};
+use crate::ledger::NewEntry;
+use crate::types::{Columns, ScopeId};
 use crate::{Result, Store, StoreError};
+use tally::Tally;
 
 /// Most charges in one call: some milliseconds of work.
 pub const MAX_CHARGES: usize = 256;
-
-const DAY_MS: i64 = 86_400_000;
 
 /// What an offer allows, in padded elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,21 +141,15 @@ impl Store {
         }
         let mut tx = self.begin("charge.add").await?;
         let mut tally = Tally::default();
-        let mut outcomes = Vec::with_capacity(charges.len());
-        for (position, charge) in charges.iter().enumerate() {
-            outcomes.push(tally.charge(&mut tx, (position, charge), now_ms).await?);
-        }
-        tally.write(&mut tx).await?;
-        for request in tally.requests.values() {
-            let Some(position) = request.charged else { continue };
-            let Some(charge) = charges.get(position) else {
-                continue;
-            };
-            if let Some(progress) = progress(&mut tx, charge, request.used.now(), now_ms).await? {
-                let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;
-                let [nonce] = self.nonces();
-                tx.record(entry, nonce);
-            }
+        tally.read(&mut tx, charges).await?;
+        let outcomes = charges.iter().enumerate();
+        let outcomes = outcomes
+            .map(|(position, charge)| tally.charge(position, charge))
+            .collect();
+        for (position, progress) in tally.write(&mut tx, charges, now_ms).await? {
+            let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;
+            let [nonce] = self.nonces();
+            tx.record(entry, nonce);
         }
         tx.commit().await?;
         Ok(outcomes)
@@ -182,262 +172,6 @@ impl Store {
         let mut view = self.inner.reader.begin().await?;
         usage(&mut view, scope, day).await
     }
-}
-
-/// What was used before this call, and in it.
-#[derive(Clone, Copy, Default)]
-struct Counter {
-    before: u64,
-    added: u64,
-}
-
-impl Counter {
-    fn now(self) -> u64 {
-        self.before + self.added
-    }
-}
-
-/// An offer in one direction: agreement, offer, role.
-type OfferKey = (String, String, String);
-
-struct Request {
-    used: Counter,
-    /// The last of this call's charges that was charged to it.
-    charged: Option<usize>,
-}
-
-/// The counters that a call has to do with: each is read once and written once, whatever the number of chunks.
-#[derive(Default)]
-struct Tally {
-    /// The offer of each scope that may be charged; `None` where it may not.
-    scopes: BTreeMap<(i64, i32), Option<OfferKey>>,
-    days: BTreeMap<(OfferKey, i32), Counter>,
-    epochs: BTreeMap<i64, Counter>,
-    requests: BTreeMap<(i64, [u8; 16]), Request>,
-}
-
-impl Tally {
-    async fn charge(
-        &mut self,
-        conn: &mut SqliteConnection,
-        (position, charge): (usize, &Charge),
-        now_ms: i64,
-    ) -> Result<ChargeOutcome> {
-        let Some(offer) = self.offer(conn, charge).await? else {
-            return Ok(ChargeOutcome::ScopeEnded);
-        };
-        let scope = charge.scope.0;
-        let day = self.days.entry((offer, charge.day)).or_default();
-        let epoch = self.epochs.entry(scope).or_default();
-        let request = match self.requests.entry((scope, charge.request_id)) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(Request {
-                used: Counter {
-                    before: used_by_request(conn, charge).await?,
-                    added: 0,
-                },
-                charged: None,
-            }),
-        };
-        let elements = u64::from(charge.elements);
-        let left = charge.announced.saturating_sub(request.used.now());
-        let outcome = if elements > left {
-            ChargeOutcome::MoreThanAnnounced { left }
-        } else {
-            let used = Usage {
-                day: day.now(),
-                epoch: epoch.now(),
-            };
-            decide(charge, used)
-        };
-        // A chunk that came before is what it was then, whatever is left now.
-        let fits = matches!(outcome, ChargeOutcome::Charged { .. });
-        if !fits || !insert(conn, charge, now_ms).await? {
-            return Ok(match charged_digest(conn, charge).await? {
-                Some(digest) if digest == charge.digest => ChargeOutcome::AlreadyCharged,
-                Some(_) => ChargeOutcome::DigestMismatch,
-                None => outcome,
-            });
-        }
-        for counter in [day, epoch, &mut request.used] {
-            counter.added += elements;
-        }
-        request.charged = Some(position);
-        Ok(outcome)
-    }
-
-    /// The offer that a charge is under, its counters read; `None` if its scope may not be charged.
-    async fn offer(&mut self, conn: &mut SqliteConnection, charge: &Charge) -> Result<Option<OfferKey>> {
-        let place = (charge.scope.0, charge.day);
-        if let Some(known) = self.scopes.get(&place) {
-            return Ok(known.clone());
-        }
-        let row = sqlx::query(
-            "SELECT s.agreement_id, s.offer_id, s.role,
-                    coalesce((SELECT u.elements FROM usage_day u
-                              WHERE u.agreement_id = s.agreement_id AND u.offer_id = s.offer_id AND u.role = s.role
-                                  AND u.day = ?2), 0) AS day,
-                    coalesce((SELECT elements FROM usage_epoch WHERE scope_id = s.id), 0) AS epoch
-             FROM scope s WHERE s.id = ?1 AND s.status <> 'destroyed'",
-        )
-        .bind(charge.scope.0)
-        .bind(charge.day)
-        .fetch_optional(conn)
-        .await?;
-        let offer = match row {
-            None => None,
-            Some(row) => {
-                let offer = (
-                    row.try_get("agreement_id")?,
-                    row.try_get("offer_id")?,
-                    row.try_get("role")?,
-                );
-                // Another scope of the offer may have been charged in this call: then its counter is newer.
-                let before = row.int("day")?;
-                self.days
-                    .entry((OfferKey::clone(&offer), charge.day))
-                    .or_insert(Counter { before, added: 0 });
-                let before = row.int("epoch")?;
-                self.epochs
-                    .entry(charge.scope.0)
-                    .or_insert(Counter { before, added: 0 });
-                Some(offer)
-            }
-        };
-        self.scopes.insert(place, offer.clone());
-        Ok(offer)
-    }
-
-    /// Adds what was charged to the counters.
-    async fn write(&self, conn: &mut SqliteConnection) -> Result<()> {
-        for ((scope, request), Request { used, .. }) in &self.requests {
-            if used.added > 0 {
-                sqlx::query(
-                    "INSERT INTO usage_request (scope_id, request_id, elements) VALUES (?, ?, ?)
-                     ON CONFLICT (scope_id, request_id) DO UPDATE SET elements = elements + excluded.elements",
-                )
-                .bind(scope)
-                .bind(request.as_slice())
-                .bind(to_sql(used.added))
-                .execute(&mut *conn)
-                .await?;
-            }
-        }
-        for (((agreement, offer, role), day), used) in &self.days {
-            if used.added > 0 {
-                sqlx::query(
-                    "INSERT INTO usage_day (agreement_id, offer_id, role, day, elements) VALUES (?, ?, ?, ?, ?)
-                     ON CONFLICT (agreement_id, offer_id, role, day) DO UPDATE SET elements = elements + excluded.elements",
-                )
-                .bind(agreement)
-                .bind(offer)
-                .bind(role)
-                .bind(day)
-                .bind(to_sql(used.added))
-                .execute(&mut *conn)
-                .await?;
-            }
-        }
-        for (scope, used) in &self.epochs {
-            if used.added > 0 {
-                sqlx::query(
-                    "INSERT INTO usage_epoch (scope_id, elements) VALUES (?, ?)
-                     ON CONFLICT (scope_id) DO UPDATE SET elements = elements + excluded.elements",
-                )
-                .bind(scope)
-                .bind(to_sql(used.added))
-                .execute(&mut *conn)
-                .await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
-    let elements = u64::from(charge.elements);
-    let left_day = charge.quota.per_day.saturating_sub(used.day);
-    let left_epoch = charge.quota.per_epoch.saturating_sub(used.epoch);
-    if elements > left_epoch {
-        return ChargeOutcome::QuotaExceeded {
-            which: Budget::Epoch,
-            left: left_epoch,
-            resets_at_ms: None,
-        };
-    }
-    if elements > left_day {
-        return ChargeOutcome::QuotaExceeded {
-            which: Budget::Day,
-            left: left_day,
-            resets_at_ms: Some((i64::from(charge.day) + 1) * DAY_MS),
-        };
-    }
-    ChargeOutcome::Charged {
-        left_day: left_day - elements,
-        left_epoch: left_epoch - elements,
-    }
-}
-
-async fn used_by_request(conn: &mut SqliteConnection, charge: &Charge) -> Result<u64> {
-    let row = sqlx::query("SELECT elements FROM usage_request WHERE scope_id = ? AND request_id = ?")
-        .bind(charge.scope.0)
-        .bind(charge.request_id.as_slice())
-        .fetch_optional(conn)
-        .await?;
-    row.map_or(Ok(0), |row| row.int("elements"))
-}
-
-async fn charged_digest(conn: &mut SqliteConnection, charge: &Charge) -> Result<Option<[u8; 32]>> {
-    let row =
-        sqlx::query("SELECT digest FROM charge WHERE scope_id = ? AND request_id = ? AND chunk_index = ?")
-            .bind(charge.scope.0)
-            .bind(charge.request_id.as_slice())
-            .bind(charge.chunk_index)
-            .fetch_optional(conn)
-            .await?;
-    row.map(|row| row.bytes("digest")).transpose()
-}
-
-/// Whether it was not there.
-async fn insert(conn: &mut SqliteConnection, charge: &Charge, now_ms: i64) -> Result<bool> {
-    let inserted = sqlx::query(
-        "INSERT INTO charge (scope_id, request_id, chunk_index, digest, elements, day, charged_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (scope_id, request_id, chunk_index) DO NOTHING",
-    )
-    .bind(charge.scope.0)
-    .bind(charge.request_id.as_slice())
-    .bind(charge.chunk_index)
-    .bind(charge.digest.as_slice())
-    .bind(charge.elements)
-    .bind(charge.day)
-    .bind(now_ms)
-    .execute(&mut *conn)
-    .await?;
-    Ok(inserted.rows_affected() > 0)
-}
-
-/// What follows for the exchange that was charged, `used` in all.
-async fn progress(
-    conn: &mut SqliteConnection,
-    charge: &Charge,
-    used: u64,
-    now_ms: i64,
-) -> Result<Option<Progress>> {
-    let was_open = open_exchange(conn, &charge.request_id, now_ms).await?;
-    let ended = used >= charge.announced;
-    if was_open && !ended {
-        return Ok(None);
-    }
-    let closed = entries_of(conn, &charge.request_id, "evaluation").await?;
-    if !ended {
-        return Ok(Some(Progress { closed, ended: None }));
-    }
-    close_exchange(conn, &charge.request_id).await?;
-    let answered = answered(conn, charge.scope, &charge.request_id).await?;
-    Ok(Some(Progress {
-        closed,
-        ended: Some(answered),
-    }))
 }
 
 async fn answered(conn: &mut SqliteConnection, scope: ScopeId, request_id: &[u8; 16]) -> Result<Answered> {

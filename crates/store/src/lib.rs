@@ -75,7 +75,7 @@ pub use import::{Import, ImportCounts, ImportMode, MAX_REJECTS_KEPT, Reject};
 pub use jobs::{Job, JobState, NewJob};
 pub use ledger::{EntryFilter, LedgerEntry, NewEntry, Witness};
 pub use lists::{ImportInfo, ImportState, List, ListStats};
-pub use log::{Asked, Exchange, Incident};
+pub use log::{Asked, Exchange, Incident, MAX_EXCHANGES};
 pub use matches::{JobMatch, NewMatch, UnknownCount};
 pub use migrate::SCHEMA_VERSION;
 pub use officers::RegistryChange;

@@ -10,9 +10,14 @@ use zeroize::Zeroizing;
 
 use crate::budget::Usage;
 use crate::db::Tx;
+use crate::ledger::NewEntry;
 use crate::seal::{Cell, Sealer};
+use crate::sql::{insert_many, insert_returning_ids, json_uuids};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
+
+/// Most exchanges put on record in one call.
+pub const MAX_EXCHANGES: usize = 256;
 
 /// What only our side knows of a question that we asked; none of it goes to the partner.
 #[derive(Clone, PartialEq, Eq)]
@@ -86,88 +91,120 @@ impl Store {
     /// # Errors
     /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
     pub async fn append_exchange(&self, exchange: &Exchange) -> Result<()> {
-        self.append_exchanges(std::slice::from_ref(exchange)).await
+        let mut tx = self.begin("exchange.append").await?;
+        match self.insert_exchanges(&mut tx, &[exchange]).await?.as_slice() {
+            [Appended::Changed] => tx.commit().await,
+            [Appended::AsBefore] => Ok(()),
+            _ => Err(StoreError::AlreadyExists { what: "exchange" }),
+        }
     }
 
-    /// The same for several new ones, all or none of them.
+    /// The same for several, at most [`MAX_EXCHANGES`], each with its entry for the ledger. One whose id belongs to another
+    /// exchange is refused alone. Returns, in their order, whether each is on record.
     ///
     /// # Errors
-    /// As [`Store::append_exchange`].
-    pub async fn append_exchanges(&self, exchanges: &[Exchange]) -> Result<()> {
-        let mut tx = self.begin("exchange.append").await?;
-        let mut changed = false;
-        for exchange in exchanges {
-            changed |= self.insert_exchange(&mut tx, exchange).await?;
+    /// [`StoreError::TooMany`]; [`StoreError::Database`]. Then none is.
+    pub async fn append_exchanges(&self, exchanges: Vec<(Exchange, NewEntry)>) -> Result<Vec<bool>> {
+        if exchanges.len() > MAX_EXCHANGES {
+            return Err(StoreError::TooMany {
+                what: "exchanges",
+                given: exchanges.len(),
+                max: MAX_EXCHANGES,
+            });
         }
-        if changed {
+        let mut tx = self.begin("exchange.append").await?;
+        let rows: Vec<&Exchange> = exchanges.iter().map(|(exchange, _)| exchange).collect();
+        let appended = self.insert_exchanges(&mut tx, &rows).await?;
+        for (&appended, (_, entry)) in appended.iter().zip(exchanges) {
+            if appended == Appended::Changed {
+                let [nonce] = self.nonces();
+                tx.record(entry, nonce);
+            }
+        }
+        if appended.contains(&Appended::Changed) {
             tx.commit().await?;
         }
-        Ok(())
+        let on_record = |appended: &Appended| *appended != Appended::Foreign;
+        Ok(appended.iter().map(on_record).collect())
     }
 
-    /// Whether that changed anything.
-    async fn insert_exchange(&self, tx: &mut Tx, exchange: &Exchange) -> Result<bool> {
-        let [for_officer, for_orderer, for_case] = self.nonces();
+    /// What became of each.
+    async fn insert_exchanges(&self, tx: &mut Tx, exchanges: &[&Exchange]) -> Result<Vec<Appended>> {
+        let rows = exchanges
+            .iter()
+            .map(|exchange| Ok((*exchange, self.seal_asked(exchange)?)));
+        let rows: Vec<(&Exchange, SealedAsked)> = rows.collect::<Result<_>>()?;
+        let mut new = insert_returning_ids(
+            tx,
+            "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
+                                   query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed)",
+            13,
+            "ON CONFLICT (id) DO NOTHING RETURNING id",
+            &rows,
+            |query, (exchange, sealed)| {
+                let asked = exchange.asked.as_ref();
+                query
+                    .bind(exchange.id.as_bytes().to_vec())
+                    .bind(exchange.at_ms)
+                    .bind(direction(exchange))
+                    .bind(exchange.partner.clone())
+                    .bind(exchange.scope.map(|scope| scope.0))
+                    .bind(exchange.purpose.clone())
+                    .bind(exchange.legal_basis.clone())
+                    .bind(to_sql(exchange.elements))
+                    .bind(asked.map(|asked| asked.query.as_bytes().to_vec()))
+                    .bind(asked.map(|asked| asked.client.clone()))
+                    .bind(sealed.officer.clone())
+                    .bind(sealed.case_reference.clone())
+                    .bind(sealed.ordered_by.clone())
+            },
+        )
+        .await
+        .map_err(StoreError::on_insert("exchange", "scope"))?;
+        let opened = exchanges
+            .iter()
+            .filter(|exchange| new.contains(exchange.id.as_bytes()));
+        let opened: Vec<_> = opened
+            .map(|exchange| (*exchange.id.as_bytes(), exchange.at_ms))
+            .collect();
+        insert_many(
+            tx,
+            "INSERT INTO exchange_open (id, touched_ms)",
+            2,
+            "ON CONFLICT (id) DO UPDATE SET touched_ms = excluded.touched_ms",
+            &opened,
+            |query, (id, at_ms)| query.bind(id.to_vec()).bind(*at_ms),
+        )
+        .await?;
+        let mut appended = Vec::with_capacity(exchanges.len());
+        for exchange in exchanges {
+            // One that is given twice is new once.
+            appended.push(match new.iter().position(|new| new == exchange.id.as_bytes()) {
+                Some(at) => {
+                    new.swap_remove(at);
+                    Appended::Changed
+                }
+                None => goes_on(tx, exchange).await?,
+            });
+        }
+        Ok(appended)
+    }
+
+    fn seal_asked(&self, exchange: &Exchange) -> Result<SealedAsked> {
+        let Some(asked) = &exchange.asked else {
+            return Ok(SealedAsked::default());
+        };
         let seal = |column, nonce, text: &Zeroizing<String>| {
             with_cell(exchange.id, column, |cell| {
                 self.inner.sealer.seal(cell, nonce, text.as_bytes())
             })
         };
-        let asked = exchange.asked.as_ref();
-        let officer = asked.map(|asked| seal(OFFICER, &for_officer, &asked.officer));
-        let ordered_by = asked.map(|asked| seal(ORDERED_BY, &for_orderer, &asked.ordered_by));
-        let case_reference = asked.map(|asked| seal(CASE, &for_case, &asked.case_reference));
-        let (officer, ordered_by) = (officer.transpose()?, ordered_by.transpose()?);
-        let case_reference = case_reference.transpose()?;
-        let inserted = sqlx::query(
-            "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
-                                   query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-        )
-        .bind(exchange.id.as_bytes().as_slice())
-        .bind(exchange.at_ms)
-        .bind(direction(exchange))
-        .bind(exchange.partner.as_str())
-        .bind(exchange.scope.map(|scope| scope.0))
-        .bind(exchange.purpose.as_str())
-        .bind(exchange.legal_basis.as_str())
-        .bind(to_sql(exchange.elements))
-        .bind(asked.map(|asked| asked.query.as_bytes().to_vec()))
-        .bind(asked.map(|asked| asked.client.as_str()))
-        .bind(officer)
-        .bind(case_reference)
-        .bind(ordered_by)
-        .execute(&mut **tx)
-        .await
-        .map_err(StoreError::on_insert("exchange", "scope"))?;
-        if inserted.rows_affected() == 0 {
-            let same: bool = sqlx::query_scalar(
-                "SELECT direction = ?2 AND partner = ?3 AND scope_id IS ?4 AND purpose = ?5 AND legal_basis = ?6
-                     AND elements = ?7
-                 FROM exchange WHERE id = ?1",
-            )
-            .bind(exchange.id.as_bytes().as_slice())
-            .bind(direction(exchange))
-            .bind(exchange.partner.as_str())
-            .bind(exchange.scope.map(|scope| scope.0))
-            .bind(exchange.purpose.as_str())
-            .bind(exchange.legal_basis.as_str())
-            .bind(to_sql(exchange.elements))
-            .fetch_one(&mut **tx)
-            .await?;
-            if !same {
-                return Err(StoreError::AlreadyExists { what: "exchange" });
-            }
-            // An owner goes on when a chunk is charged.
-            if exchange.asked.is_none() {
-                return Ok(false);
-            }
-        }
-        if inserted.rows_affected() > 0 {
-            insert_open(tx, exchange.id.as_bytes(), exchange.at_ms).await?;
-            return Ok(true);
-        }
-        Ok(!open_exchange(tx, exchange.id.as_bytes(), exchange.at_ms).await?)
+        let [officer, ordered_by, case_reference] = self.nonces();
+        Ok(SealedAsked {
+            officer: Some(seal(OFFICER, &officer, &asked.officer)?),
+            ordered_by: Some(seal(ORDERED_BY, &ordered_by, &asked.ordered_by)?),
+            case_reference: Some(seal(CASE, &case_reference, &asked.case_reference)?),
+        })
     }
 
     /// Says that exchanges have ended; the store is [`recording`](Self::recording) how. Those that were not open are left
@@ -177,10 +214,8 @@ impl Store {
     /// [`StoreError::Database`].
     pub async fn close_exchanges(&self, ids: &[Uuid]) -> Result<u64> {
         let mut tx = self.begin("exchange.close").await?;
-        let mut closed = 0;
-        for id in ids {
-            closed += close_exchange(&mut tx, id.as_bytes()).await?;
-        }
+        let ids: Vec<[u8; 16]> = ids.iter().map(|id| *id.as_bytes()).collect();
+        let closed = close_exchanges(&mut tx, &ids).await?;
         if closed > 0 {
             tx.commit().await?;
         }
@@ -291,8 +326,53 @@ impl Store {
     }
 }
 
-/// Something was done in an exchange. Returns whether it was open before.
-pub(crate) async fn open_exchange(conn: &mut SqliteConnection, id: &[u8; 16], now_ms: i64) -> Result<bool> {
+/// What became of an exchange that was to be recorded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appended {
+    /// It is new, or it was closed and goes on.
+    Changed,
+    /// It was on record as it is.
+    AsBefore,
+    /// Its id belongs to another.
+    Foreign,
+}
+
+/// What is sealed of [`Asked`].
+#[derive(Default)]
+struct SealedAsked {
+    officer: Option<Vec<u8>>,
+    ordered_by: Option<Vec<u8>>,
+    case_reference: Option<Vec<u8>>,
+}
+
+/// Whether an exchange whose id is known is the one that is known.
+async fn goes_on(conn: &mut SqliteConnection, exchange: &Exchange) -> Result<Appended> {
+    let same: bool = sqlx::query_scalar(
+        "SELECT direction = ?2 AND partner = ?3 AND scope_id IS ?4 AND purpose = ?5 AND legal_basis = ?6
+             AND elements = ?7
+         FROM exchange WHERE id = ?1",
+    )
+    .bind(exchange.id.as_bytes().as_slice())
+    .bind(direction(exchange))
+    .bind(exchange.partner.as_str())
+    .bind(exchange.scope.map(|scope| scope.0))
+    .bind(exchange.purpose.as_str())
+    .bind(exchange.legal_basis.as_str())
+    .bind(to_sql(exchange.elements))
+    .fetch_one(&mut *conn)
+    .await?;
+    if !same {
+        return Ok(Appended::Foreign);
+    }
+    // An owner goes on when a chunk is charged.
+    if exchange.asked.is_none() || touch_exchange(conn, exchange.id.as_bytes(), exchange.at_ms).await? {
+        return Ok(Appended::AsBefore);
+    }
+    Ok(Appended::Changed)
+}
+
+/// Something was done in an exchange: it is open. Returns whether it was before.
+pub(crate) async fn touch_exchange(conn: &mut SqliteConnection, id: &[u8; 16], now_ms: i64) -> Result<bool> {
     let touched = sqlx::query("UPDATE exchange_open SET touched_ms = ? WHERE id = ?")
         .bind(now_ms)
         .bind(id.as_slice())
@@ -301,24 +381,22 @@ pub(crate) async fn open_exchange(conn: &mut SqliteConnection, id: &[u8; 16], no
     if touched.rows_affected() > 0 {
         return Ok(true);
     }
-    insert_open(conn, id, now_ms).await?;
-    Ok(false)
-}
-
-async fn insert_open(conn: &mut SqliteConnection, id: &[u8; 16], now_ms: i64) -> Result<()> {
-    sqlx::query("INSERT INTO exchange_open (id, touched_ms) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET touched_ms = excluded.touched_ms")
+    sqlx::query("INSERT INTO exchange_open (id, touched_ms) VALUES (?, ?)")
         .bind(id.as_slice())
         .bind(now_ms)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(false)
 }
 
-/// Returns how many were open: one or none.
-pub(crate) async fn close_exchange(conn: &mut SqliteConnection, id: &[u8; 16]) -> Result<u64> {
-    let closed = sqlx::query("DELETE FROM exchange_open WHERE id = ?")
-        .bind(id.as_slice())
-        .execute(&mut *conn)
+/// Returns how many were open.
+pub(crate) async fn close_exchanges(conn: &mut SqliteConnection, ids: &[[u8; 16]]) -> Result<u64> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    let closed = sqlx::query("DELETE FROM exchange_open WHERE id IN (SELECT unhex(value) FROM json_each(?))")
+        .bind(json_uuids(ids))
+        .execute(conn)
         .await?;
     Ok(closed.rows_affected())
 }

@@ -2,7 +2,7 @@
 
 use sqlx::query::Query;
 use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
 
 use crate::Result;
 use crate::types::BlindIndex;
@@ -10,8 +10,8 @@ use crate::types::BlindIndex;
 /// A statement being bound.
 pub(crate) type Binding = Query<'static, Sqlite, SqliteArguments>;
 
-/// Rows per statement: four texts per table, so that each is prepared once and cached.
-const ROWS: [usize; 4] = [128, 16, 2, 1];
+/// Rows per statement: five texts per table, so that each is prepared once and cached.
+const ROWS: [usize; 5] = [128, 16, 4, 2, 1];
 
 /// Runs `head VALUES (…),(…) tail` until all of `rows` are in. `bind` binds exactly `columns` values of one row.
 /// Returns how many rows changed.
@@ -42,6 +42,41 @@ pub(crate) async fn insert_many<T: Sync>(
         }
     }
     Ok(changed)
+}
+
+/// The same in one statement, whose `tail` returns the ids of 16 bytes of the rows that were inserted.
+pub(crate) async fn insert_returning_ids<T: Sync>(
+    conn: &mut SqliteConnection,
+    head: &'static str,
+    columns: usize,
+    tail: &'static str,
+    rows: &[T],
+    bind: impl Fn(Binding, &T) -> Binding + Send,
+) -> std::result::Result<Vec<[u8; 16]>, sqlx::Error> {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    let text = format!(
+        "{head} VALUES {} {tail}",
+        vec![row.as_str(); rows.len()].join(",")
+    );
+    // Only our own literals and question marks are in the text.
+    let mut query: Binding = sqlx::query(AssertSqlSafe(text.as_str()));
+    for row in rows {
+        query = bind(query, row);
+    }
+    let returned = query.fetch_all(conn).await?;
+    returned
+        .iter()
+        .map(|row| {
+            let id: Vec<u8> = row.try_get(0)?;
+            id.try_into()
+                .map_err(|_| sqlx::Error::Decode("an id has 16 bytes".into()))
+        })
+        .collect()
+}
+
+/// Ids of 16 bytes as a JSON array of hex, for `IN (SELECT unhex(value) FROM json_each(?))`.
+pub(crate) fn json_uuids(ids: &[[u8; 16]]) -> String {
+    serde_json::Value::from_iter(ids.iter().map(hex::encode)).to_string()
 }
 
 /// Row ids as a JSON array, for `IN (SELECT value FROM json_each(?))`.

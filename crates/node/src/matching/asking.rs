@@ -264,8 +264,13 @@ async fn try_ask(
     let mut proofs = Vec::new();
     let mut done = Vec::new();
     let committed = {
-        let (ledger, wanted) = (Arc::clone(&state.ledger), wanted.to_vec());
-        tokio::task::spawn_blocking(move || asked::commit(ledger.audit_key(), exchange_id, &wanted))
+        let (ledger, wanted, recorded) = (Arc::clone(&state.ledger), wanted.to_vec(), recorded.clone());
+        tokio::spawn(async move {
+            // Nobody waits for this one yet, but for the opening.
+            let _ = recorded.await;
+            let commit = move || asked::commit(ledger.audit_key(), exchange_id, &wanted);
+            tokio::task::spawn_blocking(commit).await
+        })
     };
     let stats = exchange
         .run(futures_util::stream::iter(chunks), |chunk| done.push(chunk))
@@ -317,7 +322,7 @@ async fn try_ask(
     let outcome = Outcome {
         answered,
         items: wanted.len() as u64,
-        identifiers: committed.await.map_err(|_| uncommitted())?,
+        identifiers: committed.await.and_then(|done| done).map_err(|_| uncommitted())?,
         hit: count(true),
         no_hit: count(false),
         interrupted: false,
@@ -338,10 +343,16 @@ pub(super) fn open(state: &Arc<State>, records: Vec<(Result<NewEntry, Fault>, Ex
     let store = state.store.clone();
     // A task of its own: blinding goes on meanwhile.
     let recording = tokio::spawn(async move {
-        let (entries, rows): (Vec<_>, Vec<_>) = records.into_iter().unzip();
-        let entries = entries.into_iter().collect::<Result<Vec<_>, Fault>>()?;
-        let recorded = store.recording_all(entries).append_exchanges(&rows).await;
-        recorded.map_err(|error| store_fault(&error))
+        let rows = records.into_iter().map(|(entry, row)| Ok((row, entry?)));
+        let rows = rows.collect::<Result<Vec<_>, Fault>>()?;
+        let recorded = store
+            .append_exchanges(rows)
+            .await
+            .map_err(|error| store_fault(&error))?;
+        match recorded.contains(&false) {
+            false => Ok(()),
+            true => Err(Fault::internal("a new exchange has the id of another")),
+        }
     });
     async move {
         recording

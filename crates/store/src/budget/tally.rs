@@ -1,0 +1,330 @@
+//! What a call charges: everything it has to do with is read once, decided in memory, and written once, whatever the number of
+//! chunks. Each statement waits for a thread of its own, which on a busy machine is longer than the statement.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use super::{Budget, Charge, ChargeOutcome, Progress, Usage, answered};
+use crate::Result;
+use crate::log::{close_exchanges, touch_exchange};
+use crate::sql::insert_many;
+use crate::types::{Columns, to_sql};
+
+const DAY_MS: i64 = 86_400_000;
+/// That something is done in an exchange is written down when this long has passed since it was last: whether it is idle is
+/// asked in hours.
+const TOUCH_MS: i64 = 60_000;
+
+/// What was used before this call, and in it.
+#[derive(Clone, Copy, Default)]
+struct Counter {
+    before: u64,
+    added: u64,
+}
+
+impl Counter {
+    fn of(before: u64) -> Self {
+        Self { before, added: 0 }
+    }
+
+    fn now(self) -> u64 {
+        self.before + self.added
+    }
+}
+
+/// An offer in one direction: agreement, offer, role.
+type OfferKey = (String, String, String);
+
+/// A request within its scope.
+type RequestKey = (i64, [u8; 16]);
+
+struct Request {
+    used: Counter,
+    /// The digests of those of its chunks that this call is about and that are charged.
+    chunks: BTreeMap<u32, [u8; 32]>,
+    /// When something was done in the exchange last; `None` if it is not open.
+    touched_ms: Option<i64>,
+    /// How often the exchange has been closed.
+    closed: u32,
+    /// The last of this call's charges that was charged to it.
+    charged: Option<usize>,
+}
+
+#[derive(Default)]
+pub(super) struct Tally {
+    /// The offer of each scope that may be charged; `None` where it may not.
+    scopes: BTreeMap<(i64, i32), Option<OfferKey>>,
+    days: BTreeMap<(OfferKey, i32), Counter>,
+    epochs: BTreeMap<i64, Counter>,
+    requests: BTreeMap<RequestKey, Request>,
+    /// Positions of what is charged.
+    charged: Vec<usize>,
+}
+
+impl Tally {
+    /// Reads what is needed to decide on `charges`.
+    pub(super) async fn read(&mut self, conn: &mut SqliteConnection, charges: &[Charge]) -> Result<()> {
+        let mut chunks: BTreeMap<RequestKey, Vec<u32>> = BTreeMap::new();
+        for charge in charges {
+            self.read_offer(conn, charge).await?;
+            chunks.entry(key(charge)).or_default().push(charge.chunk_index);
+        }
+        for (key, chunks) in chunks {
+            let request = read_request(conn, key, &chunks).await?;
+            self.requests.insert(key, request);
+        }
+        Ok(())
+    }
+
+    /// The offer that a charge is under, and its counters.
+    async fn read_offer(&mut self, conn: &mut SqliteConnection, charge: &Charge) -> Result<()> {
+        let Entry::Vacant(place) = self.scopes.entry((charge.scope.0, charge.day)) else {
+            return Ok(());
+        };
+        let row = sqlx::query(
+            "SELECT s.agreement_id, s.offer_id, s.role,
+                    coalesce((SELECT u.elements FROM usage_day u
+                              WHERE u.agreement_id = s.agreement_id AND u.offer_id = s.offer_id AND u.role = s.role
+                                  AND u.day = ?2), 0) AS day,
+                    coalesce((SELECT elements FROM usage_epoch WHERE scope_id = s.id), 0) AS epoch
+             FROM scope s WHERE s.id = ?1 AND s.status <> 'destroyed'",
+        )
+        .bind(charge.scope.0)
+        .bind(charge.day)
+        .fetch_optional(conn)
+        .await?;
+        let Some(row) = row else {
+            place.insert(None);
+            return Ok(());
+        };
+        let offer: OfferKey = (
+            row.try_get("agreement_id")?,
+            row.try_get("offer_id")?,
+            row.try_get("role")?,
+        );
+        let (day, epoch) = (Counter::of(row.int("day")?), Counter::of(row.int("epoch")?));
+        self.days.insert((offer.clone(), charge.day), day);
+        self.epochs.insert(charge.scope.0, epoch);
+        place.insert(Some(offer));
+        Ok(())
+    }
+
+    /// Decides on the charge in this position, after those before it.
+    pub(super) fn charge(&mut self, position: usize, charge: &Charge) -> ChargeOutcome {
+        let offer = self.scopes.get(&(charge.scope.0, charge.day)).cloned().flatten();
+        let (Some(offer), Some(request)) = (offer, self.requests.get_mut(&key(charge))) else {
+            return ChargeOutcome::ScopeEnded;
+        };
+        // A chunk that came before is what it was then, whatever is left now.
+        match request.chunks.get(&charge.chunk_index) {
+            Some(digest) if *digest == charge.digest => return ChargeOutcome::AlreadyCharged,
+            Some(_) => return ChargeOutcome::DigestMismatch,
+            None => {}
+        }
+        let elements = u64::from(charge.elements);
+        let left = charge.announced.saturating_sub(request.used.now());
+        if elements > left {
+            return ChargeOutcome::MoreThanAnnounced { left };
+        }
+        let day = self.days.entry((offer, charge.day)).or_default();
+        let epoch = self.epochs.entry(charge.scope.0).or_default();
+        let used = Usage {
+            day: day.now(),
+            epoch: epoch.now(),
+        };
+        let outcome = decide(charge, used);
+        if matches!(outcome, ChargeOutcome::Charged { .. }) {
+            for counter in [day, epoch, &mut request.used] {
+                counter.added += elements;
+            }
+            request.chunks.insert(charge.chunk_index, charge.digest);
+            request.charged = Some(position);
+            self.charged.push(position);
+        }
+        outcome
+    }
+
+    /// Writes what was charged. Returns what follows for the exchanges, each with the position of the last charge to it.
+    pub(super) async fn write(
+        self,
+        conn: &mut SqliteConnection,
+        charges: &[Charge],
+        now_ms: i64,
+    ) -> Result<Vec<(usize, Progress)>> {
+        let charged = self.charged.iter().filter_map(|position| charges.get(*position));
+        let charged: Vec<&Charge> = charged.collect();
+        insert_many(
+            conn,
+            "INSERT INTO charge (scope_id, request_id, chunk_index, digest, elements, day, charged_ms)",
+            7,
+            "",
+            &charged,
+            |query, charge| {
+                query
+                    .bind(charge.scope.0)
+                    .bind(charge.request_id.to_vec())
+                    .bind(charge.chunk_index)
+                    .bind(charge.digest.to_vec())
+                    .bind(charge.elements)
+                    .bind(charge.day)
+                    .bind(now_ms)
+            },
+        )
+        .await?;
+        self.write_counters(conn).await?;
+        self.write_progress(conn, charges, now_ms).await
+    }
+
+    /// Adds what was charged to the counters.
+    async fn write_counters(&self, conn: &mut SqliteConnection) -> Result<()> {
+        let requests: Vec<_> = self
+            .requests
+            .iter()
+            .filter(|(_, request)| request.used.added > 0)
+            .collect();
+        insert_many(
+            conn,
+            "INSERT INTO usage_request (scope_id, request_id, elements)",
+            3,
+            "ON CONFLICT (scope_id, request_id) DO UPDATE SET elements = elements + excluded.elements",
+            &requests,
+            |query, ((scope, request), Request { used, .. })| {
+                query.bind(*scope).bind(request.to_vec()).bind(to_sql(used.added))
+            },
+        )
+        .await?;
+        let days: Vec<_> = self.days.iter().filter(|(_, used)| used.added > 0).collect();
+        insert_many(
+            conn,
+            "INSERT INTO usage_day (agreement_id, offer_id, role, day, elements)",
+            5,
+            "ON CONFLICT (agreement_id, offer_id, role, day) DO UPDATE SET elements = elements + excluded.elements",
+            &days,
+            |query, (((agreement, offer, role), day), used)| {
+                let query = query.bind(agreement.clone()).bind(offer.clone()).bind(role.clone());
+                query.bind(*day).bind(to_sql(used.added))
+            },
+        )
+        .await?;
+        let epochs: Vec<_> = self.epochs.iter().filter(|(_, used)| used.added > 0).collect();
+        insert_many(
+            conn,
+            "INSERT INTO usage_epoch (scope_id, elements)",
+            2,
+            "ON CONFLICT (scope_id) DO UPDATE SET elements = elements + excluded.elements",
+            &epochs,
+            |query, (scope, used)| query.bind(**scope).bind(to_sql(used.added)),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// Opens, touches and closes the exchanges that were charged.
+    async fn write_progress(
+        &self,
+        conn: &mut SqliteConnection,
+        charges: &[Charge],
+        now_ms: i64,
+    ) -> Result<Vec<(usize, Progress)>> {
+        let mut follows = Vec::new();
+        let mut over = Vec::new();
+        for ((_, id), request) in &self.requests {
+            let Some((position, charge)) = request.charged.and_then(|at| Some((at, charges.get(at)?))) else {
+                continue;
+            };
+            let closed = request.closed;
+            if request.used.now() >= charge.announced {
+                over.push(*id);
+                let answered = answered(conn, charge.scope, id).await?;
+                follows.push((
+                    position,
+                    Progress {
+                        closed,
+                        ended: Some(answered),
+                    },
+                ));
+                continue;
+            }
+            if request.touched_ms.is_none() {
+                follows.push((position, Progress { closed, ended: None }));
+            }
+            if request
+                .touched_ms
+                .is_none_or(|touched| touched + TOUCH_MS <= now_ms)
+            {
+                touch_exchange(conn, id, now_ms).await?;
+            }
+        }
+        close_exchanges(conn, &over).await?;
+        Ok(follows)
+    }
+}
+
+fn key(charge: &Charge) -> RequestKey {
+    (charge.scope.0, charge.request_id)
+}
+
+async fn read_request(
+    conn: &mut SqliteConnection,
+    (scope, id): RequestKey,
+    chunks: &[u32],
+) -> Result<Request> {
+    // One row at least: what is known of the request stands in each.
+    let rows = sqlx::query(
+        "SELECT coalesce((SELECT elements FROM usage_request WHERE scope_id = ?1 AND request_id = ?2), 0) AS used,
+                (SELECT touched_ms FROM exchange_open WHERE id = ?2) AS touched_ms,
+                (SELECT count(*) FROM ledger_entry WHERE exchange = ?2 AND kind = 'evaluation') AS closed,
+                c.chunk_index, c.digest
+         FROM (SELECT 1)
+         LEFT JOIN charge c ON c.scope_id = ?1 AND c.request_id = ?2
+             AND c.chunk_index IN (SELECT value FROM json_each(?3))",
+    )
+    .bind(scope)
+    .bind(id.to_vec())
+    .bind(serde_json::Value::from(chunks).to_string())
+    .fetch_all(conn)
+    .await?;
+    let mut request = Request {
+        used: Counter::default(),
+        chunks: BTreeMap::new(),
+        touched_ms: None,
+        closed: 0,
+        charged: None,
+    };
+    for row in &rows {
+        request.used = Counter::of(row.int("used")?);
+        request.touched_ms = row.int_opt("touched_ms")?;
+        request.closed = row.int("closed")?;
+        if let (Some(index), Some(digest)) = (row.int_opt("chunk_index")?, row.bytes_opt("digest")?) {
+            request.chunks.insert(index, digest);
+        }
+    }
+    Ok(request)
+}
+
+fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {
+    let elements = u64::from(charge.elements);
+    let left_day = charge.quota.per_day.saturating_sub(used.day);
+    let left_epoch = charge.quota.per_epoch.saturating_sub(used.epoch);
+    if elements > left_epoch {
+        return ChargeOutcome::QuotaExceeded {
+            which: Budget::Epoch,
+            left: left_epoch,
+            resets_at_ms: None,
+        };
+    }
+    if elements > left_day {
+        return ChargeOutcome::QuotaExceeded {
+            which: Budget::Day,
+            left: left_day,
+            resets_at_ms: Some((i64::from(charge.day) + 1) * DAY_MS),
+        };
+    }
+    ChargeOutcome::Charged {
+        left_day: left_day - elements,
+        left_epoch: left_epoch - elements,
+    }
+}
