@@ -15,7 +15,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 use crate::bytes::{Digest, Hex, Text};
 use crate::events::ExchangeId;
 use crate::hash::Hash;
-use crate::leaf::keyed;
+use crate::leaf::{Keyed, keyed};
 use crate::proof::{ProofError, verify_inclusion};
 
 /// The agency's audit key: 32 random bytes, kept as the master key is. Whoever has it can test guesses against every query ever logged.
@@ -29,12 +29,10 @@ impl AuditKey {
         Self(bytes)
     }
 
-    fn item_key(&self, exchange: &ExchangeId, position: u64) -> [u8; 32] {
-        keyed(
-            &self.0,
-            "concordat/v1/ledger-item-key",
-            &[&exchange.0, &position.to_be_bytes()],
-        )
+    /// The keys of an exchange's items, by position.
+    fn item_keys(&self, exchange: &ExchangeId) -> impl Fn(u64) -> [u8; 32] {
+        let of_exchange = Keyed::new(&self.0, "concordat/v1/ledger-item-key").with(&exchange.0);
+        move |position| of_exchange.clone().with(&position.to_be_bytes()).finish()
     }
 }
 
@@ -107,7 +105,7 @@ impl IdentifierOpening {
             position: position as u64,
             kind: Text::new(queried.kind).ok()?,
             canonical: queried.canonical.map(hex::encode),
-            key: Hex(key.item_key(exchange, position as u64)),
+            key: Hex(key.item_keys(exchange)(position as u64)),
             proof: path(&items, position).iter().map(|hash| Hex(hash.0)).collect(),
         })
     }
@@ -137,9 +135,10 @@ impl IdentifierOpening {
 }
 
 fn items(key: &AuditKey, exchange: &ExchangeId, identifiers: &[Queried<'_>]) -> Vec<Hash> {
+    let item_key = key.item_keys(exchange);
     (0..)
         .zip(identifiers)
-        .map(|(position, queried)| item(&key.item_key(exchange, position), queried))
+        .map(|(position, queried)| item(&item_key(position), queried))
         .collect()
 }
 
