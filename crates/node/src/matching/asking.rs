@@ -26,7 +26,7 @@ use crate::state::State;
 /// What one offer is to be asked.
 pub(super) struct Prepared<'a> {
     route: &'a Route,
-    wanted: Vec<Identifier>,
+    wanted: Arc<Vec<Identifier>>,
     summary: OfferSummary,
     start: Instant,
     /// The request, or why it cannot be asked.
@@ -83,7 +83,7 @@ impl<'a> Prepared<'a> {
         };
         Self {
             route,
-            wanted,
+            wanted: Arc::new(wanted),
             summary,
             start,
             request,
@@ -182,6 +182,8 @@ pub(super) async fn ask(
         Ok(request) => try_ask(state, request, &wanted, (recorded, deadline), &mut summary).await,
         Err(failure) => Err(failure),
     };
+    // Nobody else has them any more.
+    let wanted = Arc::unwrap_or_clone(wanted);
     match asked {
         Ok(asking) => {
             // Not answered and not refused cannot happen; were it so, it would be UNKNOWN.
@@ -232,7 +234,7 @@ struct Asking {
 async fn try_ask(
     state: &Arc<State>,
     request: Request,
-    wanted: &[Identifier],
+    wanted: &Arc<Vec<Identifier>>,
     (recorded, deadline): (Recorded, Instant),
     summary: &mut OfferSummary,
 ) -> Result<Asking, Failure> {
@@ -264,7 +266,7 @@ async fn try_ask(
     let mut proofs = Vec::new();
     let mut done = Vec::new();
     let committed = {
-        let (ledger, wanted, recorded) = (Arc::clone(&state.ledger), wanted.to_vec(), recorded.clone());
+        let (ledger, wanted, recorded) = (Arc::clone(&state.ledger), Arc::clone(wanted), recorded.clone());
         tokio::spawn(async move {
             // Nobody waits for this one yet, but for the opening.
             let _ = recorded.await;
