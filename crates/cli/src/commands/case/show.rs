@@ -36,7 +36,13 @@ pub(super) fn list(cases: &[CaseSummary], out: Out) -> Result<()> {
             due(case),
         ]);
     }
-    out.text(table)?;
+    if !cases.is_empty() {
+        out.text(table)?;
+    }
+    out.text(match cases.len() {
+        1 => "1 case matches".to_owned(),
+        count => format!("{count} cases match"),
+    })?;
     Ok(())
 }
 
