@@ -283,9 +283,14 @@ fn a_case_by_the_command_line() {
     assert_eq!(state(&one(owns("ben", "close", &[]))), "CLOSED");
     let ours = run(&format!("case list --ours --json --dir {b}")).exits(0).json();
     assert!(ours.is_empty(), "nobody's turn");
-    let none = run(&format!("case list --partner cc --dir {b}")).exits(0);
+    let none = run(&format!("case list --state triage --partner aa --dir {b}")).exits(0);
     assert_eq!(none.stdout, "0 cases match\n");
-    assert!(none.stderr.contains("no agreement is with cc"), "{}", none.stderr);
+    let nobody = run(&format!("case list --partner cc --dir {b}")).exits(1);
+    assert!(
+        nobody
+            .stderr
+            .contains("neither such a case nor a current agreement is with cc")
+    );
 
     // An auditor finds its entries by the id that both agencies know, at either of them.
     for (dir, kinds) in [

@@ -18,7 +18,7 @@ use concordat_wire::v1::{
 use serde_json::json;
 
 use crate::connect::{Connection, Node};
-use crate::exit::Exit;
+use crate::exit::{Advice, Exit};
 use crate::out::{Out, note};
 use crate::query::QueryArgs;
 
@@ -208,12 +208,13 @@ impl Command {
                 let partner = request.partner_id.clone();
                 let node = connection.open().await?;
                 let page = node.disclosure().list_cases(request).await?.into_inner();
-                show::list(&page.cases, out)?;
                 if page.cases.is_empty() && !partner.is_empty() && !is_partner(&node, &partner).await? {
-                    note(format!(
-                        "no agreement is with {partner}: `concordat agreement ls` shows with whom there is one"
+                    return Err(Advice::error(
+                        format!("neither such a case nor a current agreement is with {partner}"),
+                        "`concordat agreement ls` shows with whom there is one",
                     ));
                 }
+                show::list(&page, out)?;
                 if !page.next.is_empty() {
                     note("there are more: narrow the list, or raise --limit");
                 }

@@ -72,6 +72,12 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         all.ends_with(&format!("{} entries match\n", queries.len())),
         "{all}"
     );
+    let first = run(&format!("audit list --type query --limit 1 --dir {a}")).exits(0);
+    assert!(
+        first.stdout.ends_with("the first 1 of the entries that match\n"),
+        "{}",
+        first.stdout
+    );
     let nobody = run(&format!("audit open --of-partner bbb {REASON} --dir {a}")).exits(1);
     assert!(nobody.stderr.contains("[AUD-013]"), "{}", nobody.stderr);
 
@@ -217,7 +223,11 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         other.stderr
     );
     let nobody = run(&format!("{agreed} --agency cc")).exits(2);
-    assert!(nobody.stderr.contains("aa") && nobody.stderr.contains("use one of bb"), "{}", nobody.stderr);
+    assert!(
+        nobody.stderr.contains("aa") && nobody.stderr.contains("use one of bb"),
+        "{}",
+        nobody.stderr
+    );
     let half = format!("audit verify {url} --agreement {} --agency aa", place("one.txt"));
     assert!(run(&half).exits(1).stderr.contains("bb has not signed"));
     let no_agreement = format!("audit verify {url} --agreement {kept} --agency aa");

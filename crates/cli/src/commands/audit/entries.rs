@@ -220,11 +220,14 @@ fn kind(text: &str) -> Result<EntryType, String> {
     })
 }
 
-/// How many there are: `1 entry matches`.
-fn matching(count: u64) -> String {
-    match count {
-        1 => "1 entry matches".to_owned(),
-        count => format!("{} entries match", self::count(count)),
+/// What was found: `1 entry matches`. Where the limit is reached there may be more.
+fn matching(found: u64, limit: u32) -> String {
+    match found {
+        1 if limit != 1 => "1 entry matches".to_owned(),
+        found if found > 0 && found == u64::from(limit) => {
+            format!("the first {} of the entries that match", count(found))
+        }
+        found => format!("{} entries match", count(found)),
     }
 }
 
@@ -286,7 +289,7 @@ impl ListArgs {
         if found > 0 {
             out.text(table)?;
         }
-        out.text(matching(found))?;
+        out.text(matching(found, self.limit))?;
         if self.limit > 0 && found == u64::from(self.limit) {
             note("there may be more: --from goes on, --limit 0 lists all");
         }
@@ -377,8 +380,11 @@ impl OpenArgs {
             }
         }
         let said = match found {
-            0 => format!("{}: nothing was opened, and nothing is on record", matching(0)),
-            found => format!("{}: opened, and on record", matching(found)),
+            0 => format!(
+                "{}: nothing was opened, and nothing is on record",
+                matching(0, self.limit)
+            ),
+            found => format!("{}: opened, and on record", matching(found, self.limit)),
         };
         match export {
             Some(file) => {
