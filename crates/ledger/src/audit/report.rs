@@ -420,11 +420,12 @@ impl fmt::Display for Named<'_> {
         if let Some(misbehaviour) = &report.misbehaviour {
             writeln!(f, "PROOF       {}.", misbehaviour.sentence())?;
         }
-        let not_checked = report.not_checked();
-        for sentence in &not_checked {
+        let (verdict, not_checked) = (report.verdict(), report.not_checked());
+        // Of what could not be read, nothing was.
+        for sentence in not_checked.iter().filter(|_| verdict != Verdict::Unread) {
             writeln!(f, "Not checked {sentence}")?;
         }
-        f.write_str(match report.verdict() {
+        f.write_str(match verdict {
             Verdict::Holds if not_checked.is_empty() => "Everything holds.",
             Verdict::Holds => "What was checked holds.",
             Verdict::NoQuorum => {

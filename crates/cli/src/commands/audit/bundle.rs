@@ -47,7 +47,7 @@ impl Args {
         let keys = Keys { quorum: 0, ..keys };
         let proven = bundle
             .check(&keys)
-            .map_err(|error| of_another(&bundle, &keys).unwrap_or(error.into()))?;
+            .map_err(|error| of_another(&bundle, &keys).unwrap_or_else(|| error.into()))?;
         let signed = self.document.map(|document| {
             let document = read_small(&document, MAX_DOCUMENT)?;
             let signed = proven.entry.as_ref().and_then(|entry| is_signed(entry, &document));

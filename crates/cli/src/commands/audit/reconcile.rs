@@ -75,7 +75,7 @@ impl Log {
         let agency = key
             .name()
             .strip_suffix("/ledger")
-            .unwrap_or(key.name())
+            .unwrap_or_else(|| key.name())
             .to_owned();
         let files = Files::open(files)?;
         files.are_of(&key)?;
