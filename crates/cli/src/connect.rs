@@ -10,6 +10,7 @@ use clap::Args;
 use concordat_node::agreement::Endpoint;
 use concordat_node::config::{self, Config, ConfigError};
 use concordat_node::tls::{self, Credentials};
+use concordat_note::VerifierKey;
 use concordat_wire::v1::InfoRequest;
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::audit_service_client::AuditServiceClient;
@@ -211,7 +212,14 @@ impl Node {
                 )
             })
         };
+        // The audit commands take keys of two sorts.
+        if is_note_key(&files.key.to_string_lossy()) {
+            return Err(not_a_client_key("what was given"));
+        }
         let (ca, certificate, key) = (read(&files.ca)?, read(&files.certificate)?, read(&files.key)?);
+        if std::str::from_utf8(&key).is_ok_and(is_note_key) {
+            return Err(not_a_client_key(&files.key.display().to_string()));
+        }
         let credentials = Credentials::from_pem(&certificate, &key)
             .with_context(|| format!("{} and {}", files.certificate.display(), files.key.display()))?;
         let config = tls::api_client(&credentials, &ca).context("setting up TLS")?;
@@ -228,7 +236,10 @@ impl Node {
         let channel = transport
             .connect_with_connector(connector)
             .await
-            .map_err(|error| unreachable(&url(endpoint), &error))?;
+            .map_err(|error| match tls::is_of_another_authority(&error) {
+                true => of_another_authority(&url(endpoint), &files.ca),
+                false => unreachable(&url(endpoint), &error),
+            })?;
         Ok(Self { channel })
     }
 
@@ -277,6 +288,30 @@ fn unreachable(url: &str, error: &tonic::transport::Error) -> anyhow::Error {
     Advice::error(
         format!("cannot reach our node at {url}: {cause}"),
         "is `concordat node` running?",
+    )
+}
+
+fn of_another_authority(url: &str, ca: &Path) -> anyhow::Error {
+    Advice::error(
+        format!(
+            "the certificate of the node at {url} is not signed by the authority in {}",
+            ca.display()
+        ),
+        "the authority of a node is tls/ca.crt in its own folder: name that file with --ca, or the folder with --dir",
+    )
+}
+
+/// Whether this is a key that verifies ledgers and agreements: name+id+base64.
+fn is_note_key(text: &str) -> bool {
+    text.trim().parse::<VerifierKey>().is_ok()
+}
+
+fn not_a_client_key(what: &str) -> anyhow::Error {
+    Advice::error(
+        format!(
+            "--key names the private key of our client certificate, and {what} is a key that verifies a ledger or an agreement"
+        ),
+        "leave --key out, or name a file such as clients/admin.key; the commands that verify files take a ledger's key as --log-key",
     )
 }
 

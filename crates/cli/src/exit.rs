@@ -25,6 +25,8 @@ pub enum Exit {
     Unknown,
     /// Imported, but not every record could be used.
     Rejected,
+    /// A ledger could not be read: nothing is said about it.
+    Unread,
     /// Ctrl-C; what the node was told to do goes on.
     Interrupted,
 }
@@ -38,6 +40,7 @@ impl From<Exit> for ExitCode {
             Exit::Hit => 3,
             Exit::Unknown => 4,
             Exit::Rejected => 5,
+            Exit::Unread => 6,
             // As a shell reports a program that SIGINT ended.
             Exit::Interrupted => 130,
         })
@@ -50,14 +53,25 @@ impl From<Exit> for ExitCode {
 pub struct Advice {
     message: String,
     hint: String,
+    exit: Exit,
 }
 
 impl Advice {
     /// What failed, and what to do about it.
     pub fn error(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        Self::ending(Exit::Failed, message, hint)
+    }
+
+    /// What could not be read, so that nothing is said about it, and what to do.
+    pub fn unread(message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
+        Self::ending(Exit::Unread, message, hint)
+    }
+
+    fn ending(exit: Exit, message: impl Into<String>, hint: impl Into<String>) -> anyhow::Error {
         anyhow::Error::new(Self {
             message: message.into(),
             hint: hint.into(),
+            exit,
         })
     }
 }
@@ -85,7 +99,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
     if error.is::<Usage>() {
         Exit::Usage
     } else {
-        Exit::Failed
+        advice(error).map_or(Exit::Failed, |advice| advice.exit)
     }
 }
 
@@ -95,6 +109,10 @@ fn stdout_is_closed(error: &anyhow::Error) -> bool {
             .downcast_ref::<io::Error>()
             .is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe && out::is_stdout(io))
     })
+}
+
+fn advice(error: &anyhow::Error) -> Option<&Advice> {
+    error.chain().find_map(|cause| cause.downcast_ref::<Advice>())
 }
 
 fn message(error: &anyhow::Error) -> String {
@@ -111,7 +129,7 @@ fn message(error: &anyhow::Error) -> String {
         }
         None => text += &format!("{}\n", joined(error.chain().map(ToString::to_string))),
     }
-    if let Some(advice) = error.chain().find_map(|cause| cause.downcast_ref::<Advice>()) {
+    if let Some(advice) = advice(error) {
         text += &format!("hint: {}\n", advice.hint);
     }
     text
@@ -208,6 +226,9 @@ mod tests {
             message(&error),
             "error: starting: no such file\nhint: run init first\n"
         );
+        assert_eq!(report(&error), Exit::Failed);
+        let unread = Err::<(), _>(Advice::unread("no answer", "try again")).context("a ledger");
+        assert_eq!(report(&unread.expect_err("advice")), Exit::Unread);
     }
 
     #[test]
@@ -247,6 +268,7 @@ mod tests {
             Exit::Hit,
             Exit::Unknown,
             Exit::Rejected,
+            Exit::Unread,
             Exit::Interrupted,
         ] {
             assert_ne!(ExitCode::from(exit), ExitCode::SUCCESS);

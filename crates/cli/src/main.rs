@@ -49,8 +49,11 @@ Exit codes:
   1  it failed, or not everything could be done
   2  the command line cannot be understood
   3  `match`: at least one HIT
-  4  `match`, `intersect`, `job`: no HIT, but something could not be checked (UNKNOWN);
-     `audit`: what was looked at holds, but too few witnesses, or not all could be read
+  4  `match`, `intersect`, `job`, `snapshot publish`: no HIT, but something could not be checked
+     (UNKNOWN); `audit`: what was looked at holds, but too few witnesses have cosigned, not all
+     could be read, or an exchange has not ended
+  5  `list import`: imported, but at least one record could not be used
+  6  `audit`: a ledger could not be read (UNREAD), so nothing is said about it
 130  interrupted by Ctrl-C; a job of the node goes on
 
 A rule in brackets, such as [AGR-102], says who is to blame and what to do: docs/rules.md.";

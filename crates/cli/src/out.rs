@@ -9,6 +9,8 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use crate::exit::Advice;
+
 /// Standard output in the form the caller asked for. Progress and errors never come here.
 #[derive(Clone, Copy)]
 pub struct Out {
@@ -83,10 +85,12 @@ pub fn is_stdout(error: &io::Error) -> bool {
 }
 
 /// A file to write results to. It is opened before the work begins, so that a path that cannot be written is told at
-/// once, and takes its place when the work is done: a failure leaves an older file of that name as it is.
+/// once, and takes its place when the work is done: a failure leaves nothing behind.
 pub struct OutFile {
     path: PathBuf,
     target: Target,
+    /// Whether an older file of that name may go.
+    replaces: bool,
 }
 
 enum Target {
@@ -97,11 +101,26 @@ enum Target {
 }
 
 impl OutFile {
-    /// Opens a file.
+    /// Opens a new file. A terminal or a pipe that is there already is written to.
+    ///
+    /// # Errors
+    /// A file of that name is there already, or its folder is not, or cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        if path.is_file() {
+            return Err(exists(path));
+        }
+        Self::open(path, false)
+    }
+
+    /// Opens a file that takes the place of an older one: for a command that goes on with what it has read there.
     ///
     /// # Errors
     /// Its folder does not exist, or cannot be written.
-    pub fn create(path: &Path) -> Result<Self> {
+    pub fn replace(path: &Path) -> Result<Self> {
+        Self::open(path, true)
+    }
+
+    fn open(path: &Path, replaces: bool) -> Result<Self> {
         let open = || -> io::Result<Target> {
             // Through a link to where the file is, so that the link stays one.
             let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -137,6 +156,7 @@ impl OutFile {
         Ok(Self {
             path: path.to_owned(),
             target,
+            replaces,
         })
     }
 
@@ -145,15 +165,29 @@ impl OutFile {
     /// # Errors
     /// It cannot be written to its end, or not be put there.
     pub fn finish(self) -> Result<()> {
-        let finish = || match self.target {
-            Target::Beside(file) => {
-                let place = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let place = self.path.canonicalize().unwrap_or_else(|_| self.path.clone());
+        let finished = match self.target {
+            Target::Beside(file) if self.replaces => {
                 file.persist(place).map(drop).map_err(|error| error.error)
             }
+            Target::Beside(file) => match file.persist_noclobber(place) {
+                // Somebody else was faster.
+                Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+                    return Err(exists(&self.path));
+                }
+                ended => ended.map(drop).map_err(|error| error.error),
+            },
             Target::Direct(mut file) => file.flush(),
         };
-        finish().with_context(|| self.path.display().to_string())
+        finished.with_context(|| self.path.display().to_string())
     }
+}
+
+fn exists(path: &Path) -> anyhow::Error {
+    Advice::error(
+        format!("{} exists already", path.display()),
+        "choose another name, or remove it first: no result is written over another",
+    )
 }
 
 impl Write for OutFile {
@@ -316,7 +350,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("matches.csv");
         std::fs::write(&path, "old").expect("written");
-        let mut file = OutFile::create(&path).expect("opened");
+        assert!(OutFile::create(&path).is_err(), "there is one already");
+        let mut file = OutFile::replace(&path).expect("opened");
         file.write_all(b"new").expect("written");
         drop(file);
         assert_eq!(
@@ -324,10 +359,16 @@ mod tests {
             "old",
             "a failure costs nothing"
         );
-        let mut file = OutFile::create(&path).expect("opened");
+        let mut file = OutFile::replace(&path).expect("opened");
         file.write_all(b"new").expect("written");
         file.finish().expect("in its place");
         assert_eq!(std::fs::read_to_string(&path).expect("there"), "new");
+        let other = folder.path().join("other.csv");
+        let late = OutFile::create(&other).expect("opened");
+        std::fs::write(&other, "faster").expect("written");
+        assert!(late.finish().is_err(), "somebody else was faster");
+        assert_eq!(std::fs::read_to_string(&other).expect("there"), "faster");
+        std::fs::remove_file(&other).expect("removed");
         assert_eq!(
             std::fs::read_dir(folder.path()).expect("readable").count(),
             1,

@@ -74,7 +74,19 @@ fn a_ledger_is_verified_from_its_files_and_keys() {
         "{}",
         holds.stdout
     );
-    assert!(holds.stdout.ends_with("Everything holds.\n"), "{}", holds.stdout);
+    assert!(
+        holds
+            .stdout
+            .contains("Not checked No checkpoint of an earlier audit was given")
+            && holds.stdout.ends_with("What was checked holds.\n"),
+        "{}",
+        holds.stdout
+    );
+    // What was kept is not lost to another audit; one that goes on from it puts the next in its place.
+    let there = verify(&["--keep", &kept]).exits(1);
+    assert!(there.stderr.contains("kept exists already"), "{}", there.stderr);
+    let whole = verify(&["--witness", &partner, "--kept", &kept]).exits(0);
+    assert!(whole.stdout.ends_with("Everything holds.\n"), "{}", whole.stdout);
     let json = verify(&["--json"]).exits(0).json();
     assert_eq!(
         (&json[0]["verdict"], &json[0]["size"]),
@@ -87,11 +99,27 @@ fn a_ledger_is_verified_from_its_files_and_keys() {
     // It grows, and extends what was kept.
     write(&folder, 30);
     let grown = verify(&["--kept", &kept]).exits(0);
-    assert!(
-        grown.stdout.contains("Extends     the checkpoints of 20"),
-        "{}",
-        grown.stdout
+    for said in [
+        format!("Extends     {kept}, of 20 entries\n"),
+        "Extends     its own checkpoint.cosigned, of 30 entries\n".into(),
+        "Not checked No key of a witness was given".into(),
+    ] {
+        assert!(grown.stdout.contains(&said), "{said}{}", grown.stdout);
+    }
+    let unasked = verify(&["--witness", &partner, "--quorum", "0", "--json", "--kept", &kept]).exits(0);
+    let unasked = unasked.json().remove(0);
+    assert_eq!(
+        unasked["not_checked"].as_array().map(Vec::len),
+        Some(1),
+        "{unasked}"
     );
+    assert_eq!(
+        unasked["extends"][0],
+        serde_json::json!({ "size": 20, "kept": &kept })
+    );
+    verify(&["--kept", &kept, "--keep", &kept]).exits(0);
+    let newer = verify(&["--kept", &kept]).exits(0).stdout;
+    assert!(newer.contains(&format!("Extends     {kept}, of 30")), "{newer}");
 
     // Somebody who never cosigned.
     let stranger = key(9, "cc").verifier().to_string();
@@ -132,6 +160,96 @@ fn a_ledger_is_verified_from_its_files_and_keys() {
     );
 }
 
+/// A folder, a key or an address that was mixed up is not called a forgery; a forgery is.
+#[test]
+fn what_was_mixed_up_is_not_called_broken() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| home.path().join(name).to_str().expect("text").to_owned();
+    let node = home.path().to_str().expect("text");
+    let checkpoint = write(&home.path().join("ledger"), 20);
+    let ledger = path("ledger");
+    let own = key(7, "aa/ledger").verifier().to_string();
+    let mixed_up = |args: &[&str], code: i32, said: &[&str]| {
+        let ran = audit(args.iter().copied()).exits(code);
+        for said in said {
+            assert!(ran.stderr.contains(said), "{said} in {}", ran.stderr);
+        }
+        assert!(!ran.stdout.contains("BROKEN"), "{}", ran.stdout);
+    };
+    let folder = ["verify", node, "--log-key", &own];
+    mixed_up(
+        &folder,
+        1,
+        &["holds no ledger", &format!("its ledger is in {ledger}")],
+    );
+    std::fs::create_dir(path("empty")).expect("made");
+    let empty = ["verify", &path("empty"), "--log-key", &own];
+    mixed_up(&empty, 1, &["empty holds no ledger", "the folder `ledger`"]);
+    let others = key(8, "bb/ledger").verifier().to_string();
+    let other = ["verify", &ledger, "--log-key", &others];
+    mixed_up(
+        &other,
+        1,
+        &["signed under another name: aa/ledger, not bb/ledger"],
+    );
+    let identity = key(7, "aa").verifier().to_string();
+    let identity = ["verify", &ledger, "--log-key", &identity];
+    mixed_up(
+        &identity,
+        1,
+        &["this is the identity key of aa", &format!("is {own}")],
+    );
+    let witness = ["verify", &ledger, "--log-key", &own, "--witness", &others];
+    mixed_up(&witness, 1, &["the key of bb/ledger, which cosigns nothing"]);
+    std::fs::write(path("tls.key"), "-----BEGIN PRIVATE KEY-----\n").expect("written");
+    let tls = ["verify", &ledger, "--log-key", &path("tls.key")];
+    mixed_up(&tls, 1, &["tls.key holds a key or certificate of TLS"]);
+
+    // Nobody answers there.
+    let [port] = common::free_ports();
+    let url = format!("http://127.0.0.1:{port}");
+    let silent = audit(["verify", &url, "--log-key", &own]).exits(6).stdout;
+    assert!(
+        silent.contains("UNREAD ") && !silent.contains("BROKEN"),
+        "{silent}"
+    );
+    std::fs::write(path("kept"), checkpoint.to_string()).expect("written");
+    let kept = [
+        "verify",
+        &url,
+        "--log-key",
+        &own,
+        "--kept",
+        &path("kept"),
+        "--json",
+    ];
+    assert_eq!(audit(kept).exits(6).json()[0]["verdict"], "unread");
+    std::fs::write(path("export"), "").expect("written");
+    let one = [
+        "reconcile",
+        &path("export"),
+        "--files",
+        &ledger,
+        "--log-key",
+        &own,
+    ];
+    let two = ["--other-files", &url, "--other-log-key", &others];
+    mixed_up(&[one.as_slice(), &two].concat(), 6, &["UNREAD", &url]);
+
+    // Another log's checkpoint among these files, and none at all: that is no mistake of the auditor.
+    let foreign = SignedCheckpoint::sign(20, Hash([1; 32]), &key(8, "bb/ledger")).expect("signed");
+    std::fs::write(path("ledger/checkpoint"), foreign.to_string()).expect("written");
+    let swapped = audit(["verify", &ledger, "--log-key", &own]).exits(1).stdout;
+    assert!(
+        swapped.contains("BROKEN      The checkpoint was swapped"),
+        "{swapped}"
+    );
+    std::fs::remove_file(path("ledger/checkpoint")).expect("removed");
+    std::fs::remove_file(path("ledger/checkpoint.cosigned")).expect("removed");
+    let gone = audit(["verify", &ledger, "--log-key", &own]).exits(1).stdout;
+    assert!(gone.contains("BROKEN      The checkpoint is missing"), "{gone}");
+}
+
 #[test]
 fn a_bundle_proves_one_entry_and_a_proof_convicts() {
     let home = tempfile::tempdir().expect("a folder");
@@ -147,7 +265,39 @@ fn a_bundle_proves_one_entry_and_a_proof_convicts() {
     std::fs::write(path("bundle"), &bundle).expect("written");
     let vkey = own.verifier().to_string();
     let proven = audit(["check-bundle", &path("bundle"), "--key", &vkey]).exits(0);
-    assert!(proven.stdout.contains("officer-5"), "{}", proven.stdout);
+    for said in [
+        "officer-5",
+        "in the ledger aa/ledger of 20 entries",
+        "written in the hour from 2026-11-18T",
+        "Nobody whose key was given has cosigned",
+    ] {
+        assert!(proven.stdout.contains(said), "{said} in {}", proven.stdout);
+    }
+    let partner = key(8, "bb").verifier().to_string();
+    let check = ["check-bundle", &path("bundle"), "--log-key", &vkey];
+    let seen = audit(check.into_iter().chain(["--witness", &partner])).exits(0);
+    assert!(
+        seen.stdout
+            .contains("This checkpoint was cosigned by bb at 2026-11-18T"),
+        "{}",
+        seen.stdout
+    );
+    // Somebody who never cosigned.
+    let stranger = key(9, "cc").verifier().to_string();
+    let few = audit(check.into_iter().chain(["--witness", &stranger])).exits(4);
+    assert!(
+        few.stdout
+            .contains("Too few witnesses have cosigned: 0 of 1 needed")
+    );
+    let others = key(8, "bb/ledger").verifier().to_string();
+    let other = audit(["check-bundle", &path("bundle"), "--log-key", &others]).exits(1);
+    assert!(
+        other
+            .stderr
+            .contains("signed under another name: aa/ledger, not bb/ledger"),
+        "{}",
+        other.stderr
+    );
     // One sign of the middle, where the proof and what it says are.
     let mut bytes = bundle.into_bytes();
     let middle = bytes.len() / 2;

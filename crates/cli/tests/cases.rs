@@ -10,6 +10,7 @@ use std::path::Path;
 use common::{Node, Ran, concordat, init, run};
 use serde_json::{Value, json};
 
+const AUDIT: &str = "--purpose AUDIT --legal-basis EU:2016/680:47 --case AUDIT-1 --recipient authority";
 const WHY: &str = "--purpose border-check --legal-basis EU:2024/982:26 --case GATE-7";
 
 /// Runs with arguments that hold blanks.
@@ -77,10 +78,13 @@ fn office(root: &Path, node: &str) {
     for (name, role) in [("anna", "officer"), ("ben", "officer"), ("ivan", "analyst")] {
         let key = key(name);
         let key = key.split_once('=').expect("a key").1;
-        run(&format!(
+        let enrol = format!(
             "officer enrol {name} --unit desk --role {role} --officer-key {key} --out {change} --dir {node}"
-        ))
-        .exits(0);
+        );
+        let there = run(&enrol).exits(1);
+        assert!(there.stderr.contains("exists already"), "{}", there.stderr);
+        fs::remove_file(&change).expect("there");
+        run(&enrol).exits(0);
         sign("ada");
         // A file that was changed on the way carries signatures on something else.
         let text = fs::read_to_string(&change).expect("there");
@@ -279,6 +283,32 @@ fn a_case_by_the_command_line() {
     assert_eq!(state(&one(owns("ben", "close", &[]))), "CLOSED");
     let ours = run(&format!("case list --ours --json --dir {b}")).exits(0).json();
     assert!(ours.is_empty(), "nobody's turn");
+    let none = run(&format!("case list --state triage --partner aa --dir {b}")).exits(0);
+    assert_eq!(none.stdout, "0 cases match\n");
+    let nobody = run(&format!("case list --partner cc --dir {b}")).exits(1);
+    assert!(
+        nobody
+            .stderr
+            .contains("neither such a case nor a current agreement is with cc")
+    );
+
+    // An auditor finds its entries by the id that both agencies know, at either of them.
+    for (dir, kinds) in [
+        (&a, ["hit.step", "detail.requested", "receipt"]),
+        (&b, ["decision", "release", "receipt"]),
+    ] {
+        let line = format!("audit open --of-case {case} {AUDIT} --json --dir {dir}");
+        let found = run(&line).exits(0).json();
+        assert!(
+            found
+                .iter()
+                .all(|entry| entry["entry"].to_string().contains(&case))
+        );
+        for kind in kinds {
+            let of_kind = |entry: &&Value| entry["entry"]["event"]["type"] == kind;
+            assert!(found.iter().any(|entry| of_kind(&entry)), "{kind} at {dir}");
+        }
+    }
 
     // The same record of ours, found by comparing lists: another case, which nobody pursues.
     run(&format!(

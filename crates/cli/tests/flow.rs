@@ -190,6 +190,14 @@ fn two_agencies_by_the_command_line() {
         stranger.stderr
     );
 
+    // Nor does its authority vouch for our node.
+    let other = run(&format!("info --dir {a} --ca {b}/tls/ca.crt")).exits(1);
+    assert!(
+        other.stderr.contains("is not signed by the authority in") && other.stderr.contains("--ca"),
+        "{}",
+        other.stderr
+    );
+
     // Lists.
     let stolen = format!(
         "{}{}not json\n",

@@ -14,7 +14,7 @@ use std::fmt;
 use base64ct::{Base64, Encoding};
 
 use crate::audit::{Cosigned, Keys};
-use crate::checkpoint::{CheckpointError, SignedCheckpoint};
+use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
 use crate::entry::Entry;
 use crate::hash::Hash;
 use crate::leaf::Leaf;
@@ -87,6 +87,11 @@ impl Bundle {
             .flatten()
             .and_then(parse)
             .ok_or(BundleError::Malformed)
+    }
+
+    /// What its checkpoint says, whoever signed it: to tell people what they mixed up, and to believe nothing of it.
+    pub fn unverified_checkpoint(&self) -> Option<Checkpoint> {
+        Checkpoint::unverified(self.checkpoint.as_bytes())
     }
 
     /// Checks everything, offline: the log's signature, the witnesses' cosignatures and their quorum, that the entry is in the tree, and

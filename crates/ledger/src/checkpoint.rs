@@ -42,6 +42,12 @@ impl Checkpoint {
             extensions,
         })
     }
+
+    /// What a signed checkpoint says, whoever signed it: to tell people what they mixed up, and to believe nothing of it.
+    pub fn unverified(bytes: &[u8]) -> Option<Self> {
+        let note = Note::parse(bytes, LIMITS).ok()?;
+        Self::parse(note.unverified_text())
+    }
 }
 
 impl fmt::Display for Checkpoint {

@@ -86,7 +86,7 @@ mod tile;
 mod tree;
 mod witness;
 
-pub use audit::{AuditOptions, Cosigned, Finding, Keys, Report, Verdict, verify};
+pub use audit::{AuditOptions, Cosigned, Extended, Finding, Keys, Report, Verdict, verify};
 pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, Proven};
 pub use bytes::{Digest, Hex, NotAText, Text};
 pub use cases::{

@@ -69,7 +69,7 @@ fn an_honest_log_holds() {
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
     assert_eq!(
         (report.entries, report.extends.as_slice()),
-        (SIZE, [300, SIZE].as_slice())
+        (SIZE, [(300, 0), (SIZE, 1)].map(extended).as_slice())
     );
     assert_eq!(report.classes["exchange"], SIZE);
     insta_like(
@@ -77,9 +77,25 @@ fn an_honest_log_holds() {
         &[
             "Log         police.example/aa/ledger",
             "Entries     700 read and as signed, exchange 700",
-            "Everything holds.",
+            "Extends     a kept checkpoint, of 300 entries",
+            "Not checked No key of a witness was given: whether partners were shown the same log was not looked at.",
+            "What was checked holds.",
         ],
     );
+    let named = report.text(&["march".into(), "april".into()]);
+    assert!(named.contains("Extends     april, of 700 entries\n"), "{named}");
+    let alone = audit(&files, &[]).to_string();
+    assert!(
+        alone.contains("Not checked No checkpoint of an earlier audit was given"),
+        "{alone}"
+    );
+}
+
+fn extended((size, place): (u64, usize)) -> Extended {
+    Extended {
+        size,
+        kept: Some(place),
+    }
 }
 
 fn insta_like(report: &Report, lines: &[&str]) {
@@ -382,11 +398,25 @@ fn quorum_and_cosigned_checkpoint() {
 
     // The log grows; the cosigned checkpoint is kept, and the quorum with it.
     log.append(&leaves(300..310), &key()).unwrap();
+    let report = verify(
+        &Folder::read_only(written.dir.path()),
+        &keys,
+        &written.checkpoints,
+        &now(),
+    );
+    assert!(report.to_string().ends_with("Everything holds."), "{report}");
     let report = audit(&keys);
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
     assert_eq!(
         (report.cosigned_size, report.extends.as_slice()),
-        (300, [300].as_slice())
+        (
+            300,
+            [Extended {
+                size: 300,
+                kept: None
+            }]
+            .as_slice()
+        )
     );
     assert_eq!(report.cosigned[0].witness, "police.example/bb");
     // One key under two names is one witness.
@@ -413,19 +443,40 @@ fn quorum_and_cosigned_checkpoint() {
 
 #[test]
 fn a_source_that_fails_is_not_called_a_liar() {
-    struct Failing(Files);
+    /// Files whose path holds this are not read.
+    struct Failing(Files, &'static str);
     impl Source for Failing {
         fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
-            match path.contains("entries/001") {
+            match path.contains(self.1) {
                 true => Err(std::io::Error::other("connection reset")),
                 false => self.0.read(path),
             }
         }
     }
     let (files, kept) = log();
-    let report = verify(&Failing(files), &keys(), &kept, &now());
+    let report = verify(&Failing(files.clone(), "entries/001"), &keys(), &kept, &now());
     assert_eq!(report.verdict(), Verdict::Incomplete, "{report}");
     assert_eq!((report.entries, report.extends.len()), (SIZE - 256, 2));
+    assert!(
+        report
+            .to_string()
+            .contains("UNREAD      The file tile/entries/001"),
+        "{report}"
+    );
+    // Neither entries nor tile: the log may go on behind them.
+    let report = verify(&Failing(files.clone(), "001"), &keys(), &kept, &now());
+    assert_eq!(report.verdict(), Verdict::Incomplete, "{report}");
+    // Nothing at all, with and without a checkpoint from elsewhere.
+    for kept in [kept.as_slice(), &[]] {
+        let report = verify(&Failing(files.clone(), ""), &keys(), kept, &now());
+        assert_eq!(report.verdict(), Verdict::Unread, "{report}");
+        assert!(!report.to_string().contains("BROKEN"), "{report}");
+    }
+    // What is gone is not excused by what could not be read.
+    let mut gone = files;
+    gone.retain(|path, _| !path.contains("tile/0/000"));
+    let report = verify(&Failing(gone, "entries/001"), &keys(), &kept, &now());
+    assert_eq!(report.verdict(), Verdict::Broken, "{report}");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use concordat_ledger::{
-    Bundle, Entry, EntryKey, Event, Leaf, LogError, Opened, Opening, Outcome, Ranges, SignedCheckpoint, Text,
-    Why,
+    Bundle, CaseId, Entry, EntryKey, EntryType, Event, Leaf, LogError, Opened, Opening, Outcome, Ranges,
+    SignedCheckpoint, Text, Why,
 };
 use concordat_store::{EntryFilter, LedgerEntry};
 use concordat_wire::v1::audit_service_server::AuditService;
@@ -110,6 +110,13 @@ impl AuditService for Audit {
                     numbers.push(kept.number);
                 }
             }
+        }
+        let partner = &wanted.partner;
+        if numbers.is_empty() && !partner.is_empty() && !is_known(&state, partner) {
+            let message = "no agreement is with this partner, and no entry that was looked at names it";
+            return Err(Fault::new(Reason::NotFound, "AUD-013", message)
+                .field("filter.partner")
+                .into());
         }
         // Before anybody sees one of them.
         opener.record(&state, &numbers).await?;
@@ -349,6 +356,12 @@ async fn one(state: &State, number: u64) -> Result<Option<LedgerEntry>, Fault> {
     Ok(found.map_err(|error| store_fault(&error))?.pop())
 }
 
+/// Whether an agreement, in force or not, is with this agency.
+fn is_known(state: &State, partner: &str) -> bool {
+    let entries = state.book.even_ended();
+    entries.iter().any(|entry| entry.partner.id == partner)
+}
+
 /// Which entries, checked.
 struct Wanted {
     filter: EntryFilter,
@@ -378,6 +391,17 @@ impl Wanted {
                 Fault::invalid("AUD-001", "filter.exchange", "an exchange's id has 16 bytes")
             })?),
         };
+        let kind = (!message.r#type.is_empty()).then_some(message.r#type);
+        if kind
+            .as_deref()
+            .is_some_and(|kind| EntryType::parse(kind).is_none())
+        {
+            return Err(Fault::invalid(
+                "AUD-001",
+                "filter.type",
+                "no entry is of this type",
+            ));
+        }
         // Numbers go into the database as signed ones.
         let number = |number: u64| number.min(i64::MAX as u64);
         Ok(Self {
@@ -386,7 +410,7 @@ impl Wanted {
                 until: message.until.map(number),
                 since_ms: time("since", &message.since)?,
                 before_ms: time("before", &message.before)?,
-                kind: (!message.r#type.is_empty()).then_some(message.r#type),
+                kind,
                 exchange,
             },
             purpose: message.purpose,
@@ -394,6 +418,16 @@ impl Wanted {
             case_reference: message.case_reference,
             partner: message.partner,
         })
+    }
+
+    /// A case by the agency's own reference, or by the id that it has with the partner.
+    fn is_case(&self, event: &Event) -> bool {
+        let wanted = self.case_reference.as_str();
+        wanted.is_empty()
+            || event.case_reference().is_some_and(|case| case.as_str() == wanted)
+            || event
+                .case()
+                .is_some_and(|case| CaseId::parse(wanted).as_ref() == Some(case))
     }
 
     fn looks_inside(&self) -> bool {
@@ -409,7 +443,7 @@ impl Wanted {
         let by = |wanted: &str| event.people().iter().any(|person| person.id.as_str() == wanted);
         is(&self.purpose, event.purpose())
             && is(&self.partner, event.partner())
-            && is(&self.case_reference, event.case_reference())
+            && self.is_case(event)
             && (self.person.is_empty() || by(&self.person))
     }
 }

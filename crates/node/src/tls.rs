@@ -326,6 +326,30 @@ impl ClientCertVerifier for PinnedClient {
     tls13_only!();
 }
 
+/// Whether a connection failed because the server's certificate is not signed by the authority that we trust.
+pub fn is_of_another_authority(error: &(dyn std::error::Error + 'static)) -> bool {
+    let unknown = |error: &Error| {
+        let bad_signature = matches!(error, Error::InvalidCertificate(CertificateError::BadSignature));
+        bad_signature || matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer))
+    };
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        // An I/O error is silent about the one in it: its source is that one's source.
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(|error| error.get_ref())
+            .and_then(|inner| inner.downcast_ref::<Error>());
+        if inner
+            .or_else(|| error.downcast_ref::<Error>())
+            .is_some_and(unknown)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// Opens a TCP connection and its TLS session; what a tonic `Endpoint` connects with.
 ///
 /// # Errors

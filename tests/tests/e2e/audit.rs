@@ -128,10 +128,15 @@ async fn what_is_opened_is_on_record_first_and_proven_offline() {
         filters("FUGITIVE", "", "", ""),
         filters("", "nobody", "", ""),
         filters("BORDER_CHECK", "officer-1", "case-2", ""),
-        filters("", "", "", "somebody"),
+        filters("", "commander-2", "", OWNER),
     ] {
         assert!(found(filter).await.is_empty());
     }
+    // What nobody has is not merely not found.
+    let nobody = open(agency, filters("", "", "", "somebody"), Some(reason()), 0).await;
+    assert_eq!(rule(nobody), "AUD-013");
+    let no_type = open(agency, of_type("qeury"), Some(reason()), 0).await;
+    assert_eq!(rule(no_type), "AUD-001");
     assert_eq!(agency.entries_of("opened").await.len(), before);
 
     // Proven, with the node away.

@@ -9,15 +9,16 @@ use std::collections::HashMap;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
+use concordat_disclosure::AnyCase;
 use concordat_wire::v1::take_step_request::Step;
 use concordat_wire::v1::{
-    Case, CaseSide, CaseSummary, GetCaseRequest, ListCasesRequest, OpenMatchRequest, QueryContext,
-    TakeStepRequest,
+    Case, CaseSide, CaseSummary, GetCaseRequest, ListAgreementsRequest, ListCasesRequest, OpenMatchRequest,
+    QueryContext, TakeStepRequest,
 };
 use serde_json::json;
 
 use crate::connect::{Connection, Node};
-use crate::exit::Exit;
+use crate::exit::{Advice, Exit};
 use crate::out::{Out, note};
 use crate::query::QueryArgs;
 
@@ -99,7 +100,7 @@ pub struct Filter {
     #[arg(long, value_name = "SIDE")]
     side: Option<Side>,
     /// In this state, for example TRIAGE
-    #[arg(long, value_name = "STATE", default_value = "", hide_default_value = true)]
+    #[arg(long, value_name = "STATE", value_parser = state, default_value = "", hide_default_value = true)]
     state: String,
     /// With this partner
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
@@ -107,6 +108,18 @@ pub struct Filter {
     /// Only those in which it is our turn
     #[arg(long)]
     ours: bool,
+}
+
+/// A state's name; nothing for any.
+fn state(text: &str) -> Result<String, String> {
+    let name = text.to_ascii_uppercase();
+    match name.is_empty() || AnyCase::STATES.contains(&name.as_str()) {
+        true => Ok(name),
+        false => Err(format!(
+            "no case is in this state; use one of {}",
+            AnyCase::STATES.join(", ")
+        )),
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -124,7 +137,7 @@ impl Filter {
                 Some(Side::Owner) => CaseSide::Owner,
             }
             .into(),
-            state: self.state.to_ascii_uppercase(),
+            state: self.state,
             partner_id: self.partner,
             ours: self.ours,
             limit,
@@ -192,14 +205,16 @@ impl Command {
                 connection,
             } => {
                 let request = filter.request(limit);
-                let page = connection
-                    .open()
-                    .await?
-                    .disclosure()
-                    .list_cases(request)
-                    .await?
-                    .into_inner();
-                show::list(&page.cases, out)?;
+                let partner = request.partner_id.clone();
+                let node = connection.open().await?;
+                let page = node.disclosure().list_cases(request).await?.into_inner();
+                if page.cases.is_empty() && !partner.is_empty() && !is_partner(&node, &partner).await? {
+                    return Err(Advice::error(
+                        format!("neither such a case nor a current agreement is with {partner}"),
+                        "`concordat agreement ls` shows with whom there is one",
+                    ));
+                }
+                show::list(&page, out)?;
                 if !page.next.is_empty() {
                     note("there are more: narrow the list, or raise --limit");
                 }
@@ -264,6 +279,16 @@ impl Command {
         }
         Ok(Exit::Done)
     }
+}
+
+/// Whether some agreement, in force or not, is with this agency.
+async fn is_partner(node: &Node, id: &str) -> Result<bool> {
+    let request = ListAgreementsRequest::default();
+    let known = node.agreements().list(request).await?.into_inner();
+    Ok(known
+        .agreements
+        .iter()
+        .any(|agreement| agreement.partner_id == id))
 }
 
 /// The node tells the whole list at each change; we tell what is new in it.

@@ -315,7 +315,7 @@ fn sign(file: &Path, officer: &Text, key_file: &Path, yes: bool, out: Out) -> Re
         .approvals
         .retain(|kept| signer(kept).as_ref() != Some(officer));
     signed.approvals.push(serde_json::from_str(&approval)?);
-    let mut target = OutFile::create(file)?;
+    let mut target = OutFile::replace(file)?;
     serde_json::to_writer_pretty(&mut target, &signed)?;
     target.write_all(b"\n")?;
     target.finish()?;

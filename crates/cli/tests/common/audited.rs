@@ -53,6 +53,34 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         .json();
     assert_eq!(consulted[0]["entry"]["event"]["recipient"], "authority");
 
+    // A search that finds nothing says so; a name that nobody has is one that nobody has.
+    let none = run(&format!("audit open --of-case FLIGHT-0 {REASON} --dir {a}")).exits(0);
+    assert!(
+        none.stdout.starts_with("0 entries match: nothing was opened"),
+        "{}",
+        none.stdout
+    );
+    let none = run(&format!(
+        "audit open --of-case FLIGHT-0 {REASON} --json --dir {a}"
+    ))
+    .exits(0);
+    assert_eq!(none.stdout, "");
+    let none = run(&format!("audit list --until 0 --dir {a}")).exits(0);
+    assert_eq!(none.stdout, "0 entries match\n");
+    let all = run(&format!("audit list --type query --dir {a}")).exits(0).stdout;
+    assert!(
+        all.ends_with(&format!("{} entries match\n", queries.len())),
+        "{all}"
+    );
+    let first = run(&format!("audit list --type query --limit 1 --dir {a}")).exits(0);
+    assert!(
+        first.stdout.ends_with("the first 1 of the entries that match\n"),
+        "{}",
+        first.stdout
+    );
+    let nobody = run(&format!("audit open --of-partner bbb {REASON} --dir {a}")).exits(1);
+    assert!(nobody.stderr.contains("[AUD-013]"), "{}", nobody.stderr);
+
     // One entry, years later; with its content only for whoever gave a reason.
     let number = queries[0]["number"].as_u64().expect("a number");
     let (proof, shut) = (place("entry.proof"), place("shut.proof"));
@@ -61,6 +89,8 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         0,
     );
     run(&format!("audit prove {number} --out {shut} --dir {a}")).exits(0);
+    let there = run(&format!("audit prove {number} --out {shut} --dir {a}")).exits(1);
+    assert!(there.stderr.contains("exists already"), "{}", there.stderr);
     let proven = run(&format!("audit check-bundle {proof} --key {key_a} --json"))
         .exits(0)
         .json();
@@ -75,7 +105,7 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
 
     // The same seed and checkpoint, the same sample.
     let kept = place("kept");
-    run(&format!("audit verify {url} --key {key_a} --keep {kept}")).exits(0);
+    run(&format!("audit verify {url} --log-key {key_a} --keep {kept}")).exits(0);
     let draw = |seed: &str| {
         let line =
             format!("audit sample --seed {seed} --count 2 --type query --checkpoint {kept} --json --dir {a}");
@@ -169,7 +199,47 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         .exits(0)
         .json();
     assert_eq!(by_url[0]["verdict"], "holds");
-    run(&format!("audit verify {url} --key {key_b}")).exits(1);
+    let other = run(&format!("audit verify {url} --log-key {key_b}")).exits(1);
+    assert!(
+        other.stderr.contains("under another name: aa/ledger"),
+        "{}",
+        other.stderr
+    );
+    let elsewhere = run(&format!("audit verify {url}/elsewhere --log-key {key_a}")).exits(1);
+    assert!(
+        elsewhere.stderr.contains("holds no ledger"),
+        "{}",
+        elsewhere.stderr
+    );
+
+    // The key of the agreement, as the partner holds it.
+    let agreement = place("both.txt");
+    let agreed = format!("audit verify {url} --agreement {agreement}");
+    run(&format!("{agreed} --agency aa --kept {kept}")).exits(0);
+    let other = run(&format!("{agreed} --agency bb")).exits(1);
+    assert!(
+        other.stderr.contains("aa/ledger, not bb/ledger"),
+        "{}",
+        other.stderr
+    );
+    let nobody = run(&format!("{agreed} --agency cc")).exits(2);
+    assert!(
+        nobody.stderr.contains("aa") && nobody.stderr.contains("use one of bb"),
+        "{}",
+        nobody.stderr
+    );
+    let half = format!("audit verify {url} --agreement {} --agency aa", place("one.txt"));
+    assert!(run(&half).exits(1).stderr.contains("bb has not signed"));
+    let no_agreement = format!("audit verify {url} --agreement {kept} --agency aa");
+    assert!(run(&no_agreement).exits(1).stderr.contains("holds no agreement"));
+
+    // A ledger's key is none of TLS.
+    let mixed = run(&format!("audit list --dir {a} --key {key_a}")).exits(1);
+    assert!(
+        mixed.stderr.contains("take a ledger's key as --log-key"),
+        "{}",
+        mixed.stderr
+    );
     let https = run(&format!("audit verify https://127.0.0.1:{port} --key {key_a}")).exits(2);
     assert!(https.stderr.contains("only http://"), "{}", https.stderr);
 }

@@ -34,7 +34,7 @@ pub(crate) const FROM_FILES: &str = "From the published files and the key above 
 /// The commands; the words in capitals stand for what the reader puts there.
 pub(crate) fn commands(folder: &str) -> String {
     format!(
-        "concordat audit verify {folder} --key KEY\nconcordat audit reconcile EXPORT --files {folder} --key KEY --other-files THEIRS --other-key THEIR-KEY"
+        "concordat audit verify {folder} --log-key KEY\nconcordat audit reconcile EXPORT --files {folder} --log-key KEY --other-files THEIRS --other-log-key THEIR-KEY"
     )
 }
 

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use crate::audit::Keys;
 use crate::audit::align::Alignment;
 use crate::audit::numbers::Numbers;
-use crate::audit::report::{Finding, Report};
+use crate::audit::report::{Extended, Finding, Report};
 use crate::checkpoint::{Checkpoint, SignedCheckpoint};
 use crate::hash::Hash;
 use crate::leaf::{Cause, Class, Hour, Leaf};
@@ -40,23 +40,30 @@ pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], optio
     let mut report = Report {
         origin: keys.log.name().to_owned(),
         quorum: keys.quorum,
+        witnesses: keys.witnesses.len(),
         ..Report::default()
     };
-    let kept: Vec<&SignedCheckpoint> = kept
-        .iter()
-        .filter(|kept| kept.checkpoint().origin == keys.log.name())
+    let mut anchors: Vec<Anchor<'_>> = (0..)
+        .zip(kept)
+        .filter(|(_, kept)| kept.checkpoint().origin == keys.log.name())
+        .map(|(place, checkpoint)| Anchor {
+            checkpoint,
+            kept: Some(place),
+        })
         .collect();
+    report.kept = anchors.len();
     let published = open(source, CHECKPOINT_PATH, keys, &mut report);
     let cosigned = open(source, COSIGNED_PATH, keys, &mut report);
     if published.is_none() && report.findings.is_empty() {
         report.find(Finding::NoCheckpoint);
     }
     // Without a checkpoint of its own the log is held to the largest that was kept.
-    let largest = kept
-        .iter()
-        .copied()
-        .chain(&cosigned)
-        .max_by_key(|kept| kept.size());
+    anchors.extend(cosigned.iter().map(|checkpoint| Anchor {
+        checkpoint,
+        kept: None,
+    }));
+    let largest = anchors.iter().map(|anchor| anchor.checkpoint);
+    let largest = largest.max_by_key(|anchor| anchor.size());
     let Some(target) = published.as_ref().or(largest).cloned() else {
         return report;
     };
@@ -68,9 +75,8 @@ pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], optio
     }
     report.checkpoint = Some(target.checkpoint().clone());
 
-    let mut anchors: Vec<&SignedCheckpoint> = kept.into_iter().chain(&cosigned).collect();
-    anchors.retain(|anchor| anchor.size() <= target.size());
-    anchors.sort_by_key(|anchor| anchor.size());
+    anchors.retain(|anchor| anchor.checkpoint.size() <= target.size());
+    anchors.sort_by_key(|anchor| anchor.checkpoint.size());
     let mut pass = Pass {
         source,
         options,
@@ -91,6 +97,14 @@ pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], optio
     pass.finish(&target, keys)
 }
 
+/// A checkpoint from before, which the log must extend.
+#[derive(Clone, Copy)]
+struct Anchor<'a> {
+    checkpoint: &'a SignedCheckpoint,
+    /// Its place among those that were kept; `None` for the log's own.
+    kept: Option<usize>,
+}
+
 struct Pass<'a> {
     source: &'a dyn Source,
     options: &'a AuditOptions,
@@ -102,10 +116,10 @@ struct Pass<'a> {
     alignment: Alignment,
     numbers: Numbers,
     /// Checkpoints that the log must extend, smallest first.
-    anchors: VecDeque<&'a SignedCheckpoint>,
+    anchors: VecDeque<Anchor<'a>>,
     /// The first that it does not extend, with the root it has there instead.
     broken_anchor: Option<(&'a SignedCheckpoint, u64)>,
-    held: Vec<&'a SignedCheckpoint>,
+    held: Vec<Anchor<'a>>,
     last_hour: Option<Hour>,
     erased: u64,
     /// The last bundle that an erasure referred to: for each entry the day it is due.
@@ -205,14 +219,31 @@ impl Pass<'_> {
             self.check_anchors();
         }
         if tile.len() < width {
-            let from = start + tile.len() as u64;
-            self.find(Finding::Truncated {
-                from,
-                size: self.target.size,
-            });
+            // What could not be read may be there.
+            if !(tile.is_empty() && self.is_unread(start)) {
+                let from = start + tile.len() as u64;
+                self.find(Finding::Truncated {
+                    from,
+                    size: self.target.size,
+                });
+            }
             return false;
         }
         true
+    }
+
+    /// Whether entries or tile from here on could not be read.
+    fn is_unread(&self, start: u64) -> bool {
+        let bundle = TilePath::bundle(start, self.target.size);
+        let tile = TilePath::hashes(0, start / TILE_WIDTH, self.target.size);
+        let paths = bundle.into_iter().chain(tile);
+        let names: Vec<String> = paths
+            .flat_map(|path| [path, path.full()])
+            .map(|path| path.to_string())
+            .collect();
+        let unread =
+            |finding: &Finding| matches!(finding, Finding::Unreadable { path, .. } if names.contains(path));
+        self.report.findings.iter().any(unread)
     }
 
     fn leaf(&mut self, index: u64, entry: &[u8]) {
@@ -283,13 +314,16 @@ impl Pass<'_> {
     }
 
     fn check_anchors(&mut self) {
-        while let Some(anchor) = self.anchors.front().filter(|a| a.size() == self.edge.size()) {
-            let anchor: &SignedCheckpoint = anchor;
-            if self.edge.root() == anchor.root() {
+        while let Some(anchor) = self.anchors.front().copied() {
+            let checkpoint = anchor.checkpoint;
+            if checkpoint.size() != self.edge.size() {
+                return;
+            }
+            if self.edge.root() == checkpoint.root() {
                 self.held.push(anchor);
             } else if self.broken_anchor.is_none() {
-                let after = self.held.last().map_or(0, |held| held.size());
-                self.broken_anchor = Some((anchor, after));
+                let after = self.held.last().map_or(0, |held| held.checkpoint.size());
+                self.broken_anchor = Some((checkpoint, after));
             }
             self.anchors.pop_front();
         }
@@ -338,7 +372,8 @@ impl Pass<'_> {
                     .flatten()
             };
         }
-        let vouched = self.held.iter().copied().chain(tree_holds.then_some(target));
+        let held = self.held.iter().map(|held| held.checkpoint);
+        let vouched = held.chain(tree_holds.then_some(target));
         for checkpoint in vouched {
             let cosigned = keys.cosigned(checkpoint);
             if !cosigned.is_empty() && cosigned.len() >= report.cosigned.len().min(keys.quorum.max(1)) {
@@ -346,8 +381,11 @@ impl Pass<'_> {
                 report.cosigned_size = checkpoint.size();
             }
         }
-        report.extends = self.held.iter().map(|held| held.size()).collect();
-        report.extends.dedup();
+        let extended = |held: &Anchor<'_>| Extended {
+            size: held.checkpoint.size(),
+            kept: held.kept,
+        };
+        report.extends = self.held.iter().map(extended).collect();
         report
     }
 

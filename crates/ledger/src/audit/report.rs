@@ -17,6 +17,26 @@ pub struct Cosigned {
     pub time: u64,
 }
 
+/// The witness and its time, RFC 3339.
+impl fmt::Display for Cosigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = i64::try_from(self.time).ok();
+        match time.and_then(|time| Timestamp::from_second(time).ok()) {
+            Some(time) => write!(f, "{} at {time}", self.witness),
+            None => f.write_str(&self.witness),
+        }
+    }
+}
+
+/// A checkpoint from before that the log extends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extended {
+    /// How many entries it has.
+    pub size: u64,
+    /// Which of those that were kept, by its place among them; `None` for the one that the log publishes as cosigned.
+    pub kept: Option<usize>,
+}
+
 /// One thing that does not hold. `Display` says what was done, in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -134,6 +154,11 @@ pub enum Finding {
 }
 
 impl Finding {
+    /// Nothing does not hold: it could not be found out.
+    fn is_unread(&self) -> bool {
+        matches!(self, Self::Unreadable { .. })
+    }
+
     /// Where in the log.
     pub(super) fn position(&self) -> u64 {
         match self {
@@ -237,6 +262,8 @@ pub enum Verdict {
     NoQuorum,
     /// Files could not be read; what could be holds.
     Incomplete,
+    /// Nothing could be read: nothing is said about the log.
+    Unread,
     /// Something does not hold.
     Broken,
 }
@@ -264,8 +291,12 @@ pub struct Report {
     pub cosigned_size: u64,
     /// How many witnesses must have cosigned.
     pub quorum: usize,
-    /// Sizes of checkpoints, kept or cosigned, that this log extends.
-    pub extends: Vec<u64>,
+    /// Of how many witnesses the keys were given.
+    pub witnesses: usize,
+    /// How many kept checkpoints of this log were given.
+    pub kept: usize,
+    /// The checkpoints, kept or cosigned, that this log extends.
+    pub extends: Vec<Extended>,
     /// What does not hold, at most a hundred.
     pub findings: Vec<Finding>,
     /// How many more there are.
@@ -279,14 +310,37 @@ impl Report {
 
     /// The whole outcome in a word.
     pub fn verdict(&self) -> Verdict {
-        let unread = |finding: &Finding| matches!(finding, Finding::Unreadable { .. });
         match self.findings.as_slice() {
             [] if self.misbehaviour.is_some() => Verdict::Broken,
             [] if self.cosigned.len() < self.quorum => Verdict::NoQuorum,
             [] => Verdict::Holds,
-            findings if findings.iter().all(unread) => Verdict::Incomplete,
-            _ => Verdict::Broken,
+            findings if !findings.iter().all(Finding::is_unread) => Verdict::Broken,
+            _ if self.entries == 0 => Verdict::Unread,
+            _ => Verdict::Incomplete,
         }
+    }
+
+    /// What an audit can look at and this one did not, a sentence each: nobody had given it what it takes.
+    pub fn not_checked(&self) -> Vec<&'static str> {
+        let mut not_checked = Vec::new();
+        if self.kept == 0 {
+            not_checked.push(
+                "No checkpoint of an earlier audit was given: history that was rewritten and signed again since would not be seen.",
+            );
+        }
+        if self.witnesses == 0 {
+            not_checked.push(
+                "No key of a witness was given: whether partners were shown the same log was not looked at.",
+            );
+        } else if self.quorum == 0 {
+            not_checked.push("No quorum was asked for: it holds without any witness.");
+        }
+        not_checked
+    }
+
+    /// What was found, on one screen, with the names of the kept checkpoints in the order in which they were given.
+    pub fn text(&self, kept: &[String]) -> String {
+        Named { report: self, kept }.to_string()
     }
 
     pub(super) fn find(&mut self, finding: Finding) {
@@ -301,58 +355,87 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Log         {}", self.origin)?;
-        if let Some(checkpoint) = &self.checkpoint {
+        let kept = &[];
+        Named { report: self, kept }.fmt(f)
+    }
+}
+
+/// A report, with the names of the checkpoints that were kept.
+struct Named<'a> {
+    report: &'a Report,
+    kept: &'a [String],
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { report, kept } = self;
+        writeln!(f, "Log         {}", report.origin)?;
+        if let Some(checkpoint) = &report.checkpoint {
             writeln!(
                 f,
                 "Checkpoint  {} entries, root {}",
                 checkpoint.size, checkpoint.root
             )?;
         }
-        write!(f, "Entries     {} read and as signed", self.entries)?;
-        for (class, count) in &self.classes {
+        write!(f, "Entries     {} read and as signed", report.entries)?;
+        for (class, count) in &report.classes {
             write!(f, ", {class} {count}")?;
         }
         writeln!(f)?;
-        if let Some((first, last)) = &self.period {
+        if let Some((first, last)) = &report.period {
             writeln!(f, "Period      {} to {}", first.start(), last.start())?;
         }
-        writeln!(f, "Erasure     {} payloads erased, {} due", self.erased, self.due)?;
-        write!(f, "Witnesses   {} of {} needed", self.cosigned.len(), self.quorum)?;
-        for cosigned in &self.cosigned {
-            let time = i64::try_from(cosigned.time).ok();
-            match time.and_then(|time| Timestamp::from_second(time).ok()) {
-                Some(time) => write!(f, ", {} at {time}", cosigned.witness)?,
-                None => write!(f, ", {}", cosigned.witness)?,
-            }
+        writeln!(
+            f,
+            "Erasure     {} payloads erased, {} due",
+            report.erased, report.due
+        )?;
+        write!(
+            f,
+            "Witnesses   {} of {} needed",
+            report.cosigned.len(),
+            report.quorum
+        )?;
+        for cosigned in &report.cosigned {
+            write!(f, ", {cosigned}")?;
         }
-        if !self.cosigned.is_empty() {
-            write!(f, ", of {} entries", self.cosigned_size)?;
+        if !report.cosigned.is_empty() {
+            write!(f, ", of {} entries", report.cosigned_size)?;
         }
         writeln!(f)?;
-        if !self.extends.is_empty() {
-            let sizes: Vec<_> = self.extends.iter().map(u64::to_string).collect();
-            writeln!(f, "Extends     the checkpoints of {} entries", sizes.join(", "))?;
+        for Extended { size, kept: place } in &report.extends {
+            let name = match place {
+                Some(place) => kept.get(*place).map_or("a kept checkpoint", String::as_str),
+                None => "its own checkpoint.cosigned",
+            };
+            writeln!(f, "Extends     {name}, of {size} entries")?;
         }
-        for finding in &self.findings {
-            writeln!(f, "BROKEN      {finding}")?;
+        for finding in &report.findings {
+            let label = if finding.is_unread() { "UNREAD" } else { "BROKEN" };
+            writeln!(f, "{label:<12}{finding}")?;
         }
-        if self.more_findings > 0 {
-            writeln!(f, "            and {} more.", self.more_findings)?;
+        if report.more_findings > 0 {
+            writeln!(f, "            and {} more.", report.more_findings)?;
         }
-        if let Some(misbehaviour) = &self.misbehaviour {
+        if let Some(misbehaviour) = &report.misbehaviour {
             writeln!(f, "PROOF       {}.", misbehaviour.sentence())?;
         }
-        let verdict = match self.verdict() {
-            Verdict::Holds => "Everything holds.",
+        let (verdict, not_checked) = (report.verdict(), report.not_checked());
+        // Of what could not be read, nothing was.
+        for sentence in not_checked.iter().filter(|_| verdict != Verdict::Unread) {
+            writeln!(f, "Not checked {sentence}")?;
+        }
+        f.write_str(match verdict {
+            Verdict::Holds if not_checked.is_empty() => "Everything holds.",
+            Verdict::Holds => "What was checked holds.",
             Verdict::NoQuorum => {
                 "What is there holds, but too few witnesses have cosigned: another log may have been shown to others."
             }
             Verdict::Incomplete => "What could be read holds; not everything could be read. Try again.",
+            Verdict::Unread => "Nothing could be read: nothing is said about this log. Try again.",
             Verdict::Broken => {
                 "Something does not hold. Keep these files and the checkpoints, and ask the agency."
             }
-        };
-        write!(f, "{verdict}")
+        })
     }
 }

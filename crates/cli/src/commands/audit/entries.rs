@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use concordat_ledger::{Leaf, Opening, Sampler, SignedCheckpoint};
+use concordat_ledger::{EntryType, Leaf, Opening, Sampler, SignedCheckpoint};
 use concordat_wire::v1::{
     AuditContext, EntryFilter, GetCheckpointRequest, LedgerEntry, ListEntriesRequest, OpenEntriesRequest,
     ProveEntryRequest,
@@ -12,10 +12,11 @@ use concordat_wire::v1::{
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
-use super::{read_small, verifier_of};
+use super::keys::verifier_of;
+use super::read_small;
 use crate::connect::{Connection, Node};
 use crate::exit::{Advice, Exit};
-use crate::out::{Out, OutFile, Table, counted, note, time};
+use crate::out::{Out, OutFile, Table, count, note, time};
 
 /// Far more than a signed checkpoint has.
 const MAX_CHECKPOINT: usize = 64 << 10;
@@ -36,14 +37,9 @@ pub struct FilterArgs {
     /// Before this time, RFC 3339
     #[arg(long, value_name = "TIME")]
     before: Option<jiff::Timestamp>,
-    /// Of this type, for example "query"
-    #[arg(
-        long = "type",
-        value_name = "TYPE",
-        default_value = "",
-        hide_default_value = true
-    )]
-    kind: String,
+    /// Of this type, for example "query"; docs/ledger.md, section 3, has them all
+    #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
+    kind: Option<EntryType>,
     /// Of this exchange
     #[arg(long, value_name = "ID", value_parser = exchange)]
     exchange: Option<[u8; 16]>,
@@ -59,8 +55,13 @@ pub struct SealedArgs {
     /// By this person: who asked, ordered, decided, or did it
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
     of_person: String,
-    /// Of this case
-    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    /// Of this case: the agency's own reference, or the id of a disclosure case
+    #[arg(
+        long,
+        value_name = "TEXT|CASE-ID",
+        default_value = "",
+        hide_default_value = true
+    )]
     of_case: String,
     /// With this partner
     #[arg(long, value_name = "ID", default_value = "", hide_default_value = true)]
@@ -193,7 +194,7 @@ impl FilterArgs {
             until: self.until,
             since: text(self.since),
             before: text(self.before),
-            r#type: self.kind.clone(),
+            r#type: self.kind.map(EntryType::name).unwrap_or_default().to_owned(),
             exchange: self.exchange.map(|id| id.to_vec()).unwrap_or_default(),
             ..EntryFilter::default()
         }
@@ -209,6 +210,24 @@ impl From<ReasonArgs> for AuditContext {
             officer: args.officer,
             recipient: args.recipient,
         }
+    }
+}
+
+fn kind(text: &str) -> Result<EntryType, String> {
+    EntryType::parse(text).ok_or_else(|| {
+        let names: Vec<_> = EntryType::ALL.iter().map(|kind| kind.name()).collect();
+        format!("no entry is of this type; use one of {}", names.join(", "))
+    })
+}
+
+/// What was found: `1 entry matches`. Where the limit is reached there may be more.
+fn matching(found: u64, limit: u32) -> String {
+    match found {
+        1 if limit != 1 => "1 entry matches".to_owned(),
+        found if found > 0 && found == u64::from(limit) => {
+            format!("the first {} of the entries that match", count(found))
+        }
+        found => format!("{} entries match", count(found)),
     }
 }
 
@@ -252,7 +271,7 @@ impl ListArgs {
     pub async fn run(self, out: Out) -> Result<Exit> {
         let node = self.connection.open().await?;
         let mut table = Table::new(["ENTRY", "TIME", "TYPE", "EXCHANGE", "ERASED"]);
-        let count = listed(&node, self.filter.message(), self.limit, |entry| {
+        let found = listed(&node, self.filter.message(), self.limit, |entry| {
             if out.json {
                 out.result(|| entry_json(&entry), String::new)?;
             } else {
@@ -267,8 +286,11 @@ impl ListArgs {
             Ok(())
         })
         .await?;
-        out.text(table)?;
-        if self.limit > 0 && count == u64::from(self.limit) {
+        if found > 0 {
+            out.text(table)?;
+        }
+        out.text(matching(found, self.limit))?;
+        if self.limit > 0 && found == u64::from(self.limit) {
             note("there may be more: --from goes on, --limit 0 lists all");
         }
         Ok(Exit::Done)
@@ -331,13 +353,13 @@ impl OpenArgs {
         };
         let node = self.connection.open().await?;
         let mut opened = node.audit().open_entries(request).await?.into_inner();
-        let (mut count, mut broken) = (0, 0);
+        let (mut found, mut broken) = (0, 0);
         while let Some(answer) = opened.message().await? {
             let entry = answer.entry.unwrap_or_default();
             let number = entry.number;
             let said = verified(number, &entry.leaf, &answer.opening)
                 .with_context(|| format!("entry {number}, as the node opened it"))?;
-            count += 1;
+            found += 1;
             let approvals = Approvals::of(&said);
             if !approvals.hold() {
                 broken += 1;
@@ -357,14 +379,21 @@ impl OpenArgs {
                 }
             }
         }
-        if let Some(file) = export {
-            file.finish()?;
-            out.result(
-                || json!({ "opened": count }),
-                || format!("{} opened", counted(count, "entry").replace("entrys", "entries")),
-            )?;
+        let said = match found {
+            0 => format!(
+                "{}: nothing was opened, and nothing is on record",
+                matching(0, self.limit)
+            ),
+            found => format!("{}: opened, and on record", matching(found, self.limit)),
+        };
+        match export {
+            Some(file) => {
+                file.finish()?;
+                out.result(|| json!({ "opened": found }), || said)?;
+            }
+            None => out.text(said)?,
         }
-        if count == u64::from(self.limit) {
+        if found == u64::from(self.limit) {
             note("there may be more: --from goes on after the last number");
         }
         Ok(if broken == 0 { Exit::Done } else { Exit::Failed })

@@ -6,8 +6,11 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Result;
-use concordat_ledger::{CHECKPOINT_PATH, COSIGNED_PATH, Folder, MAX_FILE_BYTES, Source};
+use concordat_ledger::{
+    CHECKPOINT_PATH, COSIGNED_PATH, Checkpoint, Folder, MAX_FILE_BYTES, Source, TileReader,
+};
 use concordat_node::http::Client;
+use concordat_note::VerifierKey;
 use tokio::runtime::Handle;
 
 use crate::exit::{Advice, Usage};
@@ -15,6 +18,8 @@ use crate::exit::{Advice, Usage};
 /// A ledger's files, as published. The checkpoint is read once, so that all that is said is about one moment, however fast
 /// the ledger grows.
 pub struct Files {
+    /// As it was given.
+    name: String,
     place: Place,
     checkpoints: RefCell<BTreeMap<String, Option<Vec<u8>>>>,
 }
@@ -29,25 +34,86 @@ impl Files {
     ///
     /// # Errors
     /// There is no such folder, or the address cannot be used.
-    pub fn open(place: &str) -> Result<Self> {
-        let place = if place.contains("://") {
-            let client = Client::new(place).map_err(|error| Usage::error(format!("{place}: {error}")))?;
+    pub fn open(name: &str) -> Result<Self> {
+        let place = if name.contains("://") {
+            let client = Client::new(name).map_err(|error| Usage::error(format!("{name}: {error}")))?;
             Place::Server {
                 client,
                 runtime: Handle::current(),
             }
-        } else if Path::new(place).is_dir() {
-            Place::Folder(Box::new(Folder::read_only(Path::new(place))))
+        } else if Path::new(name).is_dir() {
+            Place::Folder(Box::new(Folder::read_only(Path::new(name))))
         } else {
             return Err(Advice::error(
-                format!("{place} is no folder"),
+                format!("{name} is no folder"),
                 "give the folder of a ledger's files, or their http:// address",
             ));
         };
         Ok(Self {
+            name: name.to_owned(),
             place,
             checkpoints: RefCell::default(),
         })
+    }
+
+    /// Tells a place or key that was mixed up from a ledger that was tampered with. What this lets pass is verified after
+    /// it, and so is what could not be read.
+    ///
+    /// # Errors
+    /// There is no ledger here, or a whole one under another name than the key's.
+    pub fn are_of(&self, key: &VerifierKey) -> Result<()> {
+        match self.read(CHECKPOINT_PATH) {
+            Ok(Some(checkpoint)) => self.has_the_name_of(key, &checkpoint),
+            Ok(None) if matches!(self.read(COSIGNED_PATH), Ok(None)) => self.has_entries(),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// A checkpoint of another log that was put among these files does not go with their tree; one that does came with it.
+    fn has_the_name_of(&self, key: &VerifierKey, checkpoint: &[u8]) -> Result<()> {
+        let Some(Checkpoint {
+            origin, size, root, ..
+        }) = Checkpoint::unverified(checkpoint)
+        else {
+            return Ok(());
+        };
+        if origin == key.name() || TileReader::new(self, size).root().ok() != Some(root) {
+            return Ok(());
+        }
+        Err(Advice::error(
+            format!(
+                "the ledger in {} is signed under another name: {origin}, not {}",
+                self.name,
+                key.name()
+            ),
+            "give that ledger's key, or the place of the one whose key this is; if both are right, ask the agency why another ledger is there",
+        ))
+    }
+
+    /// A ledger whose checkpoints were taken away still has its tree, as far as a folder shows.
+    fn has_entries(&self) -> Result<()> {
+        let folder = Path::new(&self.name);
+        let hint = match &self.place {
+            Place::Server { .. } => {
+                "give the http:// address where the agency's node serves its ledger (`ledger.listen` in its configuration)".to_owned()
+            }
+            Place::Folder(_) if folder.join("tile").exists() => return Ok(()),
+            Place::Folder(_) if folder.join("ledger").join(CHECKPOINT_PATH).exists() => {
+                format!("this is a node's folder: its ledger is in {}", folder.join("ledger").display())
+            }
+            Place::Folder(_) => {
+                "give the folder `ledger` of a node's data folder, or a copy of it".to_owned()
+            }
+        };
+        Err(Advice::error(format!("{} holds no ledger", self.name), hint))
+    }
+
+    /// What to say where these files could not be read.
+    pub fn unread(&self, error: &io::Error) -> anyhow::Error {
+        Advice::unread(
+            format!("UNREAD: the ledger in {} could not be read: {error}", self.name),
+            "nothing is said about it; is the address right, and does the server run?",
+        )
     }
 }
 

@@ -7,16 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use concordat_ledger::{
     CHECKPOINT_PATH, CheckedLeaves, Class, Entry, ExchangeRecord, Leaf, LeavesError, MAX_PAYLOAD_BYTES,
-    Reason, Reconciliation, SignedCheckpoint, Source, reconcile, reconcile_with_leaves,
+    ReadError, Reason, Reconciliation, SignedCheckpoint, Source, reconcile, reconcile_with_leaves,
 };
-use concordat_note::VerifierKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
 use super::entries::verified;
 use super::files::Files;
-use super::verifier_of;
+use super::keys::ledger_key;
 use crate::exit::{Advice, Exit};
 use crate::out::{Out, Table, count};
 
@@ -26,22 +25,22 @@ const MAX_LINE: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
 /// The two ledgers.
 #[derive(clap::Args)]
 pub struct Args {
-    /// One agency's opened entries: `concordat audit open --export`
+    /// The first agency's opened entries, as its `concordat audit open --export` wrote them
     export: PathBuf,
-    /// Folder or http:// address of that agency's ledger
+    /// Folder or http:// address of the first agency's ledger
     #[arg(long, value_name = "FOLDER|URL")]
     files: String,
-    /// That agency's ledger key, or a file that holds it
-    #[arg(long, value_name = "VKEY|FILE")]
-    key: String,
+    /// The first agency's ledger key, as its `concordat info` shows it, or a file that holds it
+    #[arg(long, alias = "key", value_name = "VKEY|FILE")]
+    log_key: String,
     /// Folder or http:// address of the other agency's ledger
     #[arg(long, value_name = "FOLDER|URL")]
     other_files: String,
-    /// The other agency's ledger key, or a file that holds it
-    #[arg(long, value_name = "VKEY|FILE")]
-    other_key: String,
-    /// The other agency's opened entries; without them its public entries are compared, which do not tell what it logged
-    /// and the first did not
+    /// The other agency's ledger key, as its `concordat info` shows it, or a file that holds it
+    #[arg(long, alias = "other-key", value_name = "VKEY|FILE")]
+    other_log_key: String,
+    /// The other agency's opened entries, as its `concordat audit open --export` wrote them; without them its public
+    /// entries are compared, which do not tell what it logged and the first did not
     #[arg(long, value_name = "FILE")]
     other_export: Option<PathBuf>,
 }
@@ -72,16 +71,17 @@ struct Opened {
 
 impl Log {
     fn open(files: &str, key: &str) -> Result<Self> {
-        let key: VerifierKey = verifier_of(key)?;
-        let agency = key.name().strip_suffix("/ledger").ok_or_else(|| {
-            Advice::error(
-                format!("{} is not the key of a ledger", key.name()),
-                "give the ledger's key, whose name ends in /ledger",
-            )
-        })?;
-        let agency = agency.to_owned();
+        let key = ledger_key(key)?;
+        let agency = key
+            .name()
+            .strip_suffix("/ledger")
+            .unwrap_or_else(|| key.name())
+            .to_owned();
         let files = Files::open(files)?;
-        let note = files.read(CHECKPOINT_PATH).context("the checkpoint")?;
+        files.are_of(&key)?;
+        let note = files
+            .read(CHECKPOINT_PATH)
+            .map_err(|error| files.unread(&error))?;
         let note = note.with_context(|| format!("{agency} has published no checkpoint"))?;
         let checkpoint =
             SignedCheckpoint::open(&note, &key).with_context(|| format!("the checkpoint of {agency}"))?;
@@ -104,6 +104,7 @@ impl Log {
     fn not_signed(&self, error: LeavesError) -> anyhow::Error {
         let agency = &self.agency;
         match error {
+            LeavesError::Read(ReadError::Io { source, .. }) => self.files.unread(&source),
             LeavesError::Read(error) => anyhow::Error::new(error).context(format!("the ledger of {agency}")),
             _ => Advice::error(
                 format!("the entries published by {agency} are not those that its checkpoint signs"),
@@ -192,8 +193,8 @@ fn exported(path: &Path) -> Result<BTreeMap<u64, (String, Entry)>> {
 impl Args {
     /// Joins; blocks for files.
     pub fn run(self, out: Out) -> Result<Exit> {
-        let one = Log::open(&self.files, &self.key)?;
-        let other = Log::open(&self.other_files, &self.other_key)?;
+        let one = Log::open(&self.files, &self.log_key)?;
+        let other = Log::open(&self.other_files, &self.other_log_key)?;
         let ours = one.opened(&self.export, &other.agency)?;
         let mut not_opened = ours.not_opened;
         let mut unapproved = vec![(one.agency.as_str(), ours.unapproved.clone())];

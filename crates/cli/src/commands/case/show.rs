@@ -9,7 +9,7 @@ use concordat_disclosure::deadline::Urgency;
 use concordat_disclosure::{Decision, DetailRequest, Document, Event, Message, Verdict};
 use concordat_ledger::Side;
 use concordat_wire::v1::take_step_request::Step;
-use concordat_wire::v1::{Case, CaseSide, CaseSummary, OpenStep};
+use concordat_wire::v1::{Case, CaseSide, CaseSummary, ListCasesResponse, OpenStep};
 use serde_json::{Value, json};
 
 use super::On;
@@ -17,7 +17,8 @@ use crate::exit::Exit;
 use crate::out::{Out, OutFile, Table, bytes, time};
 
 /// Prints a list.
-pub(super) fn list(cases: &[CaseSummary], out: Out) -> Result<()> {
+pub(super) fn list(page: &ListCasesResponse, out: Out) -> Result<()> {
+    let cases = &page.cases;
     if out.json {
         for case in cases {
             out.result(|| summary_json(case), String::new)?;
@@ -36,7 +37,14 @@ pub(super) fn list(cases: &[CaseSummary], out: Out) -> Result<()> {
             due(case),
         ]);
     }
-    out.text(table)?;
+    if !cases.is_empty() {
+        out.text(table)?;
+    }
+    out.text(match cases.len() {
+        count if !page.next.is_empty() => format!("the first {count} of the cases that match"),
+        1 => "1 case matches".to_owned(),
+        count => format!("{count} cases match"),
+    })?;
     Ok(())
 }
 
