@@ -19,6 +19,7 @@ use crate::guard::{Anybody, Posted, Shown};
 use crate::layout::Page;
 use crate::listen::Peer;
 use crate::session::COOKIE;
+use crate::setup::founded;
 use crate::sign::{self, ADDRESS_TRIES, OFFICER_TRIES};
 use crate::texts::{errors, sign_in as says};
 
@@ -32,8 +33,10 @@ fn page(title: &str) -> Page<'_> {
 }
 
 /// Asks who it is.
-pub(crate) async fn ask() -> Html<String> {
-    page(says::TITLE).show(&html! {
+pub(crate) async fn ask(State(desk): State<Arc<Desk>>) -> Result<Html<String>, Shown> {
+    let founded = founded(&desk).await?;
+    Ok(page(says::TITLE).show(&html! {
+        @if !founded { p.warn role="status" { (says::NOBODY_YET) } }
         form.narrow method="post" action="/sign-in" {
             label for="officer" { (says::YOUR_ACCOUNT) }
             input #officer name="officer" autocomplete="username webauthn" autocapitalize="none" spellcheck="false"
@@ -41,7 +44,7 @@ pub(crate) async fn ask() -> Html<String> {
             button.primary type="submit" { (says::CONTINUE) }
         }
         p.note { (says::PASSKEYS) }
-    })
+    }))
 }
 
 /// Asks for the passkey. Whether somebody of this name is registered the page does not tell.
