@@ -69,7 +69,13 @@ pub(crate) async fn named(
         Err(fault) if fault.rule == "DESK-001" => None,
         Err(fault) => return Err(fault.into()),
     };
-    let keys = registered.map(|officer| officer.keys).unwrap_or_else(|| {
+    let passkeys = registered.map(|officer| {
+        let keys = officer.keys.into_iter();
+        keys.filter(|key| matches!(key, OfficerKey::Passkey(_)))
+            .collect::<Vec<_>>()
+    });
+    // Who has none is asked like who is not registered.
+    let keys = passkeys.filter(|keys| !keys.is_empty()).unwrap_or_else(|| {
         vec![OfficerKey::Passkey(Passkey {
             credential: Octets(sign::decoy(&desk, &officer)),
             x: Hex([0; 32]),
