@@ -118,7 +118,7 @@ fn a_case_by_the_command_line() {
     let root = root.path();
     let (aa, bb) = (init(root, "aa"), init(root, "bb"));
     let (a, b) = (aa.display().to_string(), bb.display().to_string());
-    let _nodes = [Node::start(&aa), Node::start(&bb)];
+    let (asker, _owner) = (Node::start(&aa), Node::start(&bb));
     let file = |name: &str| root.join(name).display().to_string();
 
     // The agreement of the template, with keys in files allowed.
@@ -301,14 +301,26 @@ fn a_case_by_the_command_line() {
     let head = proposed["head"].as_str().expect("a head");
     let late = owns("ben", &format!("release --seen {head}"), &[]).exits(1);
     assert!(late.stderr.contains("[DISC-024]"), "{}", late.stderr);
-    assert_eq!(state(&one(owns("ben", "release", &[]))), "RELEASED");
+    // It counts at once; while the partner is away, the case says that it is on its way.
+    asker.stop();
+    let released = one(owns("ben", "release", &[]));
+    assert_eq!(
+        (state(&released), &released["undelivered"]),
+        ("RELEASED", &json!(["released"]))
+    );
+    let shown = run(&format!("case show {case} --dir {b}")).exits(0).stdout;
+    let way = "ON ITS WAY: released; aa does not have it yet, the node goes on trying";
+    assert!(shown.contains(way), "{shown}");
+    let _asker = Node::start(&aa);
 
     let mut tries = 0;
     while state(&one(asks("show", &[]))) != "RELEASED" {
         tries += 1;
-        assert!(tries < 50, "the release does not arrive");
+        assert!(tries < 200, "the release does not arrive");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    let there = run(&format!("case show {case} --dir {b}")).exits(0).stdout;
+    assert!(!there.contains("ON ITS WAY"), "{there}");
     let opened = one(asks(&format!("open --out {}", file("release.xml")), &[]));
     assert_eq!(state(&opened), "RECEIVED");
     let xml = fs::read_to_string(root.join("release.xml")).expect("written");

@@ -47,7 +47,7 @@ fn a_register_belongs_to_a_console_that_was_meant() {
     assert!(
         party
             .stderr
-            .contains("warning: no console is configured, so this block names https://localhost"),
+            .contains("warning: no console is configured, so an agreement names https://localhost"),
         "{}",
         party.stderr
     );

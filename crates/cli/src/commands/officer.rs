@@ -364,6 +364,7 @@ fn list(known: &ListOfficersResponse, out: Out) -> Result<()> {
             "head": known.head,
             "console_id": known.console_id,
             "console_origins": known.console_origins,
+            "console_listens": known.console_listens,
             "officers": officers.collect::<Vec<_>>(),
         })
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
-use concordat_disclosure::{Change, NewOfficer, RelyingParty, Role, rule};
+use concordat_disclosure::{Change, NewOfficer, RelyingParty, Role, Rules, rule};
 use concordat_ledger::{Person, Text};
 use concordat_wire::{Fault, Reason};
 use jiff::Timestamp;
@@ -62,56 +62,64 @@ pub async fn misplaced(state: &State) -> Result<Option<String>, Fault> {
     )))
 }
 
-/// What is amiss with the console: a sentence each, for people.
+/// The console's address: that of the founding, before it as it is configured.
 ///
 /// # Errors
 /// The database failed.
-pub async fn warnings(state: &State) -> Result<Vec<String>, Fault> {
-    if state.config.console.listen.is_some() {
-        return Ok(misplaced(state).await?.into_iter().collect());
-    }
-    let console = officers::relying_party(state).await?;
-    let console = address(&console);
-    Ok(vec![match officers::founded_console(state).await? {
-        None => format!(
-            "no console is configured, so this block names {console}: set `[console]` listen and host first and start the node again, \
-             because passkeys and agreements belong to that address for good. Without a console only an agreement with \
-             `file_keys = true` lets officers approve"
-        ),
-        Some(_) => format!(
-            "no console is configured, and officers' keys belong to {console}: only an agreement with `file_keys = true` lets \
-             officers approve"
-        ),
-    }])
+pub async fn origin(state: &State) -> Result<String, Fault> {
+    let founded = officers::founded_console(state).await?;
+    Ok(founded.map_or_else(
+        || state.config.console.origin(),
+        |founded| address(&founded).to_owned(),
+    ))
+}
+
+/// What is amiss with the console: a sentence each, for people.
+pub async fn warnings(state: &State) -> Vec<String> {
+    let told = async {
+        if state.config.console.listen.is_some() {
+            return misplaced(state).await;
+        }
+        let founded = officers::founded_console(state).await?.is_some();
+        let console = origin(state).await?;
+        let without = "without a console only an agreement with `file_keys = true` lets officers approve";
+        Ok(Some(match founded {
+            false => format!(
+                "no console is configured, so an agreement names {console}: set `[console]` listen and host first and start the node \
+                 again, because passkeys and agreements belong to that address for good; {without}"
+            ),
+            true => format!("no console is configured, and officers' keys belong to {console}; {without}"),
+        }))
+    };
+    // Whoever asks what is amiss is told this too: nothing else of the answer hangs on it.
+    let told = told.await.unwrap_or_else(|fault: Fault| Some(fault.to_string()));
+    told.into_iter().collect()
 }
 
 /// What keeps our officers from approving a release under an agreement: a sentence each, for people.
 ///
 /// # Errors
-/// The database failed.
+/// The database failed; `[console]` gives it no address.
 pub async fn obstacles(state: &State, agreement: &Agreement) -> Result<Vec<String>, Fault> {
     let ours = agreement.offers.iter().filter(|offer| offer.owner == state.us());
-    let Some(rules) = ours.filter_map(|offer| agreement.disclosure_rules(offer)).next() else {
+    let rules: Vec<&Rules> = ours
+        .filter_map(|offer| agreement.disclosure_rules(offer))
+        .collect();
+    let Some(first) = rules.first() else {
         return Ok(Vec::new());
     };
     let console = officers::relying_party(state).await?;
     let mut told = Vec::new();
-    if rules.console != console {
+    if first.console != console {
         told.push(format!(
             "{}: it names {} as our console, but our officers' keys belong to {}: no passkey's signature counts under it. Agree anew, \
              with the block of `concordat agreement party`",
             agreement.id,
-            address(&rules.console),
+            address(&first.console),
             address(&console)
         ));
     }
-    let passkeys_only = agreement
-        .offers
-        .iter()
-        .filter(|offer| offer.owner == state.us())
-        .filter_map(|offer| agreement.disclosure_rules(offer))
-        .any(|rules| !rules.file_keys);
-    if passkeys_only && !usable(state, &console) {
+    if rules.iter().any(|rules| !rules.file_keys) && !usable(state, &console) {
         told.push(format!(
             "{}: nobody here can approve a release under it, because it takes passkeys alone (`file_keys = false`) and no console runs \
              at {}. Set `[console]` so and start the node again, or agree on `file_keys = true`",
@@ -122,20 +130,19 @@ pub async fn obstacles(state: &State, agreement: &Agreement) -> Result<Vec<Strin
     Ok(told)
 }
 
-/// Tells the operator at the start what keeps officers from their work.
-///
-/// # Errors
-/// The database failed.
-pub async fn check_at_start(state: &State) -> Result<(), Fault> {
-    if let Some(misplaced) = misplaced(state).await? {
-        tracing::error!("{misplaced}");
+/// Tells the operator at the start what keeps officers from their work. The node starts all the same: it does more than that.
+pub async fn check_at_start(state: &State) {
+    match misplaced(state).await {
+        Ok(Some(misplaced)) => tracing::error!("{misplaced}"),
+        Ok(None) => {}
+        Err(fault) => tracing::error!(%fault, "the console's address"),
     }
     for entry in state.book.all() {
-        for obstacle in obstacles(state, &entry.agreement).await? {
-            tracing::warn!("{obstacle}");
+        match obstacles(state, &entry.agreement).await {
+            Ok(obstacles) => obstacles.iter().for_each(|obstacle| tracing::warn!("{obstacle}")),
+            Err(fault) => tracing::error!(%fault, agreement = entry.agreement.id, "the console's address"),
         }
     }
-    Ok(())
 }
 
 /// Refuses to found a register whose keys would belong to a console that nobody has set up, unless that is wanted.

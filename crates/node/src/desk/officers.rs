@@ -309,15 +309,19 @@ fn named(
             let (signed, missing): (Vec<&Text>, Vec<&Text>) = able
                 .into_iter()
                 .partition(|id| approvals.iter().any(|approval| approval.officer == **id));
-            let needed = match &change.what {
-                ChangeWhat::RevokeKey { .. } | ChangeWhat::Retire { .. } => 1,
-                _ => 2_usize,
-            };
-            let left = needed.saturating_sub(signed.len());
-            let message = if missing.len() < left {
-                format!("{}; there are not as many: {ENROL_ANOTHER}", why.rule.says)
-            } else {
-                format!("{}: {left} more of {} must sign", why.rule.says, names(&missing))
+            let left = 2_usize.saturating_sub(signed.len());
+            let says = why.rule.says;
+            let message = match &change.what {
+                ChangeWhat::RevokeKey { officer, .. } => format!(
+                    "an administrator must sign, or {} herself: one of {}",
+                    officer.as_str(),
+                    names(&missing)
+                ),
+                ChangeWhat::Retire { .. } => {
+                    format!("an administrator must sign: one of {}", names(&missing))
+                }
+                _ if missing.len() < left => format!("{says}; there are not as many: {ENROL_ANOTHER}"),
+                _ => format!("{says}: {left} more of {} must sign", names(&missing)),
             };
             Fault { message, ..fault }
         }
