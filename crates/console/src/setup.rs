@@ -124,9 +124,10 @@ impl Registrations for Desk {
     }
 }
 
-/// Whether a change that waits was made on another way meanwhile: its new key is registered.
+/// Whether a change that waits was made on another way meanwhile: the register has begun, or its new key is registered.
 fn made(registry: &Registry, what: &ChangeWhat) -> bool {
     let keys = match what {
+        ChangeWhat::Found(_) => return registry.head().0 > 0,
         ChangeWhat::Enrol(new) => new.keys.as_slice(),
         ChangeWhat::AddKey { key, .. } => std::slice::from_ref(key),
         _ => return false,

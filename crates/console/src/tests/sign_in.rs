@@ -358,6 +358,13 @@ async fn a_link_of_the_command_line_leads_to_a_change_that_others_sign() {
     let waiting = console::waiting(&state).await.expect("read");
     assert_eq!(waiting.len(), 1);
     assert_eq!(waiting[0].what, what);
+    let founding = ChangeWhat::Found(vec![place.officer("late", Role::Administrator)]);
+    place
+        .desk
+        .setups
+        .propose(&place.desk, founding)
+        .await
+        .expect("kept");
     place.change(what).await;
     assert!(console::waiting(&state).await.expect("read").is_empty());
     place.stop().await;
