@@ -127,6 +127,7 @@ pub fn agreement(agreement: &v1::Agreement) -> Value {
         "signed_by": agreement.signed_by,
         "digest": hex::encode(&agreement.digest),
         "usage": agreement.usage.iter().map(usage).collect::<Vec<_>>(),
+        "warnings": agreement.warnings,
         "note": agreement.note,
     })
 }
@@ -224,6 +225,7 @@ pub fn partner_verdict(partner: &v1::PartnerVerdict) -> Value {
         "kinds": partner.kinds.iter().map(kind).collect::<Vec<_>>(),
         "not_covered": partner.not_covered.iter().map(|kind| words::kind(*kind)).collect::<Vec<_>>(),
         "case_ids": partner.case_ids,
+        "case_states": partner.case_states,
         "known_false": partner.known_false,
     })
 }

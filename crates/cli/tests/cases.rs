@@ -64,13 +64,14 @@ fn office(root: &Path, node: &str) {
     };
     let apply = format!("officer apply {change} --json --dir {node}");
     run(&format!(
-        "officer found --administrator {ada} --administrator {bob} --out {change} --dir {node}"
+        "officer found --administrator {ada} --administrator {bob} --no-console --out {change} --dir {node}"
     ))
     .exits(0);
     sign("ada");
+    let early = run(&apply).exits(1).stderr;
     assert!(
-        run(&apply).exits(1).stderr.contains("[DISC-050]"),
-        "two found a registry"
+        early.contains("bob must still sign [DISC-050]"),
+        "two found a registry: {early}"
     );
     sign("bob");
     run(&apply).exits(0);
@@ -121,7 +122,7 @@ fn a_case_by_the_command_line() {
     let root = root.path();
     let (aa, bb) = (init(root, "aa"), init(root, "bb"));
     let (a, b) = (aa.display().to_string(), bb.display().to_string());
-    let _nodes = [Node::start(&aa), Node::start(&bb)];
+    let (asker, _owner) = (Node::start(&aa), Node::start(&bb));
     let file = |name: &str| root.join(name).display().to_string();
 
     // The agreement of the template, with keys in files allowed.
@@ -190,8 +191,52 @@ fn a_case_by_the_command_line() {
     let ask = ask.split_whitespace().collect::<Vec<_>>().join(" ");
     let unexplained = asks(&format!("{ask} --urgency urgent"), &["stopped at the border"]);
     unexplained.exits(2);
+    let misspelt = asks(&ask.replace("a,b,d,i", "a,z"), &["stopped at the border"])
+        .exits(2)
+        .stderr;
+    assert!(
+        misspelt.contains("there is no field \"z\": a FirstNames, b FamilyNames"),
+        "{misspelt}"
+    );
     assert_eq!(state(&one(asks(&ask, &["stopped at the border"]))), "REQUESTED");
 
+    let again = run(&format!("match --passport X1234567:NLD {WHY} --dir {a}"))
+        .exits(3)
+        .stdout;
+    assert!(
+        again.contains(&format!("{case}: REQUESTED, open since an earlier query")),
+        "{again}"
+    );
+    let refusals = [
+        (
+            "anna",
+            "release",
+            "[DISC-020]",
+            "it is REQUESTED; what can be done now: take-up",
+        ),
+        (
+            "ada",
+            "take-up",
+            "[DISC-023]",
+            "ada is registered as administrator, and this step is for another role",
+        ),
+        (
+            "ana",
+            "take-up",
+            "[DISC-023]",
+            "nobody of this name is registered here",
+        ),
+        (
+            "ana",
+            "show",
+            "[DISC-023]",
+            "nobody of this name is registered here",
+        ),
+    ];
+    for (who, step, rule, why) in refusals {
+        let refused = owns(who, step, &[]).exits(1).stderr;
+        assert!(refused.contains(rule) && refused.contains(why), "{refused}");
+    }
     let taken = one(owns("anna", "take-up", &[]));
     assert_eq!(state(&taken), "TRIAGE");
     assert_eq!(taken["records"][0]["source_id"], "W-1");
@@ -242,7 +287,15 @@ fn a_case_by_the_command_line() {
         &[],
     )
     .exits(1);
-    assert!(foreign.stderr.contains("[DISC-044]"), "{}", foreign.stderr);
+    let of_whom = "the key is not registered for ben: sign with one of her own [DISC-044]";
+    assert!(foreign.stderr.contains(of_whom), "{}", foreign.stderr);
+    let shown = run(&format!("case show {case} --officer ben --dir {b}"))
+        .exits(0)
+        .stdout;
+    assert!(
+        shown.contains("our record wanted W-1\n  name           MARKOV, IVAN\n  born           1975-04-12\n"),
+        "in lines that a person reads: {shown}"
+    );
     let approved = one(owns(
         "ben",
         &format!("approve --yes --officer-key {}", key("ben")),
@@ -252,14 +305,26 @@ fn a_case_by_the_command_line() {
     let head = proposed["head"].as_str().expect("a head");
     let late = owns("ben", &format!("release --seen {head}"), &[]).exits(1);
     assert!(late.stderr.contains("[DISC-024]"), "{}", late.stderr);
-    assert_eq!(state(&one(owns("ben", "release", &[]))), "RELEASED");
+    // It counts at once; while the partner is away, the case says that it is on its way.
+    asker.stop();
+    let released = one(owns("ben", "release", &[]));
+    assert_eq!(
+        (state(&released), &released["undelivered"]),
+        ("RELEASED", &json!(["released"]))
+    );
+    let shown = run(&format!("case show {case} --dir {b}")).exits(0).stdout;
+    let way = "ON ITS WAY: released; aa does not have it yet, the node goes on trying";
+    assert!(shown.contains(way), "{shown}");
+    let _asker = Node::start(&aa);
 
     let mut tries = 0;
     while state(&one(asks("show", &[]))) != "RELEASED" {
         tries += 1;
-        assert!(tries < 50, "the release does not arrive");
+        assert!(tries < 200, "the release does not arrive");
         std::thread::sleep(std::time::Duration::from_millis(100));
     }
+    let there = run(&format!("case show {case} --dir {b}")).exits(0).stdout;
+    assert!(!there.contains("ON ITS WAY"), "{there}");
     let opened = one(asks(&format!("open --out {}", file("release.xml")), &[]));
     assert_eq!(state(&opened), "RECEIVED");
     let xml = fs::read_to_string(root.join("release.xml")).expect("written");

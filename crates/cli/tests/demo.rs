@@ -185,3 +185,66 @@ fn a_stopped_demo_leaves_no_process_and_no_file() {
         "the folder is gone"
     );
 }
+
+/// Stops the kept nodes, however the test ends.
+struct Stop(String);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("sh").arg("-c").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn what_a_kept_demo_prints_can_be_pasted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = concordat(["demo", "--records", "100", "--overlap", "60", "--keep"])
+        .env("TMPDIR", folder.path())
+        .output();
+    let ran = Ran::from(output.expect("the demo runs")).exits(0);
+    let text = ran.stdout.replace("\\\n", "");
+    let lines = text.lines().filter_map(|line| line.strip_prefix("  "));
+    let commands: Vec<&str> = lines
+        .filter(|line| line.starts_with("kill ") || line.starts_with(env!("CARGO_BIN_EXE_concordat")))
+        .collect();
+    let (stop, commands) = commands.split_last().expect("how to stop it");
+    let _stop = Stop((*stop).to_owned());
+    for name in ["Northland Police", "Southland Border Guard"] {
+        let (_, side) = ran
+            .stdout
+            .rsplit_once(&format!("  {name}\n"))
+            .expect("whose it is");
+        let links: Vec<&str> = side.lines().take(3).map(str::trim).collect();
+        assert!(
+            links[0].starts_with("set-up ") && links[0].contains("/setup/"),
+            "{links:?}"
+        );
+        assert!(
+            links[1].starts_with("sign-in ") && links[1].ends_with("/sign-in"),
+            "{links:?}"
+        );
+        assert!(links[2].ends_with("/tls/ca.crt"), "{links:?}");
+    }
+    assert!(
+        ran.stdout.contains("holds for an hour, until 20"),
+        "{}",
+        ran.stdout
+    );
+    let told = commands.join("\n");
+    for what in [
+        "match",
+        "case list",
+        "audit list",
+        "audit report",
+        "audit verify",
+        "node",
+    ] {
+        assert!(told.contains(&format!("concordat {what} ")), "{what}: {told}");
+    }
+    for command in commands.iter().filter(|command| !command.contains(" node ")) {
+        let output = std::process::Command::new("sh").arg("-c").arg(command).output();
+        let ran = Ran::from(output.expect("sh runs"));
+        // HIT; a verified ledger that too few witnesses have cosigned.
+        assert!(matches!(ran.code, Some(0 | 3 | 4)), "{command}\n{ran:?}");
+    }
+}

@@ -113,18 +113,27 @@ fn the_installation_of_the_readme_works_when_pasted() {
 fn the_walkthrough_leads_to_the_first_hit() {
     let doc = repository("docs/cli.md");
     let heading = "### From nothing to the first hit";
-    let [peer_a, api_a, peer_b, api_b] = free_ports();
+    let [peer_a, api_a, console_a, peer_b, api_b, console_b] = free_ports();
+    let console = |port: u16| format!(" --console-listen 127.0.0.1:{port}");
     let changes = [
-        ("--dir north\n", format!("--dir north{}\n", listen(peer_a, api_a))),
         (
-            " --peer-listen 127.0.0.1:8443 --api-listen 127.0.0.1:8444",
-            listen(peer_b, api_b),
+            " --console-listen 127.0.0.1:7448",
+            listen(peer_a, api_a) + &console(console_a),
+        ),
+        (
+            " --peer-listen 127.0.0.1:8443 --api-listen 127.0.0.1:8444 --console-listen 127.0.0.1:8448",
+            listen(peer_b, api_b) + &console(console_b),
         ),
     ];
     let (_folder, ran) = pasted(&block(&doc, heading, "sh"), &changes);
     let ran = ran.exits(3);
     let promised = block(&doc, heading, "text");
     assert!(ran.stdout.contains(&promised), "{promised}\nin\n{}", ran.stdout);
+    assert!(
+        !ran.stderr.contains("warning"),
+        "the case that it opens can be approved: {}",
+        ran.stderr
+    );
 }
 
 #[test]

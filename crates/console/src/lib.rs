@@ -21,7 +21,7 @@ mod tests;
 mod texts;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use concordat_disclosure::RelyingParty;
 use concordat_node::Node;
@@ -82,13 +82,17 @@ impl Desk {
     pub async fn new(state: Arc<State>) -> Result<Arc<Self>, Fault> {
         let console = officers::relying_party(&state).await?;
         let minutes = i64::from(state.config.console.session_minutes);
-        Ok(Arc::new(Self {
+        let desk = Arc::new(Self {
             sessions: Sessions::new(minutes * 60),
             challenges: Challenges::default(),
             setups: Setups::default(),
             console,
             state,
-        }))
+        });
+        let ours: Weak<Self> = Arc::downgrade(&desk);
+        // Where there are two of one node, as in tests, the first has the word.
+        let _ = desk.state.desk.console.set(ours);
+        Ok(desk)
     }
 
     /// The console's address in a browser.

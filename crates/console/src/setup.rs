@@ -1,14 +1,17 @@
 //! New officers and keys: links on which somebody registers a passkey, and changes of the registry that administrators sign.
 
 use std::collections::{BTreeSet, HashMap};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 
 use concordat_disclosure::{
-    Approval, Change, ChangeWhat, Document, NewOfficer, OfficerKey, Passkey, Registering, Role,
+    Approval, Change, ChangeWhat, Document, NewOfficer, OfficerKey, Passkey, Registering, Registry, Role,
 };
 use concordat_ledger::{Digest, Hex, Person, Text};
+use concordat_node::desk::console::{Invited, Registrations};
 use concordat_node::desk::{officers, refused};
 use concordat_wire::{Fault, Reason};
+use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use crate::Desk;
@@ -60,6 +63,33 @@ pub(crate) fn no_link() -> Fault {
     Fault::new(Reason::NotFound, "CONS-005", errors::NO_LINK)
 }
 
+/// The same while nobody is registered: there is no administrator to ask.
+///
+/// # Errors
+/// The database failed.
+pub(crate) async fn no_link_here(desk: &Desk) -> Result<Fault, Fault> {
+    let fault = no_link();
+    Ok(match founded(desk).await? {
+        true => fault,
+        false => Fault {
+            message: errors::NO_FIRST_LINK.to_owned(),
+            ..fault
+        },
+    })
+}
+
+/// Whether the register of officers has begun.
+///
+/// # Errors
+/// The database failed.
+pub(crate) async fn founded(desk: &Desk) -> Result<bool, Fault> {
+    match officers::registry(&desk.state).await {
+        Ok(_) => Ok(true),
+        Err(fault) if fault.rule == "DESK-001" => Ok(false),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// A link whose hour is not over.
 fn live<'a>(links: &'a mut HashMap<[u8; 32], Link>, desk: &Desk, token: &str) -> Result<&'a mut Link, Fault> {
     let link = links.get_mut(&name_of(token));
@@ -73,6 +103,40 @@ pub(crate) fn needed(what: &ChangeWhat) -> usize {
         ChangeWhat::Found(_) | ChangeWhat::Enrol(_) | ChangeWhat::AddKey { .. } => 2,
         ChangeWhat::RevokeKey { .. } | ChangeWhat::Retire { .. } => 1,
     }
+}
+
+impl Registrations for Desk {
+    fn link(&self, whom: Invited) -> Result<(String, Timestamp), Fault> {
+        let what = match whom {
+            Invited::New(new) => For::Officer(new),
+            Invited::Known(officer) => For::Key(officer),
+        };
+        let until = self.state.clock.now() + SignedDuration::from_secs(LINK_S);
+        let token = self.setups.link(self, what)?;
+        Ok((format!("{}/enrol/{token}", self.origin()), until))
+    }
+
+    fn waiting(&self) -> Pin<Box<dyn Future<Output = Result<Vec<Change>, Fault>> + Send + '_>> {
+        Box::pin(async move {
+            let waiting = self.setups.waiting(self).await?;
+            Ok(waiting.into_iter().map(|waiting| waiting.change).collect())
+        })
+    }
+}
+
+/// Whether a change that waits was made on another way meanwhile: the register has begun, or its new key is registered.
+fn made(registry: &Registry, what: &ChangeWhat) -> bool {
+    let keys = match what {
+        ChangeWhat::Found(_) => return registry.head().0 > 0,
+        ChangeWhat::Enrol(new) => new.keys.as_slice(),
+        ChangeWhat::AddKey { key, .. } => std::slice::from_ref(key),
+        _ => return false,
+    };
+    let known: BTreeSet<_> = registry
+        .officers()
+        .flat_map(|listed| listed.officer.keys.iter().map(OfficerKey::id))
+        .collect();
+    keys.iter().any(|key| known.contains(&key.id()))
 }
 
 impl Setups {
@@ -206,12 +270,14 @@ impl Setups {
     /// # Errors
     /// The database failed.
     pub(crate) async fn waiting(&self, desk: &Desk) -> Result<Vec<Waiting>, Fault> {
-        let kept: Vec<Waiting> = self
+        let mut kept: Vec<Waiting> = self
             .changes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
-        let head = officers::registry_or_nobody(&desk.state).await?.head();
+        let registry = officers::registry_or_nobody(&desk.state).await?;
+        kept.retain(|waiting| !made(&registry, &waiting.change.what));
+        let head = registry.head();
         let mut current = Vec::with_capacity(kept.len());
         for waiting in kept {
             let follows = (waiting.change.sequence, waiting.change.previous) == (head.0 + 1, head.1);

@@ -20,9 +20,9 @@ use concordat_wire::v1::{
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
 
-use crate::agreement::{Agreement, MARKER, Offer, Party, is_label};
+use crate::agreement::{Agreement, MARKER, Offer, is_label};
 use crate::book::{Entry, changed, not_a_party, store_fault};
-use crate::desk::{officers, refused};
+use crate::desk::console;
 use crate::identity::{self, IdentityError};
 use crate::jobs::{self, Spec};
 use crate::ledger::{digest, text};
@@ -72,6 +72,12 @@ impl Agreements {
             signed_by: agreement.signers(&note)?,
             usage,
             valid_until: agreement.valid_until.to_string(),
+            warnings: match entry.status {
+                AgreementStatus::Superseded | AgreementStatus::Ended => Vec::new(),
+                _ => console::obstacles(state, agreement)
+                    .await
+                    .unwrap_or_else(|fault| vec![fault.to_string()]),
+            },
             status_reason: entry.stopped_because.clone(),
         })
     }
@@ -124,13 +130,7 @@ impl Agreements {
         }
         let ours = agreement.parties.iter().find(|party| party.id == state.us());
         let ours = ours.ok_or_else(|| not_a_party(&agreement.id, state.us()))?;
-        if !state.is_us(ours).await? {
-            return Err(Fault::invalid(
-                "AGR-028",
-                "party",
-                "the document names other keys or another console for us than this node's: paste the block of `concordat agreement party`",
-            ));
-        }
+        state.check_ours(ours).await?;
         note.add_signature(&state.identity.signing);
         state.book.keep(state, agreement, &note, by).await?;
         self.entry(&agreement.id)
@@ -216,7 +216,7 @@ impl AgreementService for Agreements {
         });
         if !named {
             text.push('\n');
-            text.push_str(&state.party_toml()?);
+            text.push_str(&state.party_toml().await?);
         }
         let agreement = Agreement::parse(&text)?;
         if let Some(known) = state.book.get(&agreement.id)
@@ -450,43 +450,6 @@ impl SnapshotService for Snapshots {
 /// The node.
 pub struct Info(pub Arc<State>);
 
-impl State {
-    /// Our block for an agreement's draft.
-    ///
-    /// # Errors
-    /// Our disclosure key cannot be used.
-    pub fn party_toml(&self) -> Result<String, Fault> {
-        let disclosure_key = self.identity.disclosure.public().map_err(refused)?.digest();
-        let (tls_spki, disclosure_key) = (hex::encode(self.peer_pin), hex::encode(disclosure_key.0));
-        let identity_key = self.identity.signing.verifier().to_string();
-        let console = self.config.console.origin();
-        let fields = [
-            ("id", self.us()),
-            ("name", &self.config.node.agency_name),
-            ("identity_key", &identity_key),
-            ("tls_spki_sha256", &tls_spki),
-            ("endpoint", &self.config.peer.endpoint),
-            ("disclosure_key_sha256", &disclosure_key),
-            ("console", &console),
-        ];
-        let lines = fields.map(|(name, value)| format!("{name} = {}\n", toml::Value::from(value)));
-        Ok(format!("[[party]]\n{}", lines.concat()))
-    }
-
-    /// Whether a document names our own keys and console, as far as it names them.
-    async fn is_us(&self, party: &Party) -> Result<bool, Fault> {
-        let disclosure_key = self.identity.disclosure.public().map_err(refused)?.digest();
-        let console = match &party.console {
-            Some(console) => *console == officers::relying_party(self).await?,
-            None => true,
-        };
-        Ok(console
-            && party.identity == self.identity.signing.verifier()
-            && party.tls_spki == self.peer_pin
-            && party.disclosure_key.is_none_or(|key| key == disclosure_key))
-    }
-}
-
 #[tonic::async_trait]
 impl NodeService for Info {
     async fn add_client(
@@ -632,8 +595,10 @@ impl NodeService for Info {
             engine: concordat_lanes::engine().into(),
             rss_bytes: rss,
             peak_rss_bytes: peak,
-            party_toml: state.party_toml()?,
+            // Every command asks for this first: a damaged address must keep nobody from looking into it.
+            party_toml: state.party_toml().await.unwrap_or_default(),
             ledger_witnesses,
+            console_warnings: console::warnings(state).await,
         }))
     }
 }

@@ -8,14 +8,17 @@ mod steps;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use concordat_disclosure::{Approval, Change, ChangeWhat, Document, MAX_ATTACHMENT_BYTES, OfficerKey, Words};
-use concordat_ledger::Hex;
+use concordat_disclosure::{
+    Approval, Change, ChangeWhat, Document, MAX_ATTACHMENT_BYTES, OfficerKey, Role, Words,
+};
+use concordat_ledger::{Hex, Person, Text};
 use concordat_store::{CaseCursor, CaseFilter, CaseSide, CaseTurn};
 use concordat_wire::v1::disclosure_service_server::DisclosureService;
 use concordat_wire::v1::{
     AttachRequest, AttachResponse, Case, ChangeOfficersRequest, FetchAttachmentRequest,
-    FetchAttachmentResponse, GetCaseRequest, ListCasesRequest, ListCasesResponse, ListOfficersRequest,
-    ListOfficersResponse, Officer, OpenMatchRequest, OpenMatchResponse, QueryContext, TakeStepRequest,
+    FetchAttachmentResponse, GetCaseRequest, LinkOfficerRequest, LinkOfficerResponse, ListCasesRequest,
+    ListCasesResponse, ListOfficersRequest, ListOfficersResponse, Officer, OpenMatchRequest,
+    OpenMatchResponse, QueryContext, TakeStepRequest, WaitingChangesRequest, WaitingChangesResponse,
     attach_request,
 };
 use concordat_wire::{DATA_PIECE, Fault, v1};
@@ -25,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::admin_services::not_for_auditors;
 use crate::agreement::purpose_from_name;
-use crate::desk::{self, Via, Who, attachments, hits, inbox, officers, refused};
+use crate::desk::{self, Via, Who, attachments, console, hits, inbox, officers, refused};
 use crate::identity::ADMIN;
 use crate::ledger::person;
 use crate::listen::Caller;
@@ -218,18 +221,17 @@ impl DisclosureService for Disclosures {
         request: Request<ChangeOfficersRequest>,
     ) -> Result<Response<ListOfficersResponse>, Status> {
         system(&request)?;
-        let admin = match request.extensions().get::<Caller>() {
-            Some(Caller::Client { name, .. }) => name == ADMIN,
-            // The listener without authentication, for trials.
-            _ => true,
-        };
+        let admin = is_admin(&request);
         let request = request.into_inner();
         let change = Change::decode(&request.change).map_err(refused)?;
-        if matches!(change.what, ChangeWhat::Found(_)) && !admin {
+        if matches!(change.what, ChangeWhat::Found(_)) {
             // Nobody has signed before the first: whoever founds the registry is every later change's root.
-            let message =
-                "only the client admin, or the console's set-up page, founds the registry of officers";
-            return Err(Fault::new(concordat_wire::Reason::NotPermitted, "NODE-010", message).into());
+            admin.then_some(()).ok_or_else(|| {
+                only_admin(
+                    "only the client admin, or the console's set-up page, founds the registry of officers",
+                )
+            })?;
+            console::check_founding(&self.0, request.no_console)?;
         }
         let approvals = request
             .approvals
@@ -239,6 +241,71 @@ impl DisclosureService for Disclosures {
         officers::change_registry(&self.0, change, approvals).await?;
         Ok(Response::new(officers_of(&self.0).await?))
     }
+
+    async fn link_officer(
+        &self,
+        request: Request<LinkOfficerRequest>,
+    ) -> Result<Response<LinkOfficerResponse>, Status> {
+        system(&request)?;
+        if !is_admin(&request) {
+            return Err(only_admin(
+                "only the client admin, or an administrator at the console, makes a link",
+            )
+            .into());
+        }
+        let asked = request.get_ref();
+        let text = |field: &str, text: &str| {
+            Text::new(text)
+                .map_err(|_| Fault::invalid("DESK-021", field, "1 to 1,024 bytes without controls"))
+        };
+        let person = Person {
+            id: text("officer", &asked.officer)?,
+            unit: match asked.unit.as_str() {
+                "" => None,
+                unit => Some(text("unit", unit)?),
+            },
+        };
+        let roles = asked.roles.iter().map(|name| {
+            let role = Role::ALL.iter().find(|role| role.name() == name).copied();
+            role.ok_or_else(|| Fault::invalid("DESK-021", "roles", "a role of the registry of officers"))
+        });
+        let roles = roles.collect::<Result<_, Fault>>()?;
+        let (link, until) = console::link(&self.0, person, roles).await?;
+        Ok(Response::new(LinkOfficerResponse {
+            link,
+            valid_until: until.to_string(),
+        }))
+    }
+
+    async fn waiting_changes(
+        &self,
+        request: Request<WaitingChangesRequest>,
+    ) -> Result<Response<WaitingChangesResponse>, Status> {
+        system(&request)?;
+        if !is_admin(&request) {
+            return Err(only_admin(
+                "only the client admin, or an administrator at the console, sees the changes that wait",
+            )
+            .into());
+        }
+        let waiting = console::waiting(&self.0).await?;
+        let changes = waiting.iter().map(Document::encode).collect::<Result<_, _>>();
+        Ok(Response::new(WaitingChangesResponse {
+            changes: changes.map_err(refused)?,
+        }))
+    }
+}
+
+/// Whether the client `admin` calls, or somebody at the listener without authentication, for trials.
+fn is_admin<T>(request: &Request<T>) -> bool {
+    match request.extensions().get::<Caller>() {
+        Some(Caller::Client { name, .. }) => name == ADMIN,
+        _ => true,
+    }
+}
+
+fn only_admin(message: &'static str) -> Fault {
+    Fault::new(concordat_wire::Reason::NotPermitted, "NODE-010", message)
 }
 
 async fn page(state: &State, request: &ListCasesRequest) -> Result<ListCasesResponse, Fault> {
@@ -295,7 +362,7 @@ fn cursor(bytes: &[u8]) -> Option<CaseCursor> {
 
 async fn officers_of(state: &State) -> Result<ListOfficersResponse, Fault> {
     let registry = officers::registry_or_nobody(state).await?;
-    let console = officers::relying_party(state).await?;
+    let page = officers::relying_party(state).await?;
     let (sequence, head) = registry.head();
     let officers = registry.officers().map(|listed| {
         let keys = listed.officer.keys.iter().map(|key| v1::OfficerKey {
@@ -335,11 +402,12 @@ async fn officers_of(state: &State) -> Result<ListOfficersResponse, Fault> {
         sequence,
         head: head.to_string(),
         officers: officers.collect(),
-        console_id: console.id.as_str().to_owned(),
-        console_origins: console
+        console_id: page.id.as_str().to_owned(),
+        console_origins: page
             .origins
             .iter()
             .map(|origin| origin.as_str().to_owned())
             .collect(),
+        console_listens: state.config.console.listen.is_some(),
     })
 }

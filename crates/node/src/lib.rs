@@ -38,6 +38,7 @@ pub mod maintenance;
 pub mod matching;
 pub mod matching_service;
 pub mod partner;
+mod party;
 pub mod peer_service;
 pub mod publish;
 pub mod reconcile;

@@ -232,7 +232,10 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
                     .filter(|(partner, _)| *partner == verdict.partner_id);
                 for (_, opened) in of_partner {
                     match opened {
-                        Opened::Case(case) => verdict.case_ids.push(case.to_string()),
+                        Opened::Case { id, state } => {
+                            verdict.case_ids.push(id.to_string());
+                            verdict.case_states.push(state.clone());
+                        }
                         Opened::KnownFalse => verdict.known_false = true,
                         Opened::NoTerms => {}
                     }

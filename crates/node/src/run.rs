@@ -226,6 +226,7 @@ impl Node {
         state.ledger.publish(&state.store).await?;
         cosigning::check_at_start(&state).await?;
         upkeep::record_configuration(&state).await?;
+        desk::console::check_at_start(&state).await;
 
         let mut tasks = JoinSet::new();
         let identify_peer = {

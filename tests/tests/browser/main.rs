@@ -84,7 +84,7 @@ async fn set_up(browser: &mut Browser, place: &Place, people: &[(&str, &str)], c
     browser.click("form.passkey button").await;
     browser.shows("admin-1 has signed").await;
     browser.click("form.passkey button").await;
-    browser.shows("It is done").await;
+    browser.shows("The register has been founded").await;
     for (officer, role) in people {
         sign_in(browser, place, "admin-1").await;
         browser.write("#officer", officer).await;

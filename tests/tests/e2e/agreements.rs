@@ -187,7 +187,10 @@ async fn only_what_the_partner_signed_is_signed() {
     // Nobody signs that what is released to it is sealed to another's key, or that its officers sign on another page.
     let asker_block = asker.party().await;
     let ours = owner.party().await;
-    for field in ["disclosure_key_sha256", "console"] {
+    for (field, rule, at) in [
+        ("disclosure_key_sha256", "AGR-028", "party"),
+        ("console", "AGR-039", "party.console"),
+    ] {
         let line = |block: &str| {
             let line = block.lines().find(|line| line.starts_with(field));
             line.expect("a line").to_owned()
@@ -204,7 +207,7 @@ async fn only_what_the_partner_signed_is_signed() {
         let proposed = asker.propose(&draft).await.expect("the partner cannot know");
         assert_eq!(
             refused(owner.sign(&proposed.note).await),
-            ("AGR-028".into(), "party".into()),
+            (rule.into(), at.into()),
             "{field}"
         );
     }

@@ -10,8 +10,8 @@ use concordat_identifiers::Kind;
 use concordat_node::agreement::purpose_name;
 use concordat_node::config::is_agency_id;
 use concordat_wire::v1::{
-    self, EndRequest, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ProposeRequest, Purpose,
-    ResumeRequest, SignRequest, SuspendRequest,
+    self, EndRequest, GetAgreementRequest, InfoRequest, ListAgreementsRequest, ListOfficersRequest,
+    ProposeRequest, Purpose, ResumeRequest, SignRequest, SuspendRequest,
 };
 use serde_json::json;
 
@@ -217,6 +217,7 @@ impl Command {
                     .await?
                     .into_inner();
                 out.result(|| json::agreement(&agreement), || shown(&agreement))?;
+                warn(&agreement.warnings);
                 return Ok(Exit::Done);
             }
             Self::Ls { connection } => return ls(&connection, out).await,
@@ -265,17 +266,16 @@ impl Command {
                     .into_inner()
             }
             Self::Party { connection } => {
-                let info = connection
-                    .open()
-                    .await?
-                    .node()
-                    .info(InfoRequest {})
-                    .await?
-                    .into_inner();
+                let node = connection.open().await?;
+                let info = node.node().info(InfoRequest {}).await?.into_inner();
+                let known = node.disclosure().list_officers(ListOfficersRequest {}).await?;
+                let console = known.into_inner().console_origins.join(", ");
                 out.result(
-                    || json!({ "party_toml": info.party_toml }),
+                    || json!({ "party_toml": info.party_toml, "console": console, "console_warnings": info.console_warnings }),
                     || info.party_toml.clone(),
                 )?;
+                note(format!("our officers sign at {console}"));
+                warn(&info.console_warnings);
                 return Ok(Exit::Done);
             }
         };
@@ -286,6 +286,13 @@ impl Command {
 
 fn read_text(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+/// Says on stderr what keeps officers from their work.
+fn warn(warnings: &[String]) {
+    for warning in warnings {
+        note(format!("warning: {warning}"));
+    }
 }
 
 /// The file of a signed document, opened before anything is signed.
@@ -332,6 +339,7 @@ fn written(agreement: &v1::Agreement, target: Option<Target>, out: Out) -> Resul
         }
     };
     out.result(|| json::agreement(agreement), || text)?;
+    warn(&agreement.warnings);
     Ok(Exit::Done)
 }
 

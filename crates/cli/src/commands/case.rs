@@ -4,6 +4,7 @@ mod decide;
 mod files;
 mod show;
 mod steps;
+mod subject;
 
 use std::collections::HashMap;
 

@@ -389,8 +389,14 @@ fn partner_text(partner: &PartnerVerdict) -> String {
     if partner.kinds.is_empty() && partner.not_covered.is_empty() {
         line(spoken(partner.verdict()).into());
     }
+    let mut states = partner.case_states.iter().map(String::as_str);
     for case in &partner.case_ids {
-        line(format!("case         {case}: a person compares"));
+        let what = match states.next() {
+            // Of a node that does not tell, a case that was opened now.
+            None | Some("" | "HIT") => "a person compares".to_owned(),
+            Some(state) => format!("{state}, open since an earlier query"),
+        };
+        line(format!("case         {case}: {what}"));
     }
     if partner.known_false {
         line("no case      a person has found this hit false lately".into());
@@ -635,7 +641,8 @@ mod tests {
             partner_id: "bb".into(),
             kinds,
             not_covered: vec![6],
-            case_ids: vec!["00ff".into()],
+            case_ids: vec!["00ff".into(), "01ff".into()],
+            case_states: vec!["HIT".into(), "REQUESTED".into()],
             known_false: true,
             ..Default::default()
         };
@@ -645,6 +652,7 @@ mod tests {
              \x20                  UNKNOWN      person: the quota of the agreement is used up\n\
              \x20                  not checked  phone: no offer of the agreement covers it\n\
              \x20                  case         00ff: a person compares\n\
+             \x20                  case         01ff: REQUESTED, open since an earlier query\n\
              \x20                  no case      a person has found this hit false lately\n"
         );
     }

@@ -1,25 +1,25 @@
 //! `concordat officer`: who works on cases, with which keys.
 
+mod change;
+
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::{Args, Subcommand};
-use concordat_disclosure::{
-    Account, Approval, Change, ChangeWhat, Document, FileKey, NewOfficer, OfficerKey, Role, Words,
-};
-use concordat_ledger::{Digest, Hex, Person, Text, canonical};
-use concordat_wire::v1::{ChangeOfficersRequest, InfoRequest, ListOfficersRequest, ListOfficersResponse};
-use jiff::Timestamp;
+use clap::Subcommand;
+use concordat_disclosure::{Account, ChangeWhat, FileKey, NewOfficer, OfficerKey, Role, Words};
+use concordat_ledger::{Digest, Hex, Person, Text};
+use concordat_wire::v1::{LinkOfficerRequest, ListOfficersRequest, ListOfficersResponse};
 use rand::TryRng;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::connect::Connection;
 use crate::exit::{Advice, Exit, Usage};
-use crate::out::{Out, OutFile, Table, note, time};
+use crate::out::{Out, Table, note, time};
+
+use change::To;
 
 /// Say who works on cases, and with which keys.
 ///
@@ -41,10 +41,15 @@ pub enum Command {
         out: PathBuf,
     },
     /// Write the first change: two administrators or more, each of whom signs it
+    ///
+    /// The console's address must be configured before: passkeys and agreements belong to it for good.
     Found {
-        /// An administrator with a key; may be given again
+        /// An administrator with a key; given twice or more
         #[arg(long = "administrator", value_name = "ID=KEY", required = true, value_parser = founder)]
         administrators: Vec<(Text, OfficerKey)>,
+        /// There will never be a console: officers sign with keys in files only
+        #[arg(long)]
+        no_console: bool,
         #[command(flatten)]
         to: To,
     },
@@ -67,6 +72,34 @@ pub enum Command {
         accounts: Vec<Account>,
         #[command(flatten)]
         to: To,
+    },
+    /// Make a link to the console on which somebody registers a passkey
+    ///
+    /// It holds once, for an hour. What is registered waits until two administrators sign it, at the console or in a file
+    /// (`officer waiting`). An administrator whose key is in a file comes to sign in at the console so; two others sign it.
+    Link {
+        /// Who registers
+        #[arg(value_parser = text)]
+        id: Text,
+        /// What somebody new may do; may be given again. Without: a further key of an officer who is registered
+        #[arg(long = "role", value_name = "ROLE", value_parser = role())]
+        roles: Vec<Role>,
+        /// The unit of somebody new
+        #[arg(long, value_name = "TEXT", value_parser = text, requires = "roles")]
+        unit: Option<Text>,
+        #[command(flatten)]
+        connection: Connection,
+    },
+    /// Show the changes that wait at the console for signatures, or write one to a file
+    Waiting {
+        /// Only those about this officer
+        #[arg(value_parser = text)]
+        id: Option<Text>,
+        /// Write the change to this file, to be signed with `concordat officer sign`
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        connection: Connection,
     },
     /// Write a change that registers one more key
     AddKey {
@@ -129,26 +162,6 @@ pub enum Command {
     },
 }
 
-/// Where a change is written, and the node whose officers it is about.
-#[derive(Args)]
-pub struct To {
-    /// The file to write
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// A change on its way from hand to hand.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ChangeFile {
-    /// concordat/v1/registry-change, laid out to be read.
-    change: Value,
-    /// concordat/v1/approval, one each.
-    approvals: Vec<Value>,
-}
-
 impl Command {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
@@ -159,15 +172,36 @@ impl Command {
                 list(&known.into_inner(), out)?;
             }
             Self::FileKey { out: file } => file_key(&file, out)?,
-            Self::Found { administrators, to } => {
+            Self::Found {
+                administrators,
+                no_console,
+                to,
+            } => {
+                let ids: BTreeSet<_> = administrators.iter().map(|(id, _)| id.as_str()).collect();
+                if ids.len() < 2 || ids.len() < administrators.len() {
+                    return Err(Usage::error(
+                        "--administrator: name two different administrators or more, each once",
+                    ));
+                }
                 let founders = administrators.into_iter().map(|(id, key)| NewOfficer {
                     person: Person { id, unit: None },
                     roles: BTreeSet::from([Role::Administrator]),
                     accounts: BTreeSet::new(),
                     keys: vec![key],
                 });
-                to.write(ChangeWhat::Found(founders.collect()), out).await?;
+                to.found(founders.collect(), no_console, out).await?;
             }
+            Self::Link {
+                id,
+                roles,
+                unit,
+                connection,
+            } => link(&id, &roles, unit.as_ref(), &connection, out).await?,
+            Self::Waiting {
+                id,
+                out: file,
+                connection,
+            } => change::waiting(id.as_ref(), file.as_deref(), &connection, out).await?,
             Self::Enrol {
                 id,
                 unit,
@@ -212,9 +246,9 @@ impl Command {
                 officer,
                 officer_key,
                 yes,
-            } => return sign(&file, &officer, &officer_key, yes, out),
+            } => return change::sign(&file, &officer, &officer_key, yes, out),
             Self::Apply { file, connection } => {
-                let request = read(&file)?
+                let request = change::read(&file)?
                     .request()
                     .with_context(|| file.display().to_string())?;
                 let node = connection.open().await?;
@@ -226,111 +260,32 @@ impl Command {
     }
 }
 
-impl To {
-    /// Writes a change that follows the last one at the node.
-    async fn write(self, what: ChangeWhat, out: Out) -> Result<()> {
-        let mut file = OutFile::create(&self.out)?;
-        let node = self.connection.open().await?;
-        let agency = node.node().info(InfoRequest {}).await?.into_inner().agency_id;
-        let known = node.disclosure().list_officers(ListOfficersRequest {}).await?;
-        let known = known.into_inner();
-        let change = Change {
-            agency: Text::new(agency).context("the node's agency id")?,
-            sequence: known.sequence + 1,
-            previous: Digest::parse(&known.head).context("the node's answer")?,
-            at: Timestamp::now(),
-            what,
-        };
-        let text = change.encode().context("this change cannot be written")?;
-        let written = ChangeFile {
-            change: serde_json::from_str(&text)?,
-            approvals: Vec::new(),
-        };
-        serde_json::to_writer_pretty(&mut file, &written)?;
-        file.write_all(b"\n")?;
-        file.finish()?;
-        let digest = change.digest().context("this change cannot be written")?;
-        out.result(
-            || json!({ "file": self.out, "sequence": change.sequence, "sha256": digest.to_string() }),
-            || {
-                format!(
-                    "{}: change {}, SHA-256 {digest}\n  next: `concordat officer sign {0}` by those who must sign it, then `concordat officer apply {0}`",
-                    self.out.display(),
-                    change.sequence
-                )
-            },
-        )?;
-        Ok(())
-    }
-}
-
-impl ChangeFile {
-    /// The exact text that is signed: canonical again, however the file was laid out.
-    fn text(&self) -> Result<String> {
-        canonical::to_string(&self.change).context("not a change of officers")
-    }
-
-    fn request(&self) -> Result<ChangeOfficersRequest> {
-        let approvals = self.approvals.iter().map(canonical::to_string);
-        Ok(ChangeOfficersRequest {
-            change: self.text()?,
-            approvals: approvals
-                .collect::<Option<_>>()
-                .context("a signature cannot be read")?,
-        })
-    }
-}
-
-fn read(file: &Path) -> Result<ChangeFile> {
-    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    serde_json::from_str(&text).map_err(|_| {
-        Advice::error(
-            format!("{} holds no change of officers", file.display()),
-            "`concordat officer found`, `enrol`, `add-key`, `revoke-key` and `retire` write one",
-        )
-    })
-}
-
-fn sign(file: &Path, officer: &Text, key_file: &Path, yes: bool, out: Out) -> Result<Exit> {
-    let key = read_key(key_file)?;
-    let mut signed = read(file)?;
-    let text = signed.text()?;
-    let change = Change::decode(&text)
-        .map_err(|refused| anyhow::anyhow!("{} holds no change of officers: {refused}", file.display()))?;
-    let digest = change.digest().context("this change cannot be read")?;
-    note(format!(
-        "Change {} of the officers of {}:",
-        change.sequence,
-        change.agency.as_str()
-    ));
-    note(serde_json::to_string_pretty(&signed.change)?);
-    note(format!("\nThe text that is signed:\n{text}\nSHA-256 {digest}"));
-    if !confirmed("Sign this change?", yes)? {
-        return Ok(Exit::Failed);
-    }
-    let approval = key.approve(officer, &digest);
-    let approval = approval.encode().context("writing the signature")?;
-    // Signed again by the same officer: the new signature takes the place of the old one.
-    signed
-        .approvals
-        .retain(|kept| signer(kept).as_ref() != Some(officer));
-    signed.approvals.push(serde_json::from_str(&approval)?);
-    let mut target = OutFile::replace(file)?;
-    serde_json::to_writer_pretty(&mut target, &signed)?;
-    target.write_all(b"\n")?;
-    target.finish()?;
-    let signers: Vec<_> = signed.approvals.iter().filter_map(signer).collect();
-    let signers: Vec<_> = signers.iter().map(Text::as_str).collect();
+async fn link(
+    id: &Text,
+    roles: &[Role],
+    unit: Option<&Text>,
+    connection: &Connection,
+    out: Out,
+) -> Result<()> {
+    let request = LinkOfficerRequest {
+        officer: id.as_str().to_owned(),
+        roles: roles.iter().map(|role| role.name().to_owned()).collect(),
+        unit: unit.map(|unit| unit.as_str().to_owned()).unwrap_or_default(),
+    };
+    let node = connection.open().await?;
+    let made = node.disclosure().link_officer(request).await?.into_inner();
     out.result(
-        || json!({ "file": file, "sha256": digest.to_string(), "signed_by": signers }),
-        || format!("{}: signed by {}", file.display(), signers.join(", ")),
+        || json!({ "officer": id.as_str(), "link": made.link, "valid_until": made.valid_until }),
+        || made.link.clone(),
     )?;
-    Ok(Exit::Done)
-}
-
-fn signer(approval: &Value) -> Option<Text> {
-    let text = canonical::to_string(approval)?;
-    Some(Approval::decode(&text).ok()?.officer)
+    let id = id.as_str();
+    note(format!(
+        "for {id}, once, until {}: hand it over by a way that nobody else sees\n\
+         next: when she has registered, two administrators sign at the console, or in a file: \
+         `concordat officer waiting {id} --out change.json`",
+        time(&made.valid_until)
+    ));
+    Ok(())
 }
 
 fn file_key(file: &Path, out: Out) -> Result<()> {
@@ -409,6 +364,7 @@ fn list(known: &ListOfficersResponse, out: Out) -> Result<()> {
             "head": known.head,
             "console_id": known.console_id,
             "console_origins": known.console_origins,
+            "console_listens": known.console_listens,
             "officers": officers.collect::<Vec<_>>(),
         })
     };
@@ -435,7 +391,17 @@ fn list(known: &ListOfficersResponse, out: Out) -> Result<()> {
                 keys.collect::<Vec<_>>().join("; "),
             ]);
         }
-        format!("{table}change {}, SHA-256 {}", known.sequence, known.head)
+        format!(
+            "{table}change {}, SHA-256 {}\nkeys belong to {}{}",
+            known.sequence,
+            known.head,
+            known.console_origins.join(", "),
+            if known.console_listens {
+                ""
+            } else {
+                "; no console is configured"
+            }
+        )
     };
     out.result(value, text)?;
     Ok(())

@@ -107,6 +107,7 @@ impl<'a> Staff<'a> {
         let request = ChangeOfficersRequest {
             change: change.encode()?,
             approvals,
+            no_console: false,
         };
         Ok(self
             .agency

@@ -16,7 +16,7 @@ use super::Args;
 use super::agency::{self, Agency};
 use super::agreement::{self, LEGAL_BASIS, LIST};
 use super::disclosure;
-use super::keep::Kept;
+use super::keep::{Kept, program};
 use super::ledger;
 use super::lists::Lists;
 use super::pairs::{self, Score};
@@ -172,7 +172,7 @@ pub async fn run(args: &Args, out: Out) -> Result<Exit> {
         let exit = exit(&report);
         out.result(
             || report.json(Some(kept.json())),
-            || format!("{}\n{}", report.text(), kept.text()),
+            || format!("{}\n{}", report.text(), kept.text(&program())),
         )?;
         return Ok(exit);
     }

@@ -66,6 +66,9 @@ pub(crate) fn whole(
             @if let Some(sending) = &view.sending {
                 p.warn role="status" { (says::on_its_way(&texts::time(sending.since), texts::step(sending.what))) }
             }
+            @if !view.undelivered.is_empty() {
+                p.warn role="status" { (says::not_there_yet(&view.undelivered.iter().map(|step| texts::step(step)).collect::<Vec<_>>().join("; "))) }
+            }
             @if let AnyCase::Recalled(case) = &view.case {
                 p.warn role="status" { strong { (says::TAKEN_BACK) } (says::delete_by(&texts::time(case.due()))) }
             }

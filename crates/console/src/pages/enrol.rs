@@ -14,7 +14,7 @@ use crate::Desk;
 use crate::fields::Fields;
 use crate::guard::Shown;
 use crate::layout::Page;
-use crate::setup::{For, no_link};
+use crate::setup::{For, founded, no_link, no_link_here};
 use crate::sign;
 use crate::texts::{self, enrol as says, errors, sign_in};
 
@@ -34,10 +34,10 @@ fn named(fields: &Fields) -> Result<Person, Fault> {
     Ok(Person { id, unit: None })
 }
 
-fn founders(desk: &Desk, token: &str) -> Result<Vec<NewOfficer>, Shown> {
-    match desk.setups.look(desk, token)? {
-        For::Founders(founders) => Ok(founders),
-        _ => Err(no_link().into()),
+async fn founders(desk: &Desk, token: &str) -> Result<Vec<NewOfficer>, Shown> {
+    match desk.setups.look(desk, token) {
+        Ok(For::Founders(founders)) => Ok(founders),
+        _ => Err(no_link_here(desk).await?.into()),
     }
 }
 
@@ -46,9 +46,16 @@ pub(crate) async fn setup(
     State(desk): State<Arc<Desk>>,
     Path(token): Path<String>,
 ) -> Result<Html<String>, Shown> {
-    let founders = founders(&desk, &token)?;
+    if founded(&desk).await? {
+        return Ok(page(
+            says::SET_UP,
+            &html! { p role="status" { (says::founded(html! { a href="/sign-in" { (says::SIGN_IN) } })) } },
+        ));
+    }
+    let founders = founders(&desk, &token).await?;
     let intro = html! {
         p { (says::INTRODUCTION) }
+        p { (says::belongs_to(desk.origin())) }
         ol.steps {
             @for founder in &founders { li.done { (says::has_registered(founder.person.id.as_str())) } }
         }
@@ -75,12 +82,7 @@ pub(crate) async fn setup(
     let founding = waiting
         .iter()
         .find(|waiting| matches!(waiting.change.what, ChangeWhat::Found(_)));
-    let Some(founding) = founding else {
-        return Ok(page(
-            says::SET_UP,
-            &html! { p { (says::done(html! { a href="/sign-in" { (says::SIGN_IN) } })) } },
-        ));
-    };
+    let founding = founding.ok_or_else(no_link)?;
     let digest = founding.change.digest().map_err(concordat_node::desk::refused)?;
     let signed: Vec<&str> = founding
         .approvals
@@ -112,7 +114,7 @@ pub(crate) async fn founder(
     body: Bytes,
 ) -> Result<Html<String>, Shown> {
     let person = named(&Fields::parse(&body))?;
-    let known = founders(&desk, &token)?;
+    let known = founders(&desk, &token).await?;
     if known.len() >= 2 || known.iter().any(|founder| founder.person.id == person.id) {
         return Err(Fault::new(Reason::Conflict, "DISC-051", errors::REGISTERED_ALREADY).into());
     }
@@ -132,7 +134,7 @@ pub(crate) async fn founder_key(
     Path(token): Path<String>,
     body: Bytes,
 ) -> Result<Redirect, Shown> {
-    founders(&desk, &token)?;
+    founders(&desk, &token).await?;
     desk.setups
         .register(&desk, &token, Fields::parse(&body).get("answer"))
         .await?;
@@ -146,7 +148,7 @@ pub(crate) async fn founder_signs(
     body: Bytes,
 ) -> Result<Redirect, Shown> {
     let fields = Fields::parse(&body);
-    let known = founders(&desk, &token)?;
+    let known = founders(&desk, &token).await?;
     let founder = known
         .iter()
         .find(|founder| founder.person.id.as_str() == fields.get("officer"));
@@ -164,16 +166,16 @@ pub(crate) async fn show(
     State(desk): State<Arc<Desk>>,
     Path(token): Path<String>,
 ) -> Result<Html<String>, Shown> {
-    let (person, what) = match desk.setups.look(&desk, &token)? {
-        For::Officer(new) => (new.person, says::new_account(&texts::roles(&new.roles))),
-        For::Key(officer) => (
+    let (person, what) = match desk.setups.look(&desk, &token) {
+        Ok(For::Officer(new)) => (new.person, says::new_account(&texts::roles(&new.roles))),
+        Ok(For::Key(officer)) => (
             Person {
                 id: officer,
                 unit: None,
             },
             says::FURTHER_KEY.to_owned(),
         ),
-        For::Founders(_) => return Err(no_link().into()),
+        Ok(For::Founders(_)) | Err(_) => return Err(no_link_here(&desk).await?.into()),
     };
     let options = desk.setups.begin(&desk, &token, person.clone())?;
     Ok(page(

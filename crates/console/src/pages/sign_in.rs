@@ -19,6 +19,7 @@ use crate::guard::{Anybody, Posted, Shown};
 use crate::layout::Page;
 use crate::listen::Peer;
 use crate::session::COOKIE;
+use crate::setup::founded;
 use crate::sign::{self, ADDRESS_TRIES, OFFICER_TRIES};
 use crate::texts::{errors, sign_in as says};
 
@@ -32,8 +33,10 @@ fn page(title: &str) -> Page<'_> {
 }
 
 /// Asks who it is.
-pub(crate) async fn ask() -> Html<String> {
-    page(says::TITLE).show(&html! {
+pub(crate) async fn ask(State(desk): State<Arc<Desk>>) -> Result<Html<String>, Shown> {
+    let founded = founded(&desk).await?;
+    Ok(page(says::TITLE).show(&html! {
+        @if !founded { p.warn role="status" { (says::NOBODY_YET) } }
         form.narrow method="post" action="/sign-in" {
             label for="officer" { (says::YOUR_ACCOUNT) }
             input #officer name="officer" autocomplete="username webauthn" autocapitalize="none" spellcheck="false"
@@ -41,7 +44,7 @@ pub(crate) async fn ask() -> Html<String> {
             button.primary type="submit" { (says::CONTINUE) }
         }
         p.note { (says::PASSKEYS) }
-    })
+    }))
 }
 
 /// Asks for the passkey. Whether somebody of this name is registered the page does not tell.
@@ -66,7 +69,13 @@ pub(crate) async fn named(
         Err(fault) if fault.rule == "DESK-001" => None,
         Err(fault) => return Err(fault.into()),
     };
-    let keys = registered.map(|officer| officer.keys).unwrap_or_else(|| {
+    let passkeys = registered.map(|officer| {
+        let keys = officer.keys.into_iter();
+        keys.filter(|key| matches!(key, OfficerKey::Passkey(_)))
+            .collect::<Vec<_>>()
+    });
+    // Who has none is asked like who is not registered.
+    let keys = passkeys.filter(|keys| !keys.is_empty()).unwrap_or_else(|| {
         vec![OfficerKey::Passkey(Passkey {
             credential: Octets(sign::decoy(&desk, &officer)),
             x: Hex([0; 32]),

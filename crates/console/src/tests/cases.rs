@@ -178,6 +178,6 @@ pub(super) async fn taken_up(place: &Place) -> CaseView {
         messages: Vec::new(),
         sending: None,
         may: vec!["propose"],
-        delivered: 0,
+        undelivered: Vec::new(),
     }
 }

@@ -271,6 +271,18 @@ async fn a_link_ends_after_an_hour_and_is_of_one_kind() {
         .post(&format!("/setup/{token}"), None, &[("officer", "admin-1")])
         .await;
     assert!(begun.body.contains("Register my passkey"), "{}", begun.body);
+    assert!(
+        setup.body.contains("for good"),
+        "the address is shown: {}",
+        setup.body
+    );
+    assert!(
+        place
+            .get("/sign-in", None)
+            .await
+            .body
+            .contains("Nobody is registered here yet")
+    );
     place.clock.advance(3_600);
     for late in [
         place.get(&format!("/setup/{token}"), None).await,
@@ -283,7 +295,78 @@ async fn a_link_ends_after_an_hour_and_is_of_one_kind() {
             "{}",
             late.body
         );
+        assert!(
+            late.body
+                .contains("start the node again, which prints a new link"),
+            "there is no administrator to ask: {}",
+            late.body
+        );
     }
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn after_the_founding_the_set_up_page_leads_to_the_sign_in() {
+    let place = Place::new().await;
+    let page = place.get("/setup/00", None).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert!(
+        page.body.contains("The register has been founded."),
+        "{}",
+        page.body
+    );
+    assert!(
+        !place
+            .get("/sign-in", None)
+            .await
+            .body
+            .contains("Nobody is registered")
+    );
+    let late = place.get("/enrol/00", None).await;
+    assert!(late.body.contains("ask an administrator"), "{}", late.body);
+    place.stop().await;
+}
+
+#[tokio::test]
+async fn a_link_of_the_command_line_leads_to_a_change_that_others_sign() {
+    use concordat_node::desk::console;
+    let mut place = Place::new().await;
+    let state = Arc::clone(&place.desk.state);
+    let person = |name: &str| Person {
+        id: text(name),
+        unit: None,
+    };
+    let refused = console::link(&state, person("admin-1"), BTreeSet::new()).await;
+    assert_eq!(refused.expect_err("one other").rule, "DISC-050");
+    let (link, until) = console::link(&state, person("analyst"), BTreeSet::new())
+        .await
+        .expect("a link");
+    assert_eq!(until.as_second(), place.clock.seconds() + 3_600);
+    let path = link.strip_prefix(place.desk.origin()).expect("at the console");
+    let page = place.get(path, None).await.body;
+    assert!(
+        page.contains("analyst") && page.contains("a further key"),
+        "{page}"
+    );
+
+    // As if registered on it: it waits, for the console and for the command line, until it is made on either.
+    let key = OfficerKey::Passkey(SoftwarePasskey::new(&[99; 32]).expect("a key").public());
+    let officer = text("analyst");
+    let what = ChangeWhat::AddKey { officer, key };
+    let setups = &place.desk.setups;
+    setups.propose(&place.desk, what.clone()).await.expect("proposed");
+    let waiting = console::waiting(&state).await.expect("read");
+    assert_eq!(waiting.len(), 1);
+    assert_eq!(waiting[0].what, what);
+    let founding = ChangeWhat::Found(vec![place.officer("late", Role::Administrator)]);
+    place
+        .desk
+        .setups
+        .propose(&place.desk, founding)
+        .await
+        .expect("kept");
+    place.change(what).await;
+    assert!(console::waiting(&state).await.expect("read").is_empty());
     place.stop().await;
 }
 

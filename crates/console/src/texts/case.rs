@@ -20,6 +20,12 @@ pub(crate) fn on_its_way(since: &str, step: &str) -> String {
     )
 }
 
+pub(crate) fn not_there_yet(steps: &str) -> String {
+    format!(
+        "The partner does not have these steps yet: {steps}. They are sent again until its node has taken them."
+    )
+}
+
 pub(crate) const TAKEN_BACK: &str = "The owner took this release back. ";
 
 pub(crate) fn delete_by(time: &str) -> String {

@@ -16,8 +16,15 @@ pub(crate) fn has_registered(name: &str) -> String {
     format!("{name} has registered")
 }
 
-pub(crate) fn done(sign_in: impl Render) -> Markup {
-    html! { "It is done. " (sign_in) }
+/// To whom the passkeys belong.
+pub(crate) fn belongs_to(address: &str) -> String {
+    format!(
+        "Passkeys and agreements will belong to {address} for good. If officers are to reach this console under another name, set it in the node's configuration first and start the node again."
+    )
+}
+
+pub(crate) fn founded(sign_in: impl Render) -> Markup {
+    html! { "The register has been founded. " (sign_in) "." }
 }
 
 pub(crate) const SIGN_IN: &str = "Sign in";
@@ -46,7 +53,7 @@ pub(crate) fn account_and_what(name: impl Render, what: &str) -> Markup {
 }
 
 pub(crate) fn registered(sign_in: impl Render) -> Markup {
-    html! { "Your passkey is registered. Two administrators have to sign now; then you can " (sign_in) "." }
+    html! { "Your passkey is registered. Two administrators have to sign now, here or with `concordat officer waiting`; then you can " (sign_in) "." }
 }
 
 /// The link within [`registered`].

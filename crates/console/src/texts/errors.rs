@@ -19,6 +19,7 @@ pub(crate) const SIGN_IN_TOO_LATE: &str = "this took too long: sign in again";
 pub(crate) const ACCOUNT_AND_PASSKEY: &str = "this account and this passkey do not belong together";
 pub(crate) const NO_LINK: &str =
     "this link is used up or was never given: ask an administrator for a new one";
+pub(crate) const NO_FIRST_LINK: &str = "this link is used up or was never given, and nobody is registered yet: start the node again, which prints a new link";
 pub(crate) const WRITE_THE_ACCOUNT: &str = "write the name of the account";
 pub(crate) const REGISTERED_ALREADY: &str = "an administrator of this name has registered already";
 pub(crate) const CHANGE_GONE: &str = "this change does not wait any more: open the page again";

@@ -21,7 +21,9 @@ use zeroize::Zeroizing;
 use super::keep::{Also, keep, waits_for_owner};
 use super::load::{Loaded, kind, load, note};
 use super::view::{CaseView, view};
-use super::{Who, deliver, hits, messages, records, refused, refused_as, releases, stored};
+use super::{
+    Who, deliver, explain, hits, messages, officers, records, refused, refused_as, releases, stored,
+};
 use crate::ledger::text;
 use crate::matching::in_force;
 use crate::state::State;
@@ -166,9 +168,11 @@ pub async fn act(
     {
         let _turn = state.desk.turn(id).await;
         let loaded = load(state, id).await?;
-        let name = action_name(&action);
+        let (name, roles) = (action_name(&action), explain::roles(&action));
         if let Err(fault) = take(state, who, &loaded, seen, action).await {
-            if fault.rule.starts_with("DISC-") {
+            let a_rule = fault.rule.starts_with("DISC-");
+            let fault = explain::explained(state, &loaded, who, roles, fault);
+            if a_rule {
                 note_refusal(state, &loaded, Some(who.person.clone()), name, &fault).await;
             }
             return Err(fault);
@@ -422,6 +426,13 @@ async fn approve(state: &Arc<State>, loaded: &Loaded, approval: Approval) -> Res
         if behind.is_some_and(|behind| behind.authors.iter().any(wrote)) {
             return Err(refused_as(rule::CONFLICT));
         }
+    }
+    let (registry, now) = (&loaded.terms.registry, state.clock.now());
+    if let Err(why) = registry.check(&approval.officer, &approval.key, now)
+        && why.rule == rule::UNKNOWN_KEY
+        && registry.officer(&approval.officer, now).is_some()
+    {
+        return Err(officers::not_hers(&approval.officer));
     }
     // A fresh assertion: its counter must have gone on. Verified later, it will not be asked again.
     let key = approval.key.id();

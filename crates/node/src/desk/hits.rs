@@ -86,10 +86,15 @@ pub struct Origin<'a> {
 }
 
 /// What became of a hit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// A case is open; this hit, or the same one before, opened it.
-    Case(CaseId),
+    Case {
+        /// Its id.
+        id: CaseId,
+        /// Its state, for people: of a case that was open before, as lists show it.
+        state: String,
+    },
     /// A person compared them lately, and they are two.
     KnownFalse,
     /// The agreement says nothing of disclosure.
@@ -108,7 +113,11 @@ pub async fn open(state: &Arc<State>, origin: &Origin<'_>, found: &Found) -> Res
     let store = &state.store;
     let open = store.open_case_of_tag(&agreement.id, &offer.id, origin.epoch, &found.tag);
     if let Some(open) = open.await.map_err(|error| stored(&error))? {
-        return Ok(Opened::Case(Hex(open)));
+        let row = store.case_row(&open).await.map_err(|error| stored(&error))?;
+        return Ok(Opened::Case {
+            id: Hex(open),
+            state: row.map(|row| row.state).unwrap_or_default(),
+        });
     }
     let rule = found.identifier.rule();
     let held = HeldSubject {
@@ -184,7 +193,10 @@ pub async fn open(state: &Arc<State>, origin: &Origin<'_>, found: &Found) -> Res
         also,
     )
     .await?;
-    Ok(Opened::Case(id))
+    Ok(Opened::Case {
+        id,
+        state: case.name().to_owned(),
+    })
 }
 
 /// What we hold of whom or what hit.

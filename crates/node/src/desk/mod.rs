@@ -13,7 +13,9 @@
 
 pub mod act;
 pub mod attachments;
+pub mod console;
 pub mod deliver;
+mod explain;
 pub mod hits;
 pub mod inbox;
 mod keep;
@@ -27,7 +29,7 @@ pub mod upkeep;
 pub mod view;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 
 use concordat_disclosure::{CaseId, Refused, Registry, Rule, rule};
 use concordat_ledger::Person;
@@ -82,6 +84,8 @@ pub struct Desk {
     gate: Arc<tokio::sync::RwLock<()>>,
     /// Partners that could not be reached, and when.
     away: Mutex<HashMap<String, std::time::Instant>>,
+    /// The console beside the node, if there is one. It holds the node, not the other way round.
+    pub console: OnceLock<Weak<dyn console::Registrations>>,
 }
 
 impl Default for Desk {
@@ -94,6 +98,7 @@ impl Default for Desk {
             waiting: tokio::sync::Notify::new(),
             gate: Arc::default(),
             away: Mutex::default(),
+            console: OnceLock::new(),
         }
     }
 }

@@ -6,7 +6,8 @@
 use std::sync::{Arc, PoisonError};
 
 use concordat_disclosure::{
-    Approval, Change, ChangeWhat, Document, OfficerKey, Registry, RelyingParty, rule,
+    Approval, Change, ChangeWhat, Document, NewOfficer, OfficerKey, Refused, Registry, RelyingParty, Role,
+    rule,
 };
 use concordat_ledger::{Digest, Person, Refusal, SignIn, Text};
 use concordat_store::RegistryChange;
@@ -27,24 +28,35 @@ const CONSOLE: &str = "desk.console";
 /// # Errors
 /// The database failed, or what it holds is damaged.
 pub async fn relying_party(state: &State) -> Result<RelyingParty, Fault> {
+    if let Some(founded) = founded_console(state).await? {
+        return Ok(founded);
+    }
+    state
+        .config
+        .relying_party()
+        .map_err(|reason| Fault::new(Reason::Precondition, "DESK-019", reason))
+}
+
+/// The page that the registry was founded at, to which its keys belong for good.
+///
+/// # Errors
+/// The database failed, or what it holds is damaged.
+pub async fn founded_console(state: &State) -> Result<Option<RelyingParty>, Fault> {
     let kept = state
         .store
         .fact(CONSOLE)
         .await
         .map_err(|error| store_fault(&error))?;
-    match kept {
-        Some(kept) => serde_json::from_str(&kept).map_err(|_| {
+    let read = kept.map(|kept| {
+        serde_json::from_str(&kept).map_err(|_| {
             Fault::new(
                 Reason::DataLoss,
                 "DESK-006",
                 "the console's address kept here is damaged",
             )
-        }),
-        None => state
-            .config
-            .relying_party()
-            .map_err(|reason| Fault::new(Reason::Precondition, "DESK-019", reason)),
-    }
+        })
+    });
+    read.transpose()
 }
 
 /// The officers of our agency.
@@ -79,7 +91,8 @@ pub async fn registry_or_nobody(state: &State) -> Result<Arc<Registry>, Fault> {
     }
 }
 
-fn nobody() -> Fault {
+/// That nobody is registered yet, and what to do about it.
+pub(super) fn nobody() -> Fault {
     Fault::new(
         Reason::Precondition,
         "DESK-001",
@@ -253,16 +266,133 @@ async fn apply(
     }
     match (founding, registry(state).await) {
         (true, Ok(_)) => Err(refused_as(rule::REGISTRY_ORDER)),
-        (true, Err(fault)) if fault.rule == "DESK-001" => {
-            Registry::found(console.clone(), change, approvals).map_err(refused)
-        }
+        (true, Err(fault)) if fault.rule == "DESK-001" => Registry::found(console.clone(), change, approvals)
+            .map_err(|why| named(why, None, change, approvals, at)),
         (true, Err(fault)) => Err(fault),
         (false, current) => {
-            let mut next = current?.as_ref().clone();
-            next.apply(change, approvals, at).map_err(refused)?;
+            let current = current?;
+            let mut next = current.as_ref().clone();
+            next.apply(change, approvals, at)
+                .map_err(|why| named(why, Some(&current), change, approvals, at))?;
             Ok(next)
         }
     }
+}
+
+/// The same refusal with the officers whom it is about: who must still sign, or whose key is not hers.
+fn named(
+    why: Refused,
+    registry: Option<&Registry>,
+    change: &Change,
+    approvals: &[Approval],
+    at: Timestamp,
+) -> Fault {
+    let founders: &[NewOfficer] = match &change.what {
+        ChangeWhat::Found(founders) => founders,
+        _ => &[],
+    };
+    let fault = refused(why);
+    match (why.rule, registry) {
+        (rule::SECOND_ADMINISTRATOR, None) => {
+            let signed = |id: &Text| approvals.iter().any(|approval| approval.officer == *id);
+            let ids = founders.iter().map(|founder| &founder.person.id);
+            let missing: Vec<&Text> = ids.filter(|id| !signed(id)).collect();
+            let message = if missing.is_empty() {
+                "two administrators or more found the registry, and each of them signs".to_owned()
+            } else {
+                format!("each founder signs: {} must still sign", names(&missing))
+            };
+            Fault { message, ..fault }
+        }
+        (rule::SECOND_ADMINISTRATOR, Some(registry)) => {
+            let able = others(registry, subject(&change.what), at);
+            let (signed, missing): (Vec<&Text>, Vec<&Text>) = able
+                .into_iter()
+                .partition(|id| approvals.iter().any(|approval| approval.officer == **id));
+            let left = 2_usize.saturating_sub(signed.len());
+            let says = why.rule.says;
+            let message = match &change.what {
+                ChangeWhat::RevokeKey { officer, .. } => format!(
+                    "an administrator must sign, or {} herself: one of {}",
+                    officer.as_str(),
+                    names(&missing)
+                ),
+                ChangeWhat::Retire { .. } => {
+                    format!("an administrator must sign: one of {}", names(&missing))
+                }
+                _ if missing.len() < left => format!("{says}; there are not as many: {ENROL_ANOTHER}"),
+                _ => format!("{says}: {left} more of {} must sign", names(&missing)),
+            };
+            Fault { message, ..fault }
+        }
+        (rule::UNKNOWN_KEY, registry) => {
+            let hers = |approval: &&Approval| match registry {
+                Some(registry) => registry.check(&approval.officer, &approval.key, at).is_ok(),
+                None => founders.iter().any(|founder| {
+                    founder.person.id == approval.officer && founder.keys.contains(&approval.key)
+                }),
+            };
+            match approvals.iter().find(|approval| !hers(approval)) {
+                Some(approval) => not_hers(&approval.officer),
+                None => fault,
+            }
+        }
+        _ => fault,
+    }
+}
+
+/// That a key is not one of the officer's.
+pub(super) fn not_hers(officer: &Text) -> Fault {
+    let says = format!(
+        "the key is not registered for {}: sign with one of her own",
+        officer.as_str()
+    );
+    Fault {
+        message: says,
+        ..refused_as(rule::UNKNOWN_KEY)
+    }
+}
+
+const ENROL_ANOTHER: &str = "enrol another administrator first";
+
+fn names(ids: &[&Text]) -> String {
+    let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+    ids.join(", ")
+}
+
+/// Whom a change is about, if her own signature does not count on it.
+fn subject(what: &ChangeWhat) -> Option<&Text> {
+    match what {
+        ChangeWhat::Enrol(new) => Some(&new.person.id),
+        ChangeWhat::AddKey { officer, .. } => Some(officer),
+        _ => None,
+    }
+}
+
+/// The administrators who may sign a change that is about `subject`.
+fn others<'a>(registry: &'a Registry, subject: Option<&Text>, at: Timestamp) -> Vec<&'a Text> {
+    let ids = registry.officers().map(|listed| &listed.officer.person.id);
+    ids.filter(|id| Some(*id) != subject && registry.may(id, &[Role::Administrator], at))
+        .collect()
+}
+
+/// Refuses a further key of `officer` that nobody could sign.
+///
+/// # Errors
+/// `DISC-050`.
+pub(super) fn check_others(registry: &Registry, officer: &Text, at: Timestamp) -> Result<(), Fault> {
+    if others(registry, Some(officer), at).len() >= 2 {
+        return Ok(());
+    }
+    let rule = rule::SECOND_ADMINISTRATOR;
+    Err(Fault {
+        message: format!(
+            "{}; there are not as many beside {}: {ENROL_ANOTHER}",
+            rule.says,
+            officer.as_str()
+        ),
+        ..refused_as(rule)
+    })
 }
 
 /// An officer signs in: `approval` is her key on `challenge`, a digest that was drawn for this once.

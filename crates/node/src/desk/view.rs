@@ -12,6 +12,7 @@ use concordat_store::CaseRow;
 use concordat_wire::Fault;
 use jiff::Timestamp;
 
+use super::explain::check_known;
 use super::hits::{self, HeldSubject};
 use super::load::{Loaded, load};
 use super::records::{self, OwnRecord};
@@ -49,8 +50,8 @@ pub struct CaseView {
     pub sending: Option<Sending>,
     /// What `who` may do next.
     pub may: Vec<&'static str>,
-    /// The partner has everything up to this step.
-    pub delivered: u32,
+    /// At the owner: steps of ours that count, and that the partner does not have yet.
+    pub undelivered: Vec<&'static str>,
 }
 
 impl std::fmt::Debug for CaseView {
@@ -74,9 +75,12 @@ pub struct Sending {
 /// A case as `who` may see it; without a name, as our own systems may.
 ///
 /// # Errors
-/// `DESK-002` if it is not ours; `DESK-009` if what is kept does not hold.
+/// `DESK-002` if it is not ours; `DESK-009` if what is kept does not hold; `DISC-023` if `who` is no officer of ours.
 pub async fn view(state: &Arc<State>, who: Option<&Who>, id: CaseId) -> Result<CaseView, Fault> {
     let loaded = load(state, id).await?;
+    if let Some(who) = who {
+        check_known(&loaded.terms.registry, &who.person, state.clock.now())?;
+    }
     let pending = state
         .store
         .case_pending(&id.0)
@@ -139,12 +143,21 @@ pub async fn view(state: &Arc<State>, who: Option<&Who>, id: CaseId) -> Result<C
             _ => Vec::new(),
         },
         sending,
-        delivered,
+        undelivered: undelivered(&loaded, delivered),
         row: loaded.row,
         side: loaded.side,
         rules: loaded.terms.rules,
         case: loaded.case,
     })
+}
+
+/// Steps of the owner after the last one that the partner has.
+fn undelivered(loaded: &Loaded, delivered: u32) -> Vec<&'static str> {
+    let events = loaded.case.events().iter();
+    let ours = events.filter(|event| loaded.side == Side::Owner && event.side == Side::Owner);
+    ours.filter(|event| event.step > delivered)
+        .map(|event| event.what.name())
+        .collect()
 }
 
 fn works(state: &State, loaded: &Loaded, who: &Who) -> bool {
@@ -197,7 +210,7 @@ fn approvals(loaded: &Loaded) -> Vec<Approval> {
 }
 
 /// What `who` may do next, by state, side and role. The library decides when it is done.
-fn may(state: &State, loaded: &Loaded, who: &Who) -> Vec<&'static str> {
+pub(super) fn may(state: &State, loaded: &Loaded, who: &Who) -> Vec<&'static str> {
     let (registry, now) = (&loaded.terms.registry, state.clock.now());
     if !registry.may(&who.person.id, Role::ANY_DESK, now) {
         return Vec::new();

@@ -112,5 +112,6 @@ pub(super) fn case(view: &CaseView, now: Timestamp) -> Result<Case, Fault> {
             .map(|sending| sending.what.to_owned())
             .unwrap_or_default(),
         may: view.may.iter().map(|may| (*may).to_owned()).collect(),
+        undelivered: view.undelivered.iter().map(|step| (*step).to_owned()).collect(),
     })
 }

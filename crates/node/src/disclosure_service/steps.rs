@@ -85,7 +85,15 @@ fn time(field: &str, text: &str) -> Result<Timestamp, Fault> {
 }
 
 fn field_of(name: &str) -> Result<Field, Fault> {
-    name.parse().map_err(|error| refused(error).field("fields"))
+    name.parse().map_err(|_| {
+        let known = "a to k (docs/disclosure.md, section 9), or x:name of the owner's list";
+        let message = match name.chars().count() {
+            // What is longer may be anything, and is not repeated.
+            0..=4 => format!("there is no field \"{name}\": {known}"),
+            _ => format!("a field is {known}"),
+        };
+        invalid("fields", &message)
+    })
 }
 
 fn asking(ask: AskStep, who: &Who) -> Result<Asking, Fault> {

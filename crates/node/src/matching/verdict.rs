@@ -60,6 +60,7 @@ fn judge_partner(item: &Item, partner: &str, routes: &[Route], answers: &[Answer
             .map(|kind| kind_to_proto(kind).into())
             .collect(),
         case_ids: Vec::new(),
+        case_states: Vec::new(),
         known_false: false,
     }
 }

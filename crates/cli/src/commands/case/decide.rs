@@ -231,9 +231,24 @@ impl Approve {
     }
 }
 
-fn field(name: &str) -> Result<Field> {
-    name.parse()
-        .map_err(|_| Usage::error("a field is a to k, or x:name"))
+/// A field by its name.
+pub(super) fn field(name: &str) -> Result<Field> {
+    name.parse().map_err(|_| {
+        let known = Field::CORE
+            .iter()
+            .map(|field| format!("{field} {}", field.name()));
+        Usage::error(format!(
+            "{}, or x:name of the owner's list",
+            match name.chars().count() {
+                // What is longer may be anything, and is not repeated.
+                0..=4 => format!(
+                    "there is no field \"{name}\": {}",
+                    known.collect::<Vec<_>>().join(", ")
+                ),
+                _ => format!("a field is {}", known.collect::<Vec<_>>().join(", ")),
+            }
+        ))
+    })
 }
 
 /// `FIELD=VALUE`. An error never holds the value.

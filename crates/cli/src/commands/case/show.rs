@@ -12,7 +12,7 @@ use concordat_wire::v1::take_step_request::Step;
 use concordat_wire::v1::{Case, CaseSide, CaseSummary, ListCasesResponse, OpenStep};
 use serde_json::{Value, json};
 
-use super::On;
+use super::{On, subject};
 use crate::exit::Exit;
 use crate::out::{Out, OutFile, Table, bytes, time};
 
@@ -81,11 +81,8 @@ pub(super) fn taken(case: &Case, out: Out) -> Result<()> {
     let text = || {
         let summary = case.summary.clone().unwrap_or_default();
         let mut text = format!("{}: {}", summary.case_id, summary.state);
-        if !case.sending.is_empty() {
-            text += &format!(
-                "\n  {} is on its way: {} could not be reached yet, the node goes on trying",
-                case.sending, summary.partner_id
-            );
+        for line in on_its_way(case, &summary.partner_id) {
+            text += &format!("\n{line}");
         }
         if !case.may.is_empty() {
             text += &format!("\n  next: {}", case.may.join(", "));
@@ -94,6 +91,24 @@ pub(super) fn taken(case: &Case, out: Out) -> Result<()> {
     };
     out.result(|| case_json(case), text)?;
     Ok(())
+}
+
+/// What of ours the partner does not have yet.
+fn on_its_way(case: &Case, partner: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    if !case.sending.is_empty() {
+        lines.push(format!(
+            "  ON ITS WAY: {}; it counts when {partner} has taken it. {partner} could not be reached yet, the node goes on trying",
+            case.sending
+        ));
+    }
+    if !case.undelivered.is_empty() {
+        lines.push(format!(
+            "  ON ITS WAY: {}; {partner} does not have it yet, the node goes on trying",
+            case.undelivered.join(", ")
+        ));
+    }
+    lines
 }
 
 /// Opens a release, and writes it down where that is wanted.
@@ -136,18 +151,18 @@ fn case_text(case: &Case) -> String {
         lines.push(format!("  due {}", due(&summary)));
     }
     lines.push(format!("  head {}", case.head));
-    if !case.sending.is_empty() {
-        lines.push(format!("  {} is on its way to the partner", case.sending));
-    }
+    lines.extend(on_its_way(case, &summary.partner_id));
     if !case.subject.is_empty() {
-        lines.push(format!("\nwhat hit\n  {}", case.subject));
+        lines.push("\nwhat hit".into());
+        lines.extend(subject::lines(&case.subject));
     }
     if let Ok(request) = DetailRequest::decode(&case.request) {
         lines.push(format!("\nrequest\n{}", request_text(&request)));
     }
     for record in &case.records {
         let place = format!("{} {}", record.list, record.source_id);
-        lines.push(format!("\nour record {place}\n  {}", record.subject));
+        lines.push(format!("\nour record {place}"));
+        lines.extend(subject::lines(&record.subject));
     }
     if !case.suggested.is_empty() {
         lines.push("\nwhat our records say for the fields that are asked for".into());
@@ -374,6 +389,7 @@ fn case_json(case: &Case) -> Value {
         "suggested": suggested.collect::<serde_json::Map<_, _>>(),
         "subject": document(&case.subject),
         "sending": case.sending,
+        "undelivered": case.undelivered,
         "may": case.may,
     })
 }

@@ -9,7 +9,7 @@ use concordat_wire::v1::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::{On, show};
+use super::{On, decide, show};
 use crate::exit::{Exit, Usage};
 use crate::out::Out;
 use crate::query::purpose;
@@ -195,6 +195,9 @@ impl Ask {
     fn step(self) -> Result<(On, Step)> {
         if (self.urgency == "NORMAL") != self.urgency_reason.is_empty() {
             return Err(Usage::error("--urgency-reason: say why, of urgent requests only"));
+        }
+        for name in &self.fields {
+            decide::field(name)?;
         }
         let in_a_week = || Timestamp::now().checked_add(SignedDuration::from_hours(7 * 24));
         let expires = self.expires.map_or_else(in_a_week, Ok)?;
