@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Ran, concordat};
+use common::{Ran, concordat, init};
 use concordat_ledger::{
     AddCheckpoint, Bundle, Entry, EntryKey, Folder, Hash, Log, Misbehaviour, Opening, Person, Retention,
     SealedEntry, SignIn, SignedCheckpoint, Text,
@@ -485,10 +485,9 @@ fn who_approved_a_decision_is_verified_from_its_entry() {
 #[tokio::test]
 async fn clients_of_a_stopped_node_are_on_record() {
     let home = tempfile::tempdir().expect("a folder");
-    let dir = home.path().join("node");
+    let dir = init(home.path(), "aa");
     let dir = dir.to_str().expect("text");
     let run = |line: &str| Ran::from(concordat(line.split(' ')).output().expect("it runs"));
-    run(&format!("init --agency-id aa --agency-name Agency --dir {dir}")).exits(0);
     run(&format!("client add gate-7 --dir {dir}")).exits(0);
     run(&format!("client revoke gate-7 --dir {dir}")).exits(0);
     run(&format!("client revoke gate-7 --dir {dir}")).exits(1);

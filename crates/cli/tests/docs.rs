@@ -109,10 +109,8 @@ fn the_installation_of_the_readme_works_when_pasted() {
     assert_eq!(left, ["target"], "nothing lands in the checkout itself");
 }
 
-#[test]
-fn the_walkthrough_leads_to_the_first_hit() {
-    let doc = repository("docs/cli.md");
-    let heading = "### From nothing to the first hit";
+/// The walkthrough of two agencies, with ports of its own.
+fn walkthrough(script: &str) -> (tempfile::TempDir, Ran) {
     let [peer_a, api_a, console_a, peer_b, api_b, console_b] = free_ports();
     let console = |port: u16| format!(" --console-listen 127.0.0.1:{port}");
     let changes = [
@@ -125,15 +123,40 @@ fn the_walkthrough_leads_to_the_first_hit() {
             listen(peer_b, api_b) + &console(console_b),
         ),
     ];
-    let (_folder, ran) = pasted(&block(&doc, heading, "sh"), &changes);
+    pasted(script, &changes)
+}
+
+const FIRST_HIT: &str = "### From nothing to the first hit";
+
+#[test]
+fn the_walkthrough_leads_to_the_first_hit() {
+    let doc = repository("docs/cli.md");
+    let (_folder, ran) = walkthrough(&block(&doc, FIRST_HIT, "sh"));
     let ran = ran.exits(3);
-    let promised = block(&doc, heading, "text");
+    let promised = block(&doc, FIRST_HIT, "text");
     assert!(ran.stdout.contains(&promised), "{promised}\nin\n{}", ran.stdout);
     assert!(
         !ran.stderr.contains("warning"),
         "the case that it opens can be approved: {}",
         ran.stderr
     );
+}
+
+#[test]
+fn the_walkthrough_goes_on_to_a_release() {
+    let doc = repository("docs/cli.md");
+    let first = block(&doc, FIRST_HIT, "sh");
+    let (before, _) = first
+        .split_once("concordat agreement propose")
+        .expect("the draft is written before");
+    let release = block(&doc, "### From the hit to a release", "sh");
+    let (folder, ran) = walkthrough(&format!("{before}{release}"));
+    let ran = ran.exits(0);
+    for promised in [": CLOSED", "released", "entries match"] {
+        assert!(ran.stdout.contains(promised), "{promised}\nin\n{}", ran.stdout);
+    }
+    let opened = fs::read_to_string(folder.path().join("release.xml")).expect("the release");
+    assert!(opened.contains("MARKOV"), "{opened}");
 }
 
 #[test]

@@ -184,6 +184,7 @@ fn keys_in_files_come_to_a_passkey_by_a_link() {
 
     // With a third administrator, each can have a further key.
     let key = eve.split_once('=').expect("a key").1;
+    fs::remove_file(change.to_string()).expect("there");
     run(&format!(
         "officer enrol eve --role administrator --officer-key {key} --out {change} --dir {node}"
     ))
