@@ -244,6 +244,23 @@ fn what_was_mixed_up_is_not_called_broken() {
         swapped.contains("BROKEN      The checkpoint was swapped"),
         "{swapped}"
     );
+    // Nor is a checkpoint whose name was changed: what the key has signed says whose it was.
+    let renamed = checkpoint.to_string().replacen("aa/ledger", "bb/ledger", 1);
+    let empty = SignedCheckpoint::sign(0, Hash::root(&[]), &key(8, "bb/ledger")).expect("signed");
+    for staged in [renamed, empty.to_string()] {
+        std::fs::write(path("ledger/checkpoint"), &staged).expect("written");
+        for cosigned in [true, false] {
+            let aside = [path("ledger/checkpoint.cosigned"), path("aside")];
+            if !cosigned {
+                std::fs::rename(&aside[0], &aside[1]).expect("moved");
+            }
+            let swapped = audit(["verify", &ledger, "--log-key", &own]).exits(1).stdout;
+            assert!(swapped.contains("BROKEN"), "{cosigned}: {staged}{swapped}");
+            if !cosigned {
+                std::fs::rename(&aside[1], &aside[0]).expect("moved");
+            }
+        }
+    }
     std::fs::remove_file(path("ledger/checkpoint")).expect("removed");
     std::fs::remove_file(path("ledger/checkpoint.cosigned")).expect("removed");
     let gone = audit(["verify", &ledger, "--log-key", &own]).exits(1).stdout;

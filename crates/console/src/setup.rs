@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use concordat_disclosure::{
     Approval, Change, ChangeWhat, Document, NewOfficer, OfficerKey, Passkey, Registering, Registry, Role,
 };
-use concordat_ledger::{Digest, Hex, Person, Text};
+use concordat_ledger::{Digest, Person, Text};
 use concordat_node::desk::console::{Invited, Registrations};
 use concordat_node::desk::{officers, refused};
 use concordat_wire::{Fault, Reason};
@@ -95,6 +95,11 @@ fn live<'a>(links: &'a mut HashMap<[u8; 32], Link>, desk: &Desk, token: &str) ->
     let link = links.get_mut(&name_of(token));
     link.filter(|link| desk.state.clock.seconds() < link.until)
         .ok_or_else(no_link)
+}
+
+/// The beginning of a key's id: enough to compare what was registered with what is to be signed.
+pub(crate) fn short(key: &OfficerKey) -> String {
+    key.id().to_string().chars().take(12).collect()
 }
 
 /// How many administrators must sign a change.
@@ -194,7 +199,7 @@ impl Setups {
     ///
     /// # Errors
     /// The browser's answer does not hold; there is no such link any more.
-    pub(crate) async fn register(&self, desk: &Desk, token: &str, answer: &str) -> Result<(), Fault> {
+    pub(crate) async fn register(&self, desk: &Desk, token: &str, answer: &str) -> Result<String, Fault> {
         let registering = {
             let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
             let link = live(&mut links, desk, token)?;
@@ -205,6 +210,7 @@ impl Setups {
         let ((person, state), what) = registering.ok_or_else(no_link)?;
         let passkey: Passkey = desk.console.register(answer, &state).map_err(refused)?;
         let key = OfficerKey::Passkey(passkey);
+        let registered = short(&key);
         match what {
             For::Founders(mut founders) => {
                 founders.push(NewOfficer {
@@ -236,7 +242,7 @@ impl Setups {
                 self.propose(desk, ChangeWhat::AddKey { officer, key }).await?;
             }
         }
-        Ok(())
+        Ok(registered)
     }
 
     fn used_up(&self, token: &str) {
@@ -270,30 +276,18 @@ impl Setups {
     /// # Errors
     /// The database failed.
     pub(crate) async fn waiting(&self, desk: &Desk) -> Result<Vec<Waiting>, Fault> {
-        let mut kept: Vec<Waiting> = self
-            .changes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         let registry = officers::registry_or_nobody(&desk.state).await?;
-        kept.retain(|waiting| !made(&registry, &waiting.change.what));
         let head = registry.head();
-        let mut current = Vec::with_capacity(kept.len());
-        for waiting in kept {
-            let follows = (waiting.change.sequence, waiting.change.previous) == (head.0 + 1, head.1);
-            current.push(if follows {
-                waiting
-            } else {
-                // Another change came between: what was signed is about another place in the chain.
-                Waiting {
-                    change: next(desk, waiting.change.what).await?,
-                    approvals: Vec::new(),
-                }
-            });
-        }
         let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
-        changes.clone_from(&current);
-        Ok(current)
+        changes.retain(|waiting| !made(&registry, &waiting.change.what));
+        for waiting in changes.iter_mut() {
+            if (waiting.change.sequence, waiting.change.previous) != (head.0 + 1, head.1) {
+                // Another change came between: what was signed is about another place in the chain.
+                waiting.change = following(desk, head, waiting.change.what.clone());
+                waiting.approvals.clear();
+            }
+        }
+        Ok(changes.clone())
     }
 
     /// Adds a signature; with the last one the change is made. Whether it was.
@@ -345,16 +339,17 @@ impl Setups {
 }
 
 async fn next(desk: &Desk, what: ChangeWhat) -> Result<Change, Fault> {
-    let (sequence, previous) = match officers::registry(&desk.state).await {
-        Ok(registry) => registry.head(),
-        Err(fault) if fault.rule == "DESK-001" => (0, Hex([0; 32])),
-        Err(fault) => return Err(fault),
-    };
-    Ok(Change {
+    let registry = officers::registry_or_nobody(&desk.state).await?;
+    Ok(following(desk, registry.head(), what))
+}
+
+/// The change that follows the last one, which has this number and digest.
+fn following(desk: &Desk, (sequence, previous): (u64, Digest), what: ChangeWhat) -> Change {
+    Change {
         agency: concordat_node::ledger::text(desk.state.us()),
         sequence: sequence + 1,
         previous,
         at: desk.state.clock.now(),
         what,
-    })
+    }
 }

@@ -197,6 +197,8 @@ events! {
     ClientChanged(ClientChanged) = "client.changed";
     /// The registry of officers and their keys was changed.
     RegistryChanged(RegistryChanged) = "registry.changed";
+    /// A link was made on which somebody registers a passkey.
+    OfficerLinked(OfficerLinked) = "officer.linked";
     /// Somebody signed in.
     SignIn(SignIn) = "sign-in";
     /// Somebody was refused.
@@ -303,6 +305,7 @@ impl Event {
             Self::Erasure(e) => person(&e.by),
             Self::ConfigurationChanged(e) => person(&e.by),
             Self::ClientChanged(e) => person(&e.by),
+            Self::OfficerLinked(e) => std::iter::once(&e.officer).chain(person(&e.by)).collect(),
             Self::SignIn(e) => vec![&e.by],
             Self::Refusal(e) => e.claimed.iter().collect(),
             Self::Opened(e) => vec![&e.by],

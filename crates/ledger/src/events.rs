@@ -420,6 +420,18 @@ pub struct ClientChanged {
     pub change: ClientChange,
 }
 
+/// A link was made on which somebody registers a passkey. The key counts when two administrators have signed it: they look here who had the
+/// link made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfficerLinked {
+    /// Who made it.
+    pub by: Actor,
+    /// For whom.
+    pub officer: Person,
+    /// She is not registered yet.
+    pub new: bool,
+}
+
 /// Somebody signed in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignIn {

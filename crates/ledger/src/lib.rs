@@ -99,8 +99,9 @@ pub use entry::{Entry, EntryError, EntryType, Event};
 pub use events::{
     Actor, AgreementChange, AgreementChanged, ClientChange, ClientChanged, ConfigurationChanged, Erasure,
     Evaluation, EvaluationOpened, ExchangeId, Import, KeyChange, KeyChanged, ListChange, ListChanged,
-    MisbehaviourSeen, Opened, Person, ProofFailed, Query, QueryOpened, QuotaRefused, RecordChange,
-    RecordChanged, Refusal, Scope, SignIn, SnapshotFetched, SnapshotPublished, Stated, VerdictCounts, Why,
+    MisbehaviourSeen, OfficerLinked, Opened, Person, ProofFailed, Query, QueryOpened, QuotaRefused,
+    RecordChange, RecordChanged, Refusal, Scope, SignIn, SnapshotFetched, SnapshotPublished, Stated,
+    VerdictCounts, Why,
 };
 pub use folder::Folder;
 pub use hash::{Hash, NotAHash};

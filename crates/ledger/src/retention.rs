@@ -55,6 +55,7 @@ impl Retention {
             EntryType::ListChanged
             | EntryType::ClientChanged
             | EntryType::RegistryChanged
+            | EntryType::OfficerLinked
             | EntryType::AgreementChanged
             | EntryType::KeyChanged
             | EntryType::SnapshotPublished

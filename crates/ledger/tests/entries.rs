@@ -112,6 +112,15 @@ fn every_event() -> Vec<Event> {
             change: ClientChange::Revoked,
         }
         .into(),
+        OfficerLinked {
+            by: by(),
+            officer: Person {
+                id: text("carol"),
+                unit: None,
+            },
+            new: true,
+        }
+        .into(),
         AgreementChanged {
             by: by(),
             partner: partner(),

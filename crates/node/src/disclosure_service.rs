@@ -246,7 +246,7 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<LinkOfficerRequest>,
     ) -> Result<Response<LinkOfficerResponse>, Status> {
-        system(&request)?;
+        let by = crate::ledger::person(&system(&request)?);
         if !is_admin(&request) {
             return Err(only_admin(
                 "only the client admin, or an administrator at the console, makes a link",
@@ -270,7 +270,7 @@ impl DisclosureService for Disclosures {
             role.ok_or_else(|| Fault::invalid("DESK-021", "roles", "a role of the registry of officers"))
         });
         let roles = roles.collect::<Result<_, Fault>>()?;
-        let (link, until) = console::link(&self.0, person, roles).await?;
+        let (link, until) = console::link(&self.0, by, person, roles).await?;
         Ok(Response::new(LinkOfficerResponse {
             link,
             valid_until: until.to_string(),

@@ -17,7 +17,7 @@ use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
 
 /// Most exchanges put on record in one call.
-pub const MAX_EXCHANGES: usize = 256;
+pub const MAX_EXCHANGES: usize = 64;
 
 /// What only our side knows of a question that we asked; none of it goes to the partner.
 #[derive(Clone, PartialEq, Eq)]

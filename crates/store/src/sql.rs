@@ -53,13 +53,17 @@ pub(crate) async fn insert_returning_ids<T: Sync>(
     rows: &[T],
     bind: impl Fn(Binding, &T) -> Binding + Send,
 ) -> std::result::Result<Vec<[u8; 16]>, sqlx::Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let row = format!("({})", vec!["?"; columns].join(","));
     let text = format!(
         "{head} VALUES {} {tail}",
         vec![row.as_str(); rows.len()].join(",")
     );
-    // Only our own literals and question marks are in the text.
-    let mut query: Binding = sqlx::query(AssertSqlSafe(text.as_str()));
+    // Only our own literals and question marks are in the text. Texts for few rows are kept, prepared.
+    let query: Binding = sqlx::query(AssertSqlSafe(text.as_str()));
+    let mut query = query.persistent(rows.len() <= 8);
     for row in rows {
         query = bind(query, row);
     }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::{Html, Redirect};
 use concordat_disclosure::{ChangeWhat, Document, Listed, NewOfficer, Registry, Role};
 use concordat_ledger::{Digest, Hex, Person, Text};
+use concordat_node::desk::console::record_link;
 use concordat_node::desk::officers;
 use concordat_store::ScopeRole;
 use concordat_wire::Fault;
@@ -15,7 +16,7 @@ use maud::{Markup, html};
 
 use crate::form::Form;
 use crate::guard::{Administers, Posted, Shown, Signed};
-use crate::setup::{For, Waiting, needed};
+use crate::setup::{For, Waiting, needed, short};
 use crate::texts::{self, admin as says, errors};
 use crate::{Desk, sign};
 
@@ -43,8 +44,11 @@ pub(crate) async fn show(
 fn describe(what: &ChangeWhat) -> String {
     match what {
         ChangeWhat::Found(_) => says::FOUNDING.to_owned(),
-        ChangeWhat::Enrol(new) => says::enrol(new.person.id.as_str(), &texts::roles(&new.roles)),
-        ChangeWhat::AddKey { officer, .. } => says::further_key(officer.as_str()),
+        ChangeWhat::Enrol(new) => {
+            let keys = new.keys.iter().map(short).collect::<Vec<_>>().join(", ");
+            says::enrol(new.person.id.as_str(), &texts::roles(&new.roles), &keys)
+        }
+        ChangeWhat::AddKey { officer, key } => says::further_key(officer.as_str(), &short(key)),
         ChangeWhat::RevokeKey { officer, reason, .. } => says::revoke(officer.as_str(), reason.as_str()),
         ChangeWhat::Retire { officer, reason } => says::retire(officer.as_str(), reason.as_str()),
     }
@@ -148,7 +152,15 @@ fn invite_form(signed: &Signed<Administers>) -> Markup {
     }
 }
 
-fn link(signed: &Signed<Administers>, desk: &Desk, what: For, person: &str) -> Result<Html<String>, Fault> {
+async fn link(
+    signed: &Signed<Administers>,
+    desk: &Desk,
+    what: For,
+    officer: Person,
+) -> Result<Html<String>, Fault> {
+    let person = officer.id.as_str().to_owned();
+    let new = matches!(what, For::Officer(_));
+    record_link(&desk.state, signed.officer.person.clone(), officer, new).await?;
     let token = desk.setups.link(desk, what)?;
     Ok(signed.page(says::LINK).show(&html! {
         p { (says::give_link(html! { strong { (person) } })) }
@@ -181,8 +193,8 @@ pub(crate) async fn invite(
         accounts: BTreeSet::new(),
         keys: Vec::new(),
     };
-    let name = new.person.id.as_str().to_owned();
-    Ok(link(&posted.signed, &desk, For::Officer(new), &name)?)
+    let person = new.person.clone();
+    Ok(link(&posted.signed, &desk, For::Officer(new), person).await?)
 }
 
 /// A key is revoked, an account retired, or a further key invited.
@@ -196,8 +208,12 @@ pub(crate) async fn keys(
         .map_err(|_| Fault::invalid("CONS-010", "officer", errors::REQUIRED_LINE))?;
     let what = match fields.get("what") {
         "add" => {
-            let name = officer.as_str().to_owned();
-            return Ok(link(&posted.signed, &desk, For::Key(officer), &name)?.into_response());
+            let person = Person {
+                id: officer.clone(),
+                unit: None,
+            };
+            let shown = link(&posted.signed, &desk, For::Key(officer), person).await?;
+            return Ok(shown.into_response());
         }
         "retire" => ChangeWhat::Retire {
             officer,

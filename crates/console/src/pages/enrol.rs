@@ -193,13 +193,15 @@ pub(crate) async fn key(
     Path(token): Path<String>,
     body: Bytes,
 ) -> Result<Html<String>, Shown> {
-    desk.setups
+    let key = desk
+        .setups
         .register(&desk, &token, Fields::parse(&body).get("answer"))
         .await?;
     Ok(page(
         says::REGISTER_A_PASSKEY,
         &html! {
             p { (says::registered(html! { a href="/sign-in" { (says::THEN_SIGN_IN) } })) }
+            p { (says::key_to_compare(html! { code { (key) } })) }
         },
     ))
 }

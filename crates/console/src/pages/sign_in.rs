@@ -125,8 +125,18 @@ pub(crate) async fn signed(
             errors::ACCOUNT_AND_PASSKEY,
         )
     };
-    let approval = sign::approval(known.ok_or_else(refused)?, &challenge, fields.get("answer"))?;
-    officers::signed_in(&desk.state, &approval, &challenge).await?;
+    // Whatever is wrong is answered alike, or the answer would tell who is registered. Our own troubles are none of that.
+    let alike = |fault: Fault| match fault.reason {
+        concordat_wire::Reason::Internal
+        | concordat_wire::Reason::Unavailable
+        | concordat_wire::Reason::DataLoss => fault,
+        _ => refused(),
+    };
+    let known = known.ok_or_else(refused)?;
+    let approval = sign::approval(known, &challenge, fields.get("answer")).map_err(alike)?;
+    officers::signed_in(&desk.state, &approval, &challenge)
+        .await
+        .map_err(alike)?;
     let token: [u8; 32] = desk.state.entropy.bytes();
     let csrf = desk.state.entropy.bytes();
     desk.sessions.open(&token, csrf, officer, approval.key.id(), now);

@@ -4,6 +4,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use concordat_disclosure::software_passkey::Flags;
 use concordat_disclosure::{Assertion, Words};
 use concordat_ledger::Digest;
+use concordat_store::EntryFilter;
 use serde_json::json;
 
 use super::*;
@@ -94,7 +95,7 @@ async fn another_key_another_account_and_an_unverified_user_are_refused() {
     let answer = place.answer("analyst", &challenge, Flags::BOTH);
     let refused = place.finish("officer", &challenge, &answer).await;
     assert_eq!(refused.status, StatusCode::FORBIDDEN);
-    assert!(refused.rule("DISC-044"), "{}", refused.body);
+    assert!(refused.rule("CONS-012"), "{}", refused.body);
 
     let challenge = place.challenge("officer").await;
     let answer = place.answer("analyst", &challenge, Flags::BOTH);
@@ -112,7 +113,7 @@ async fn another_key_another_account_and_an_unverified_user_are_refused() {
     };
     let answer = place.answer("officer", &challenge, present);
     let refused = place.finish("officer", &challenge, &answer).await;
-    assert!(refused.rule("DISC-041"), "{}", refused.body);
+    assert!(refused.rule("CONS-012"), "{}", refused.body);
 
     let challenge = place.challenge("officer").await;
     place.clock.advance(181);
@@ -126,6 +127,24 @@ async fn another_key_another_account_and_an_unverified_user_are_refused() {
 #[tokio::test]
 async fn nobody_learns_which_accounts_there_are() {
     let place = Place::new().await;
+    let mut stranger = SoftwarePasskey::new(&[98; 32]).expect("a key");
+    for garbled in ["x", "{}", ""] {
+        let mut answers = Vec::new();
+        for officer in ["supervisor", "zz-nobody"] {
+            let challenge = place.challenge(officer).await;
+            let drawn: Digest = Hex::parse(&challenge).expect("a challenge");
+            // Well formed, with a key that nobody knows.
+            let strange = stranger.assert(&drawn, &place.desk.console, Flags::BOTH);
+            let answer = match garbled {
+                "" => browser(&strange.expect("asserted")),
+                garbled => garbled.to_owned(),
+            };
+            let refused = place.finish(officer, &challenge, &answer).await;
+            assert!(refused.rule("CONS-012"), "{officer}: {}", refused.body);
+            answers.push((refused.status, refused.body.replace(officer, "NAME")));
+        }
+        assert_eq!(answers[0], answers[1], "{garbled}");
+    }
     let page = async |officer: &str| {
         let page = place.post("/sign-in", None, &[("officer", officer)]).await.body;
         let options = after(&page, "data-options=\"").to_owned();
@@ -336,12 +355,19 @@ async fn a_link_of_the_command_line_leads_to_a_change_that_others_sign() {
         id: text(name),
         unit: None,
     };
-    let refused = console::link(&state, person("admin-1"), BTreeSet::new()).await;
+    let refused = console::link(&state, person("admin"), person("admin-1"), BTreeSet::new()).await;
     assert_eq!(refused.expect_err("one other").rule, "DISC-050");
-    let (link, until) = console::link(&state, person("analyst"), BTreeSet::new())
+    let (link, until) = console::link(&state, person("admin"), person("analyst"), BTreeSet::new())
         .await
         .expect("a link");
     assert_eq!(until.as_second(), place.clock.seconds() + 3_600);
+    let recorded = state
+        .store
+        .ledger_entries(&EntryFilter::default(), u32::MAX)
+        .await;
+    let recorded = recorded.expect("read").into_iter();
+    let links = recorded.filter(|entry| entry.kind == "officer.linked").count();
+    assert_eq!(links, 1, "who had it made is on record");
     let path = link.strip_prefix(place.desk.origin()).expect("at the console");
     let page = place.get(path, None).await.body;
     assert!(

@@ -8,12 +8,12 @@ pub(crate) const TITLE: &str = "Administration";
 pub(crate) const WAITING: &str = "Changes that wait for signatures";
 pub(crate) const FOUNDING: &str = "the beginning of the register";
 
-pub(crate) fn enrol(officer: &str, roles: &str) -> String {
-    format!("enrol {officer} as {roles}")
+pub(crate) fn enrol(officer: &str, roles: &str, keys: &str) -> String {
+    format!("enrol {officer} as {roles}, key {keys}")
 }
 
-pub(crate) fn further_key(officer: &str) -> String {
-    format!("a further key of {officer}")
+pub(crate) fn further_key(officer: &str, key: &str) -> String {
+    format!("a further key of {officer}: {key}")
 }
 
 pub(crate) fn revoke(officer: &str, reason: &str) -> String {

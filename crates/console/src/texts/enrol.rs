@@ -56,5 +56,9 @@ pub(crate) fn registered(sign_in: impl Render) -> Markup {
     html! { "Your passkey is registered. Two administrators have to sign now, here or with `concordat officer waiting`; then you can " (sign_in) "." }
 }
 
+pub(crate) fn key_to_compare(key: impl Render) -> Markup {
+    html! { "Tell them how your key's number begins, so that they sign this one and no other: " (key) "." }
+}
+
 /// The link within [`registered`].
 pub(crate) const THEN_SIGN_IN: &str = "sign in";

@@ -16,7 +16,7 @@ pub(crate) const TOO_SLOW: &str = "this took too long: try again";
 // Signing in, links, changes of the register.
 pub(crate) const WRITE_YOUR_ACCOUNT: &str = "write the name of your account";
 pub(crate) const SIGN_IN_TOO_LATE: &str = "this took too long: sign in again";
-pub(crate) const ACCOUNT_AND_PASSKEY: &str = "this account and this passkey do not belong together";
+pub(crate) const ACCOUNT_AND_PASSKEY: &str = "this account and this passkey do not belong together, or the passkey has not asked who you are (PIN, finger, face)";
 pub(crate) const NO_LINK: &str =
     "this link is used up or was never given: ask an administrator for a new one";
 pub(crate) const NO_FIRST_LINK: &str = "this link is used up or was never given, and nobody is registered yet: start the node again, which prints a new link";

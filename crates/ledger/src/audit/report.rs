@@ -311,10 +311,10 @@ impl Report {
     /// The whole outcome in a word.
     pub fn verdict(&self) -> Verdict {
         match self.findings.as_slice() {
-            [] if self.misbehaviour.is_some() => Verdict::Broken,
+            _ if self.misbehaviour.is_some() => Verdict::Broken,
+            findings if !findings.iter().all(Finding::is_unread) => Verdict::Broken,
             [] if self.cosigned.len() < self.quorum => Verdict::NoQuorum,
             [] => Verdict::Holds,
-            findings if !findings.iter().all(Finding::is_unread) => Verdict::Broken,
             _ if self.entries == 0 => Verdict::Unread,
             _ => Verdict::Incomplete,
         }
@@ -345,10 +345,16 @@ impl Report {
 
     pub(super) fn find(&mut self, finding: Finding) {
         if self.findings.contains(&finding) {
-        } else if self.findings.len() < Self::MAX_FINDINGS {
-            self.findings.push(finding);
-        } else {
-            self.more_findings += 1;
+            return;
+        }
+        if self.findings.len() < Self::MAX_FINDINGS {
+            return self.findings.push(finding);
+        }
+        self.more_findings += 1;
+        // Whoever serves the files makes as many of them unreadable as it likes: that hides nothing that was found.
+        let unread = self.findings.iter_mut().rfind(|kept| kept.is_unread());
+        if let Some(unread) = unread.filter(|_| !finding.is_unread()) {
+            *unread = finding;
         }
     }
 }
@@ -437,5 +443,33 @@ impl fmt::Display for Named<'_> {
                 "Something does not hold. Keep these files and the checkpoints, and ask the agency."
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_that_cannot_be_read_hide_nothing_that_was_found() {
+        let mut report = Report {
+            entries: 1,
+            ..Report::default()
+        };
+        for number in 0..Report::MAX_FINDINGS {
+            report.find(Finding::Unreadable {
+                path: format!("tile/entries/{number}"),
+                reason: "503".to_owned(),
+            });
+        }
+        assert_eq!(report.verdict(), Verdict::Incomplete);
+        let found = Finding::NotALeaf { index: 7 };
+        report.find(found.clone());
+        assert_eq!(report.verdict(), Verdict::Broken);
+        assert!(report.findings.contains(&found));
+        assert_eq!(
+            (report.findings.len(), report.more_findings),
+            (Report::MAX_FINDINGS, 1)
+        );
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use concordat_disclosure::{Change, NewOfficer, RelyingParty, Role, Rules, rule};
-use concordat_ledger::{Person, Text};
+use concordat_ledger::{Actor, OfficerLinked, Person, Text};
 use concordat_wire::{Fault, Reason};
 use jiff::Timestamp;
 
@@ -179,6 +179,7 @@ fn registrations(state: &State) -> Result<Arc<dyn Registrations>, Fault> {
 /// `DESK-028` without a console, `DESK-001`; `DISC-051`, `DISC-052`; `DISC-050` if too few others could sign.
 pub async fn link(
     state: &State,
+    by: Person,
     person: Person,
     roles: BTreeSet<Role>,
 ) -> Result<(String, Timestamp), Fault> {
@@ -192,11 +193,13 @@ pub async fn link(
             .officer(&person.id, state.clock.now())
             .ok_or_else(|| refused_as(rule::NO_SUCH_OFFICER))?;
         officers::check_others(&registry, &person.id, state.clock.now())?;
+        record_link(state, by, person.clone(), false).await?;
         return console.link(Invited::Known(person.id));
     }
     if known {
         return Err(refused_as(rule::OFFICER_EXISTS));
     }
+    record_link(state, by, person.clone(), true).await?;
     let new = NewOfficer {
         person,
         roles,
@@ -204,6 +207,15 @@ pub async fn link(
         keys: Vec::new(),
     };
     console.link(Invited::New(new))
+}
+
+/// Puts on record who had a link made for whom, before anybody has it: those who are to sign the key can look there.
+///
+/// # Errors
+/// It cannot be recorded.
+pub async fn record_link(state: &State, by: Person, officer: Person, new: bool) -> Result<(), Fault> {
+    let by = Actor::Person(by);
+    state.record(OfficerLinked { by, officer, new }).await
 }
 
 /// Changes that wait at the console for signatures.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use concordat_identifiers::Identifier;
 use concordat_oprf::Client;
-use concordat_store::{Answered, Exchange as ExchangeRow, NewEntry, ScopeId};
+use concordat_store::{Answered, Exchange as ExchangeRow, MAX_EXCHANGES, NewEntry, ScopeId};
 use concordat_wire::v1::{OfferSummary, OfferTimings, UnknownReason};
 use concordat_wire::{Fault, kind_to_proto, v1};
 use futures_util::FutureExt;
@@ -347,14 +347,15 @@ pub(super) fn open(state: &Arc<State>, records: Vec<(Result<NewEntry, Fault>, Ex
     let recording = tokio::spawn(async move {
         let rows = records.into_iter().map(|(entry, row)| Ok((row, entry?)));
         let rows = rows.collect::<Result<Vec<_>, Fault>>()?;
-        let recorded = store
-            .append_exchanges(rows)
-            .await
-            .map_err(|error| store_fault(&error))?;
-        match recorded.contains(&false) {
-            false => Ok(()),
-            true => Err(Fault::internal("a new exchange has the id of another")),
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let some = rows.by_ref().take(MAX_EXCHANGES).collect();
+            let recorded = store.append_exchanges(some).await;
+            if recorded.map_err(|error| store_fault(&error))?.contains(&false) {
+                return Err(Fault::internal("a new exchange has the id of another"));
+            }
         }
+        Ok(())
     });
     async move {
         recording

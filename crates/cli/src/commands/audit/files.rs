@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use concordat_ledger::{
-    CHECKPOINT_PATH, COSIGNED_PATH, Checkpoint, Folder, MAX_FILE_BYTES, Source, TileReader,
+    CHECKPOINT_PATH, COSIGNED_PATH, Checkpoint, Folder, MAX_FILE_BYTES, SignedCheckpoint, Source, TileReader,
 };
 use concordat_node::http::Client;
 use concordat_note::VerifierKey;
@@ -57,19 +57,27 @@ impl Files {
     }
 
     /// Tells a place or key that was mixed up from a ledger that was tampered with. What this lets pass is verified after
-    /// it, and so is what could not be read.
+    /// it, and so is what could not be read. Only where nothing here was ever signed by that key: it would be a mix-up otherwise
+    /// that whoever tampers has staged.
     ///
     /// # Errors
     /// There is no ledger here, or a whole one under another name than the key's.
     pub fn are_of(&self, key: &VerifierKey) -> Result<()> {
-        match self.read(CHECKPOINT_PATH) {
-            Ok(Some(checkpoint)) => self.has_the_name_of(key, &checkpoint),
-            Ok(None) if matches!(self.read(COSIGNED_PATH), Ok(None)) => self.has_entries(),
-            Ok(None) | Err(_) => Ok(()),
+        let cosigned = self.read(COSIGNED_PATH);
+        if let Ok(Some(cosigned)) = &cosigned
+            && SignedCheckpoint::open(cosigned, key).is_ok()
+        {
+            return Ok(());
+        }
+        match (self.read(CHECKPOINT_PATH), cosigned) {
+            (Ok(Some(checkpoint)), _) => self.has_the_name_of(key, &checkpoint),
+            (Ok(None), Ok(None)) => self.has_entries(),
+            _ => Ok(()),
         }
     }
 
-    /// A checkpoint of another log that was put among these files does not go with their tree; one that does came with it.
+    /// A checkpoint of another log that was put among these files does not go with their tree; one that does came with it, and
+    /// is signed under its own name.
     fn has_the_name_of(&self, key: &VerifierKey, checkpoint: &[u8]) -> Result<()> {
         let Some(Checkpoint {
             origin, size, root, ..
@@ -77,7 +85,13 @@ impl Files {
         else {
             return Ok(());
         };
-        if origin == key.name() || TileReader::new(self, size).root().ok() != Some(root) {
+        let signed = |name: &str| {
+            let text = String::from_utf8_lossy(checkpoint);
+            let start = format!("\u{2014} {name} ");
+            text.lines().any(|line| line.starts_with(&start))
+        };
+        let its_own = origin != key.name() && size > 0 && signed(&origin) && !signed(key.name());
+        if !its_own || TileReader::new(self, size).root().ok() != Some(root) {
             return Ok(());
         }
         Err(Advice::error(
@@ -120,7 +134,11 @@ impl Files {
 impl Source for Files {
     fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         let read = || match &self.place {
-            Place::Folder(folder) => folder.read(path),
+            // What is no file here is not there: it will not be one at the next try either.
+            Place::Folder(folder) => folder.read(path).or_else(|error| match error.kind() {
+                io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => Ok(None),
+                _ => Err(error),
+            }),
             Place::Server { client, runtime } => {
                 let body = runtime.block_on(client.get(path, MAX_FILE_BYTES))?;
                 Ok(body.map(Vec::from))

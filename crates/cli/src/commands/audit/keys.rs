@@ -10,6 +10,7 @@ use concordat_note::{CosignerKey, VerifierKey};
 
 use super::read_small;
 use crate::exit::{Advice, Usage};
+use crate::out::note;
 
 /// Far more than a key or an agreement has.
 const MAX_BYTES: usize = 256 << 10;
@@ -120,8 +121,8 @@ fn agreed(file: &Path, agency: &str) -> Result<VerifierKey> {
             "give the document that both parties signed, as the partner's `concordat agreement sign --out` wrote it",
         )
     };
-    let (agreement, note) = Agreement::from_note(&text).map_err(refused)?;
-    let signers = agreement.signers(&note).map_err(refused)?;
+    let (agreement, signed) = Agreement::from_note(&text).map_err(refused)?;
+    let signers = agreement.signers(&signed).map_err(refused)?;
     let unsigned = agreement
         .parties
         .iter()
@@ -140,7 +141,15 @@ fn agreed(file: &Path, agency: &str) -> Result<VerifierKey> {
             ids.join(", ")
         )));
     };
-    key_of(&party.identity).with_context(|| origin(agency))
+    let key = key_of(&party.identity).with_context(|| origin(agency))?;
+    note(format!(
+        "the key of {} is {key}, as {} has it, valid from {} until {}: it is as good as the hand you have that document from",
+        key.name(),
+        agreement.id,
+        agreement.valid_from,
+        agreement.valid_until
+    ));
+    Ok(key)
 }
 
 /// A key, or the content of the file of this name.

@@ -332,6 +332,11 @@ pub(super) async fn waiting(
     Ok(())
 }
 
+/// The beginning of a key's id: enough to compare with what its owner was shown.
+fn short(key: &OfficerKey) -> String {
+    key.id().to_string().chars().take(12).collect()
+}
+
 /// Whom a change is about, and what it does.
 fn described(what: &ChangeWhat) -> (String, String) {
     let named = |id: &Text, words: &str| (id.as_str().to_owned(), format!("{}: {words}", id.as_str()));
@@ -339,9 +344,11 @@ fn described(what: &ChangeWhat) -> (String, String) {
         ChangeWhat::Found(_) => (String::new(), "the founding".to_owned()),
         ChangeWhat::Enrol(new) => {
             let roles: Vec<&str> = new.roles.iter().map(|role| role.name()).collect();
-            named(&new.person.id, &format!("is enrolled as {}", roles.join(", ")))
+            let keys: Vec<String> = new.keys.iter().map(short).collect();
+            let words = format!("is enrolled as {}, key {}", roles.join(", "), keys.join(", "));
+            named(&new.person.id, &words)
         }
-        ChangeWhat::AddKey { officer, .. } => named(officer, "has a further key"),
+        ChangeWhat::AddKey { officer, key } => named(officer, &format!("has a further key, {}", short(key))),
         ChangeWhat::RevokeKey { officer, .. } => named(officer, "loses a key"),
         ChangeWhat::Retire { officer, .. } => named(officer, "is retired"),
     }
