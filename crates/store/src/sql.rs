@@ -23,13 +23,12 @@ pub(crate) async fn insert_many<T: Sync>(
     rows: &[T],
     bind: impl Fn(Binding, &T) -> Binding + Send,
 ) -> Result<u64> {
-    let row = format!("({})", vec!["?"; columns].join(","));
     let (mut rest, mut changed) = (rows, 0);
     for size in ROWS {
         if rest.len() < size {
             continue;
         }
-        let text = format!("{head} VALUES {} {tail}", vec![row.as_str(); size].join(","));
+        let text = insertion(head, columns, size, tail);
         while rest.len() >= size {
             let (now, later) = rest.split_at(size);
             rest = later;
@@ -44,6 +43,11 @@ pub(crate) async fn insert_many<T: Sync>(
     Ok(changed)
 }
 
+fn insertion(head: &str, columns: usize, rows: usize, tail: &str) -> String {
+    let row = format!("({})", vec!["?"; columns].join(","));
+    format!("{head} VALUES {} {tail}", vec![row.as_str(); rows].join(","))
+}
+
 /// The same in one statement, whose `tail` returns the ids of 16 bytes of the rows that were inserted.
 pub(crate) async fn insert_returning_ids<T: Sync>(
     conn: &mut SqliteConnection,
@@ -56,11 +60,7 @@ pub(crate) async fn insert_returning_ids<T: Sync>(
     if rows.is_empty() {
         return Ok(Vec::new());
     }
-    let row = format!("({})", vec!["?"; columns].join(","));
-    let text = format!(
-        "{head} VALUES {} {tail}",
-        vec![row.as_str(); rows.len()].join(",")
-    );
+    let text = insertion(head, columns, rows.len(), tail);
     // Only our own literals and question marks are in the text. Texts for few rows are kept, prepared.
     let query: Binding = sqlx::query(AssertSqlSafe(text.as_str()));
     let mut query = query.persistent(rows.len() <= 8);

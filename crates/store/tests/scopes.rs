@@ -303,6 +303,49 @@ async fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
 }
 
 #[tokio::test]
+async fn exchanges_put_on_record_together_are_refused_alone_and_recorded_once() {
+    let home = Home::new();
+    let store = home.open().await;
+    let exchange = |n: u8| Exchange {
+        id: Uuid::from_bytes([n; 16]),
+        at_ms: i64::from(n),
+        partner: "agency-b".to_owned(),
+        scope: None,
+        purpose: "p".to_owned(),
+        legal_basis: "l".to_owned(),
+        elements: 1_024,
+        asked: None,
+    };
+    let with_entry = |exchange: Exchange| {
+        let id = *exchange.id.as_bytes();
+        (exchange, an_entry("evaluation.opened", Some(id)))
+    };
+    store.append_exchange(&exchange(1)).await.unwrap();
+    let foreign = Exchange {
+        partner: "agency-c".to_owned(),
+        ..exchange(1)
+    };
+    let together = [exchange(2), exchange(1), foreign, exchange(3), exchange(2)];
+    let together = together.into_iter().map(with_entry).collect();
+    let on_record = store.append_exchanges(together).await.unwrap();
+    assert_eq!(on_record, [true, true, false, true, true]);
+    let entries = store.ledger_entries(&EntryFilter::default(), 9).await.unwrap();
+    let mut recorded: Vec<_> = entries.iter().filter_map(|entry| entry.exchange).collect();
+    recorded.sort_unstable();
+    assert_eq!(recorded, [[2; 16], [3; 16]], "an entry for each that is new");
+    let open = store.idle_exchanges(false, i64::MAX, 9).await.unwrap();
+    let open: Vec<_> = open.iter().map(|exchange| exchange.at_ms).collect();
+    assert_eq!(open, [1, 2, 3]);
+
+    assert!(store.append_exchanges(Vec::new()).await.unwrap().is_empty());
+    let many = (0..=MAX_EXCHANGES).map(|_| with_entry(exchange(9))).collect();
+    assert!(matches!(
+        store.append_exchanges(many).await,
+        Err(StoreError::TooMany { .. })
+    ));
+}
+
+#[tokio::test]
 async fn the_record_of_what_happened_is_only_added_to() {
     let home = Home::new();
     let store = home.open().await;
