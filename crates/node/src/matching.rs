@@ -206,6 +206,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             .filter_map(|asked| asked.record.take())
             .collect(),
     );
+    // A task that was spawned waits until this one does: nobody else takes it.
     tokio::task::yield_now().await;
     let asked = prepared.into_iter();
     let asked = asked.map(|asked| ask(state, asked, recorded.clone(), query.deadline));
@@ -217,7 +218,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
         let state = Arc::clone(state);
         tokio::spawn(async move { close(&state, ended).await })
     };
-    // A task that was spawned waits until this one does: nobody else takes it.
+    // As above.
     tokio::task::yield_now().await;
     let partners = partner_ids(&routes);
     let opened = open_cases(state, &query.context, &items, &routes, &answers).await?;

@@ -302,11 +302,9 @@ async fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
     );
 }
 
-#[tokio::test]
-async fn exchanges_put_on_record_together_are_refused_alone_and_recorded_once() {
-    let home = Home::new();
-    let store = home.open().await;
-    let exchange = |n: u8| Exchange {
+/// One in which a partner asked us.
+fn exchange(n: u8) -> Exchange {
+    Exchange {
         id: Uuid::from_bytes([n; 16]),
         at_ms: i64::from(n),
         partner: "agency-b".to_owned(),
@@ -315,7 +313,13 @@ async fn exchanges_put_on_record_together_are_refused_alone_and_recorded_once() 
         legal_basis: "l".to_owned(),
         elements: 1_024,
         asked: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn exchanges_put_on_record_together_are_refused_alone_and_recorded_once() {
+    let home = Home::new();
+    let store = home.open().await;
     let with_entry = |exchange: Exchange| {
         let id = *exchange.id.as_bytes();
         (exchange, an_entry("evaluation.opened", Some(id)))
@@ -349,16 +353,6 @@ async fn exchanges_put_on_record_together_are_refused_alone_and_recorded_once() 
 async fn the_record_of_what_happened_is_only_added_to() {
     let home = Home::new();
     let store = home.open().await;
-    let exchange = |n: u8| Exchange {
-        id: Uuid::from_bytes([n; 16]),
-        at_ms: i64::from(n),
-        partner: "agency-b".to_owned(),
-        scope: None,
-        purpose: "p".to_owned(),
-        legal_basis: "l".to_owned(),
-        elements: 1_024,
-        asked: None,
-    };
     for n in 1..=3 {
         store.append_exchange(&exchange(n)).await.unwrap();
     }

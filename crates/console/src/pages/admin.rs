@@ -160,8 +160,8 @@ async fn link(
 ) -> Result<Html<String>, Fault> {
     let person = officer.id.as_str().to_owned();
     let new = matches!(what, For::Officer(_));
-    record_link(&desk.state, signed.officer.person.clone(), officer, new).await?;
     let token = desk.setups.link(desk, what)?;
+    record_link(&desk.state, signed.officer.person.clone(), officer, new).await?;
     Ok(signed.page(says::LINK).show(&html! {
         p { (says::give_link(html! { strong { (person) } })) }
         p { code.digest { (desk.origin()) "/enrol/" (token) } }

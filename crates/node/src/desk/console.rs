@@ -193,20 +193,22 @@ pub async fn link(
             .officer(&person.id, state.clock.now())
             .ok_or_else(|| refused_as(rule::NO_SUCH_OFFICER))?;
         officers::check_others(&registry, &person.id, state.clock.now())?;
-        record_link(state, by, person.clone(), false).await?;
-        return console.link(Invited::Known(person.id));
+        let made = console.link(Invited::Known(person.id.clone()))?;
+        record_link(state, by, person, false).await?;
+        return Ok(made);
     }
     if known {
         return Err(refused_as(rule::OFFICER_EXISTS));
     }
-    record_link(state, by, person.clone(), true).await?;
     let new = NewOfficer {
-        person,
+        person: person.clone(),
         roles,
         accounts: BTreeSet::new(),
         keys: Vec::new(),
     };
-    console.link(Invited::New(new))
+    let made = console.link(Invited::New(new))?;
+    record_link(state, by, person, true).await?;
+    Ok(made)
 }
 
 /// Puts on record who had a link made for whom, before anybody has it: those who are to sign the key can look there.
