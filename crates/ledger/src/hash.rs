@@ -19,13 +19,14 @@ impl Hash {
 
     /// The hash of a leaf: SHA-256(0x00 ‖ entry).
     pub fn leaf(entry: &[u8]) -> Self {
-        Self(
-            Sha256::new()
-                .chain_update([0])
-                .chain_update(entry)
-                .finalize()
-                .into(),
-        )
+        Self::leaf_of(&[entry])
+    }
+
+    /// The hash of a leaf whose entry is in parts, one after the other.
+    pub(crate) fn leaf_of(parts: &[&[u8]]) -> Self {
+        let hash = Sha256::new().chain_update([0]);
+        let hash = parts.iter().fold(hash, |hash, part| hash.chain_update(part));
+        Self(hash.finalize().into())
     }
 
     /// The hash of an inner node: SHA-256(0x01 ‖ left ‖ right).

@@ -3,19 +3,22 @@
 //! Identifiers are guessable (there are 10^9 passport numbers of a country), so a salt that opens one must not help to guess another:
 //!
 //! ```text
-//! audit key ──HMAC(exchange, position)──▶ item key ──HMAC(kind, canonical bytes)──▶ item      one per identifier
+//! audit key ──HMAC(exchange)──▶ ChaCha20 key stream ──32 bytes each──▶ item keys               one per identifier
+//! item = RFC 6962 leaf hash of (item key, kind, canonical bytes)
 //! commitment = number of items, RFC 6962 root over the items
 //! ```
-//! An opening holds one item key, one identifier and the inclusion proof of its item. Of a biometric identifier only its kind is committed
+//! It is computed for every query, so with few hashes: a flight has two thousand identifiers. An opening holds one item key, one identifier and the inclusion proof of its item. Of a biometric identifier only its kind is committed
 //! to: the law wants it recorded that one was used, not which.
 
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::bytes::{Digest, Hex, Text};
 use crate::events::ExchangeId;
 use crate::hash::Hash;
-use crate::leaf::{Keyed, keyed};
+use crate::leaf::keyed;
 use crate::proof::{ProofError, verify_inclusion};
 
 /// The agency's audit key: 32 random bytes, kept as the master key is. Whoever has it can test guesses against every query ever logged.
@@ -29,10 +32,17 @@ impl AuditKey {
         Self(bytes)
     }
 
-    /// The keys of an exchange's items, by position.
-    fn item_keys(&self, exchange: &ExchangeId) -> impl Fn(u64) -> [u8; 32] {
-        let of_exchange = Keyed::new(&self.0, "concordat/v1/ledger-item-key").with(&exchange.0);
-        move |position| of_exchange.clone().with(&position.to_be_bytes()).finish()
+    /// The keys of an exchange's items from `position` on: the key stream of ChaCha20 (RFC 8439, a nonce of zeros), 32 bytes each.
+    fn item_keys(&self, exchange: &ExchangeId, position: u64) -> impl Iterator<Item = Zeroizing<[u8; 32]>> {
+        let key = Zeroizing::new(keyed(&self.0, "concordat/v1/ledger-item-keys", &[&exchange.0]));
+        let mut stream = ChaCha20Rng::from_seed(*key);
+        // In words of four bytes.
+        stream.set_word_pos(u128::from(position) * 8);
+        std::iter::repeat_with(move || {
+            let mut key = Zeroizing::new([0; 32]);
+            stream.fill_bytes(key.as_mut());
+            key
+        })
     }
 }
 
@@ -100,12 +110,13 @@ impl IdentifierOpening {
         position: usize,
     ) -> Option<Self> {
         let queried = identifiers.get(position)?;
+        let item_key = key.item_keys(exchange, position as u64).next()?;
         let items = items(key, exchange, identifiers);
         Some(Self {
             position: position as u64,
             kind: Text::new(queried.kind).ok()?,
             canonical: queried.canonical.map(hex::encode),
-            key: Hex(key.item_keys(exchange)(position as u64)),
+            key: Hex(*item_key),
             proof: path(&items, position).iter().map(|hash| Hex(hash.0)).collect(),
         })
     }
@@ -135,20 +146,21 @@ impl IdentifierOpening {
 }
 
 fn items(key: &AuditKey, exchange: &ExchangeId, identifiers: &[Queried<'_>]) -> Vec<Hash> {
-    let item_key = key.item_keys(exchange);
-    (0..)
+    key.item_keys(exchange, 0)
         .zip(identifiers)
-        .map(|(position, queried)| item(&item_key(position), queried))
+        .map(|(key, queried)| item(&key, queried))
         .collect()
 }
 
+/// The key hides what follows, however guessable; the hash binds to it.
 fn item(key: &[u8; 32], queried: &Queried<'_>) -> Hash {
-    let kind = queried.kind.as_bytes();
-    let mac = match queried.canonical {
-        Some(canonical) => keyed(key, "concordat/v1/ledger-item", &[kind, canonical]),
-        None => keyed(key, "concordat/v1/ledger-biometric", &[kind]),
+    let (domain, canonical): (&[u8], &[u8]) = match queried.canonical {
+        Some(canonical) => (b"concordat/v1/ledger-item\n", canonical),
+        None => (b"concordat/v1/ledger-biometric\n", &[]),
     };
-    Hash::leaf(&mac)
+    let kind = queried.kind.as_bytes();
+    let length = (kind.len() as u64).to_be_bytes();
+    Hash::leaf_of(&[domain, key, &length, kind, canonical])
 }
 
 /// RFC 6962 §2.1.1, for a tree in memory.

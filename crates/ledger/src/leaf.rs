@@ -404,32 +404,13 @@ fn parse_date(text: &str) -> Option<Date> {
 
 /// HMAC-SHA256 over parts, each after its length.
 pub(crate) fn keyed(key: &[u8], domain: &str, parts: &[&[u8]]) -> [u8; 32] {
-    parts
-        .iter()
-        .fold(Keyed::new(key, domain), |mac, part| mac.with(part))
-        .finish()
-}
-
-/// The same, part by part: what many have in common is worked out once.
-#[derive(Clone)]
-pub(crate) struct Keyed(Hmac<Sha256>);
-
-impl Keyed {
-    pub(crate) fn new(key: &[u8], domain: &str) -> Self {
-        #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-        let mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-        Self(mac).with(domain.as_bytes())
+    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    for part in std::iter::once(&domain.as_bytes()).chain(parts) {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
     }
-
-    pub(crate) fn with(mut self, part: &[u8]) -> Self {
-        self.0.update(&(part.len() as u64).to_be_bytes());
-        self.0.update(part);
-        self
-    }
-
-    pub(crate) fn finish(self) -> [u8; 32] {
-        self.0.finalize().into_bytes().into()
-    }
+    mac.finalize().into_bytes().into()
 }
 
 fn first_16(bytes: &[u8; 32]) -> [u8; 16] {

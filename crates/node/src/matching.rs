@@ -18,12 +18,11 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::agreement::{Offer, is_label};
-use crate::asked::{Outcome, Question};
 use crate::book::Entry;
 use crate::desk::hits::{self, Found, Opened, Origin};
 use crate::listen::Caller;
 use crate::state::State;
-use asking::{Prepared, ask, close, open};
+use asking::{Closing, Prepared, ask, open};
 pub use asking::{describe, usable_scope};
 pub use item::kinds_of_field;
 use item::read_item;
@@ -167,8 +166,8 @@ struct Answers {
     /// In which exchange it answered.
     exchange: Uuid,
     summary: OfferSummary,
-    /// What is to be recorded of it; `None` if nobody was asked.
-    ended: Option<(Question, Outcome)>,
+    /// Puts on record how it ended; `None` if nobody was asked.
+    closing: Option<Closing>,
 }
 
 /// Runs a query.
@@ -211,15 +210,10 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
     let asked = prepared.into_iter();
     let asked = asked.map(|asked| ask(state, asked, recorded.clone(), query.deadline));
     let mut answers = futures_util::future::join_all(asked).await;
-    let ended = answers.iter_mut().filter_map(|answer| answer.ended.take());
-    let ended: Vec<_> = ended.collect();
-    // On disk before the caller is answered; what the answer says is worked out meanwhile.
-    let closed = {
-        let state = Arc::clone(state);
-        tokio::spawn(async move { close(&state, ended).await })
-    };
-    // As above.
-    tokio::task::yield_now().await;
+    let closing: Vec<_> = answers
+        .iter_mut()
+        .filter_map(|answer| answer.closing.take())
+        .collect();
     let partners = partner_ids(&routes);
     let opened = open_cases(state, &query.context, &items, &routes, &answers).await?;
     let results = items
@@ -256,7 +250,10 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
                 .collect(),
         })
         .collect();
-    closed.await.map_err(|_| Fault::internal("recording a query"))??;
+    for closed in closing {
+        // On disk before the caller is answered.
+        closed.await.map_err(|_| Fault::internal("recording a query"))??;
+    }
     Ok(MatchResponse {
         results,
         partners,

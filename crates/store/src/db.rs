@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rand::CryptoRng;
@@ -16,7 +16,7 @@ use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::claims::Claims;
-use crate::ledger::{NewEntry, insert_entries};
+use crate::ledger::{NewEntry, insert_entries, next_entry};
 use crate::purge::PurgeRun;
 use crate::seal::{DataKey, MasterKey, Nonce, Sealer};
 use crate::types::{ListId, ScopeId};
@@ -66,6 +66,8 @@ pub(crate) struct Inner {
     pub(crate) reader: SqlitePool,
     pub(crate) sealer: Arc<Sealer>,
     rng: Mutex<Box<dyn CryptoRng + Send>>,
+    /// The number of the ledger's next entry, once it was read; `None` while a transaction adds entries.
+    pub(crate) next_entry: Mutex<Option<u64>>,
     /// Counts entries of the ledger added since the store was opened.
     pub(crate) appended: watch::Sender<u64>,
     pub(crate) importing: Claims<ListId>,
@@ -109,6 +111,7 @@ impl Store {
                 reader,
                 sealer: Arc::new(Sealer::new(data_key)),
                 rng: Mutex::new(rng),
+                next_entry: Mutex::new(None),
                 appended: watch::Sender::new(0),
                 importing: Claims::new(),
                 publishing: Claims::new(),
@@ -247,13 +250,28 @@ impl Tx {
             store,
         } = self;
         let count = recorded.len() as u64;
-        insert_entries(&mut inner, &store.sealer, recorded).await?;
-        inner.commit().await?;
-        if count > 0 {
+        if count == 0 {
+            inner.commit().await?;
+        } else {
+            // Taken out: were the transaction not to end well, the number is read again.
+            let known = store.next_entry().take();
+            let next = match known {
+                Some(next) => next,
+                None => next_entry(&mut inner).await?,
+            };
+            insert_entries(&mut inner, &store.sealer, next, recorded).await?;
+            inner.commit().await?;
+            *store.next_entry() = Some(next + count);
             store.appended.send_modify(|appended| *appended += count);
         }
         tracing::trace!(tx = name, "committed");
         Ok(())
+    }
+}
+
+impl Inner {
+    fn next_entry(&self) -> MutexGuard<'_, Option<u64>> {
+        self.next_entry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -132,10 +132,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn ledger_size(&self) -> Result<u64> {
-        let row = sqlx::query("SELECT coalesce(max(number) + 1, 0) AS size FROM ledger_entry")
-            .fetch_one(&self.inner.reader)
-            .await?;
-        row.int("size")
+        let mut view = self.inner.reader.acquire().await?;
+        next_entry(&mut view).await
     }
 
     /// Tells when entries were added: holds the number of entries added since the store was opened.
@@ -364,19 +362,21 @@ pub(crate) async fn entries_of(conn: &mut SqliteConnection, exchange: &[u8; 16],
     row.int("entries")
 }
 
-/// Adds entries with the next numbers, the last thing in a transaction.
+/// The number of the next entry, which is how many there are.
+pub(crate) async fn next_entry(conn: &mut SqliteConnection) -> Result<u64> {
+    let row = sqlx::query("SELECT coalesce(max(number) + 1, 0) AS size FROM ledger_entry")
+        .fetch_one(conn)
+        .await?;
+    row.int("size")
+}
+
+/// Adds entries with the numbers from `start` on, the last thing in a transaction.
 pub(crate) async fn insert_entries(
     conn: &mut SqliteConnection,
     sealer: &Sealer,
+    start: u64,
     entries: Vec<(NewEntry, Nonce)>,
 ) -> Result<()> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let row = sqlx::query("SELECT coalesce(max(number) + 1, 0) AS size FROM ledger_entry")
-        .fetch_one(&mut *conn)
-        .await?;
-    let start: u64 = row.int("size")?;
     let sealed = (start..).zip(entries).map(|(number, (entry, nonce))| {
         let key = with_cell(number, |cell| sealer.seal(cell, &nonce, entry.key.as_ref()))?;
         Ok((number, entry, key))

@@ -12,7 +12,7 @@ use crate::budget::Usage;
 use crate::db::Tx;
 use crate::ledger::NewEntry;
 use crate::seal::{Cell, Sealer};
-use crate::sql::{insert_many, insert_returning_ids, json_uuids};
+use crate::sql::{insert_returning_ids, json_uuids};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
 
@@ -161,21 +161,6 @@ impl Store {
         )
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
-        let opened = exchanges
-            .iter()
-            .filter(|exchange| new.contains(exchange.id.as_bytes()));
-        let opened: Vec<_> = opened
-            .map(|exchange| (*exchange.id.as_bytes(), exchange.at_ms))
-            .collect();
-        insert_many(
-            tx,
-            "INSERT INTO exchange_open (id, touched_ms)",
-            2,
-            "ON CONFLICT (id) DO UPDATE SET touched_ms = excluded.touched_ms",
-            &opened,
-            |query, (id, at_ms)| query.bind(id.to_vec()).bind(*at_ms),
-        )
-        .await?;
         let mut appended = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             // One that is given twice is new once.

@@ -10,6 +10,7 @@ use concordat_store::{Answered, Exchange as ExchangeRow, MAX_EXCHANGES, NewEntry
 use concordat_wire::v1::{OfferSummary, OfferTimings, UnknownReason};
 use concordat_wire::{Fault, kind_to_proto, v1};
 use futures_util::FutureExt;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::{Answers, CLOCKS_APART_S, Context, Route};
@@ -175,7 +176,7 @@ pub(super) async fn ask(
         record: _,
     } = prepared;
     let mut found: HashMap<Identifier, Result<bool, UnknownReason>> = HashMap::with_capacity(wanted.len());
-    let mut ended = None;
+    let mut closing = None;
     let mut proofs = HashMap::new();
     let mut exchange = Uuid::nil();
     let asked = match request {
@@ -190,8 +191,8 @@ pub(super) async fn ask(
             found.extend(wanted.into_iter().zip(asking.found));
             let found = asking.proofs.into_iter();
             proofs.extend(found.map(|found| (found.identifier.clone(), found)));
-            exchange = asking.ended.0.exchange;
-            ended = Some(asking.ended);
+            exchange = asking.exchange;
+            closing = Some(asking.closing);
             if let Some(failure) = asking.failures.first() {
                 summary.reason = failure.reason.into();
                 summary.detail.clone_from(&failure.detail);
@@ -217,7 +218,7 @@ pub(super) async fn ask(
         proofs,
         exchange,
         summary,
-        ended,
+        closing,
     }
 }
 
@@ -228,7 +229,8 @@ struct Asking {
     found: Verdicts,
     proofs: Vec<Found>,
     failures: Vec<Failure>,
-    ended: (Question, Outcome),
+    exchange: Uuid,
+    closing: Closing,
 }
 
 async fn try_ask(
@@ -266,12 +268,13 @@ async fn try_ask(
     let mut proofs = Vec::new();
     let mut done = Vec::new();
     let committed = {
-        let (ledger, wanted, recorded) = (Arc::clone(&state.ledger), Arc::clone(wanted), recorded.clone());
+        let (state, wanted, recorded) = (Arc::clone(state), Arc::clone(wanted), recorded.clone());
         tokio::spawn(async move {
-            // Nobody waits for this one yet, but for the opening.
+            // Needed at the end only: behind what is blinded, while the partner evaluates.
             let _ = recorded.await;
+            let ledger = Arc::clone(&state.ledger);
             let commit = move || asked::commit(ledger.audit_key(), exchange_id, &wanted);
-            tokio::task::spawn_blocking(commit).await
+            state.compute.run(Priority::Begun, commit).await
         })
     };
     let stats = exchange
@@ -324,7 +327,11 @@ async fn try_ask(
     let outcome = Outcome {
         answered,
         items: wanted.len() as u64,
-        identifiers: committed.await.and_then(|done| done).map_err(|_| uncommitted())?,
+        identifiers: committed
+            .await
+            .ok()
+            .and_then(Result::ok)
+            .ok_or_else(uncommitted)?,
         hit: count(true),
         no_hit: count(false),
         interrupted: false,
@@ -333,7 +340,8 @@ async fn try_ask(
         found,
         proofs,
         failures,
-        ended: (question, outcome),
+        exchange: exchange_id,
+        closing: close(state, question, outcome).await,
     })
 }
 
@@ -366,18 +374,21 @@ pub(super) fn open(state: &Arc<State>, records: Vec<(Result<NewEntry, Fault>, Ex
     .shared()
 }
 
-/// Puts on record how exchanges ended, all at once.
-pub(super) async fn close(state: &State, ended: Vec<(Question, Outcome)>) -> Result<(), Fault> {
-    if ended.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = ended.iter().map(|(question, _)| question.exchange).collect();
-    let entries = ended
-        .into_iter()
-        .map(|(question, outcome)| question.closed(state, outcome))
-        .collect::<Result<Vec<_>, _>>()?;
-    let closed = state.store.recording_all(entries).close_exchanges(&ids).await;
-    closed.map(drop).map_err(|error| store_fault(&error))
+/// What puts on record how an exchange ended.
+pub(super) type Closing = JoinHandle<Result<(), Fault>>;
+
+/// Begins to put on record how an exchange ended; what the caller is told is worked out meanwhile.
+async fn close(state: &Arc<State>, question: Question, outcome: Outcome) -> Closing {
+    let state = Arc::clone(state);
+    let closing = tokio::spawn(async move {
+        let id = question.exchange;
+        let entry = question.closed(&state, outcome)?;
+        let closed = state.store.recording(entry).close_exchanges(&[id]).await;
+        closed.map(drop).map_err(|error| store_fault(&error))
+    });
+    // A task that was spawned waits until this one does: nobody else takes it.
+    tokio::task::yield_now().await;
+    closing
 }
 
 fn uncommitted() -> Failure {
