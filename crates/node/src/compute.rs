@@ -3,8 +3,11 @@
 //! Interactive work (a border check) and bulk work (an intersect job, a publication) share the threads, but bulk
 //! work may only hold as many places as there are threads: a check never waits behind a long line of bulk chunks.
 
-use std::sync::Arc;
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
+use std::{io, thread};
 
 use tokio::sync::{Semaphore, TryAcquireError, oneshot};
 
@@ -45,10 +48,16 @@ impl Priority {
     }
 }
 
-/// The pool.
+type Work = Box<dyn FnOnce() + Send>;
+
+/// The pool. Its threads end when the last clone is dropped.
+///
+/// Threads that wait, sleep: those of a pool that shares work among them look for it a while first, and hold back what the async
+/// reactor has to do just then, on machines with few cores.
 #[derive(Clone)]
 pub struct Compute {
-    pool: Arc<rayon::ThreadPool>,
+    work: mpsc::Sender<Work>,
+    threads: usize,
     places: Arc<Semaphore>,
     bulk: Arc<Semaphore>,
 }
@@ -58,15 +67,27 @@ impl Compute {
     ///
     /// # Errors
     /// The system refuses to start threads.
-    pub fn new(threads: usize, queue: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("compute-{index}"))
-            .panic_handler(|_| tracing::error!("a piece of work panicked; its caller was told to try again"))
-            .build()?;
-        let threads = pool.current_num_threads();
+    pub fn new(threads: usize, queue: usize) -> io::Result<Self> {
+        let threads = match threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        };
+        let (work, waiting) = mpsc::channel::<Work>();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for index in 0..threads {
+            let waiting = Arc::clone(&waiting);
+            let thread = thread::Builder::new().name(format!("compute-{index}"));
+            thread.spawn(move || {
+                while let Some(work) = next(&waiting) {
+                    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+                        tracing::error!("a piece of work panicked; its caller was told to try again");
+                    }
+                }
+            })?;
+        }
         Ok(Self {
-            pool: Arc::new(pool),
+            work,
+            threads,
             places: Arc::new(Semaphore::new(threads + queue)),
             bulk: Arc::new(Semaphore::new(threads)),
         })
@@ -74,7 +95,7 @@ impl Compute {
 
     /// How many threads there are.
     pub fn threads(&self) -> usize {
-        self.pool.current_num_threads()
+        self.threads
     }
 
     /// Runs `work` on the pool and waits for it.
@@ -103,15 +124,21 @@ impl Compute {
             },
         };
         let (sender, receiver) = oneshot::channel();
-        self.pool.spawn(move || {
+        let work = move || {
             let result = work();
             drop((place, bulk));
             // The caller may have given up meanwhile; then nobody wants the result.
             let _ = sender.send(result);
-        });
-        // The sender is only dropped unsent when the work panicked, which rayon reports; the caller may try again.
+        };
+        self.work.send(Box::new(work)).map_err(|_| busy)?;
+        // The sender is only dropped unsent when the work panicked, which is logged; the caller may try again.
         receiver.await.map_err(|_| busy)
     }
+}
+
+/// The next piece of work, in the order in which it came; none any more when nobody can send it.
+fn next(waiting: &Mutex<mpsc::Receiver<Work>>) -> Option<Work> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
 #[cfg(test)]
