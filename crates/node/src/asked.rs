@@ -339,7 +339,7 @@ async fn close(state: &State, exchange: &Exchange, event: impl Into<Event>) -> R
         Some(entry) => state.entry_under(&entry.agreement, event)?,
         None => state.entry(event)?,
     };
-    let closed = state.store.recording(entry).close_exchanges(&[exchange.id]).await;
+    let closed = state.store.close_exchange(entry).await;
     closed.map(drop).map_err(|error| store_fault(&error))
 }
 

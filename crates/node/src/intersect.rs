@@ -508,12 +508,7 @@ impl OfferRun {
         let question = self.question(request).await?;
         let outcome = asked::compared(&self.state, request).await?;
         let entry = question.closed(&self.state, outcome)?;
-        let closed = self
-            .state
-            .store
-            .recording(entry)
-            .close_exchanges(&[question.exchange])
-            .await;
+        let closed = self.state.store.close_exchange(entry).await;
         closed.map(drop).map_err(|error| store_fault(&error))
     }
 

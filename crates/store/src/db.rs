@@ -61,13 +61,13 @@ pub struct Store {
 
 pub(crate) struct Inner {
     /// One connection: transactions take turns, in the order they came.
-    writer: SqlitePool,
+    pub(crate) writer: SqlitePool,
     /// Reads see the last commit before they began and wait for nobody.
     pub(crate) reader: SqlitePool,
     pub(crate) sealer: Arc<Sealer>,
     rng: Mutex<Box<dyn CryptoRng + Send>>,
     /// The number of the ledger's next entry, once it was read; `None` while a transaction adds entries.
-    pub(crate) next_entry: Mutex<Option<u64>>,
+    next_entry: Mutex<Option<u64>>,
     /// Counts entries of the ledger added since the store was opened.
     pub(crate) appended: watch::Sender<u64>,
     pub(crate) importing: Claims<ListId>,
@@ -253,16 +253,10 @@ impl Tx {
         if count == 0 {
             inner.commit().await?;
         } else {
-            // Taken out: were the transaction not to end well, the number is read again.
-            let known = store.next_entry().take();
-            let next = match known {
-                Some(next) => next,
-                None => next_entry(&mut inner).await?,
-            };
-            insert_entries(&mut inner, &store.sealer, next, recorded).await?;
+            let start = store.take_next_entry(&mut inner).await?;
+            insert_entries(&mut inner, &store.sealer, start, recorded).await?;
             inner.commit().await?;
-            *store.next_entry() = Some(next + count);
-            store.appended.send_modify(|appended| *appended += count);
+            store.added_entries(start, count);
         }
         tracing::trace!(tx = name, "committed");
         Ok(())
@@ -270,6 +264,24 @@ impl Tx {
 }
 
 impl Inner {
+    /// The number of the ledger's next entry. Not known to anybody else until [`added_entries`](Self::added_entries): were the
+    /// transaction not to end well, it is read again.
+    pub(crate) async fn take_next_entry(&self, writer: &mut SqliteConnection) -> Result<u64> {
+        let known = self.next_entry().take();
+        match known {
+            Some(number) => Ok(number),
+            None => next_entry(writer).await,
+        }
+    }
+
+    /// So many entries are on disk from number `start` on.
+    pub(crate) fn added_entries(&self, start: u64, count: u64) {
+        *self.next_entry() = Some(start + count);
+        if count > 0 {
+            self.appended.send_modify(|appended| *appended += count);
+        }
+    }
+
     fn next_entry(&self) -> MutexGuard<'_, Option<u64>> {
         self.next_entry.lock().unwrap_or_else(PoisonError::into_inner)
     }

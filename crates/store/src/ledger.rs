@@ -378,7 +378,7 @@ pub(crate) async fn insert_entries(
     entries: Vec<(NewEntry, Nonce)>,
 ) -> Result<()> {
     let sealed = (start..).zip(entries).map(|(number, (entry, nonce))| {
-        let key = with_cell(number, |cell| sealer.seal(cell, &nonce, entry.key.as_ref()))?;
+        let key = seal_key(sealer, number, &entry, &nonce)?;
         Ok((number, entry, key))
     });
     let sealed: Vec<_> = sealed.collect::<Result<_>>()?;
@@ -402,6 +402,11 @@ pub(crate) async fn insert_entries(
     )
     .await?;
     Ok(())
+}
+
+/// An entry's key, sealed in its place.
+pub(crate) fn seal_key(sealer: &Sealer, number: u64, entry: &NewEntry, nonce: &Nonce) -> Result<Vec<u8>> {
+    with_cell(number, |cell| sealer.seal(cell, nonce, entry.key.as_ref()))
 }
 
 fn with_cell<T>(number: u64, work: impl FnOnce(&Cell<'_>) -> T) -> T {

@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::budget::Usage;
 use crate::db::Tx;
-use crate::ledger::NewEntry;
+use crate::ledger::{NewEntry, seal_key};
 use crate::seal::{Cell, Sealer};
-use crate::sql::{insert_returning_ids, json_uuids};
+use crate::sql::insert_returning_ids;
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
 
@@ -192,19 +192,34 @@ impl Store {
         })
     }
 
-    /// Says that exchanges have ended; the store is [`recording`](Self::recording) how. Those that were not open are left
-    /// out; if none was, nothing is recorded. Returns how many were.
+    /// Adds the entry that says how an exchange ended, which closes it. One that is not open stays as it is, and nothing is
+    /// added. Returns whether it was open, when that is on disk.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub async fn close_exchanges(&self, ids: &[Uuid]) -> Result<u64> {
-        let mut tx = self.begin("exchange.close").await?;
-        let ids: Vec<[u8; 16]> = ids.iter().map(|id| *id.as_bytes()).collect();
-        let closed = close_exchanges(&mut tx, &ids).await?;
-        if closed > 0 {
-            tx.commit().await?;
-        }
-        Ok(closed)
+    pub async fn close_exchange(&self, entry: NewEntry) -> Result<bool> {
+        let [nonce] = self.nonces();
+        // A statement by itself is a transaction by itself.
+        let mut conn = self.inner.writer.acquire().await?;
+        let number = self.inner.take_next_entry(&mut conn).await?;
+        let key = seal_key(&self.inner.sealer, number, &entry, &nonce)?;
+        let closed = sqlx::query(
+            "INSERT INTO ledger_entry (number, at_ms, kind, exchange, erase_day, leaf, payload, key_sealed)
+             SELECT ?, ?, ?, id, ?, ?, ?, ? FROM exchange_open WHERE id = ?",
+        )
+        .bind(to_sql(number))
+        .bind(entry.at_ms)
+        .bind(entry.kind)
+        .bind(entry.erase_day)
+        .bind(entry.leaf)
+        .bind(entry.payload)
+        .bind(key)
+        .bind(entry.exchange.map(|id| id.to_vec()))
+        .execute(&mut *conn)
+        .await?;
+        let closed = closed.rows_affected();
+        self.inner.added_entries(number, closed);
+        Ok(closed > 0)
     }
 
     /// Exchanges that are open and in which nothing was done since before `before_ms`: those in which we asked, or those in
@@ -372,18 +387,6 @@ pub(crate) async fn touch_exchange(conn: &mut SqliteConnection, id: &[u8; 16], n
         .execute(conn)
         .await?;
     Ok(false)
-}
-
-/// Returns how many were open.
-pub(crate) async fn close_exchanges(conn: &mut SqliteConnection, ids: &[[u8; 16]]) -> Result<u64> {
-    if ids.is_empty() {
-        return Ok(0);
-    }
-    let closed = sqlx::query("DELETE FROM exchange_open WHERE id IN (SELECT unhex(value) FROM json_each(?))")
-        .bind(json_uuids(ids))
-        .execute(conn)
-        .await?;
-    Ok(closed.rows_affected())
 }
 
 const OFFICER: &str = "officer_sealed";

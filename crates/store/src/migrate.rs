@@ -22,7 +22,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("../migrations/0004_disclosure.sql"),
     include_str!("../migrations/0005_authors.sql"),
     include_str!("../migrations/0006_stale_cases.sql"),
-    include_str!("../migrations/0007_opening.sql"),
+    include_str!("../migrations/0007_open_exchanges.sql"),
 ];
 
 /// The schema this program writes and the newest it reads.

@@ -78,11 +78,6 @@ pub(crate) async fn insert_returning_ids<T: Sync>(
         .collect()
 }
 
-/// Ids of 16 bytes as a JSON array of hex, for `IN (SELECT unhex(value) FROM json_each(?))`.
-pub(crate) fn json_uuids(ids: &[[u8; 16]]) -> String {
-    serde_json::Value::from_iter(ids.iter().map(hex::encode)).to_string()
-}
-
 /// Row ids as a JSON array, for `IN (SELECT value FROM json_each(?))`.
 pub(crate) fn json_ids(ids: impl IntoIterator<Item = i64>) -> String {
     let numbers: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();

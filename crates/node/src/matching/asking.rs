@@ -381,9 +381,8 @@ pub(super) type Closing = JoinHandle<Result<(), Fault>>;
 async fn close(state: &Arc<State>, question: Question, outcome: Outcome) -> Closing {
     let state = Arc::clone(state);
     let closing = tokio::spawn(async move {
-        let id = question.exchange;
         let entry = question.closed(&state, outcome)?;
-        let closed = state.store.recording(entry).close_exchanges(&[id]).await;
+        let closed = state.store.close_exchange(entry).await;
         closed.map(drop).map_err(|error| store_fault(&error))
     });
     // A task that was spawned waits until this one does: nobody else takes it.

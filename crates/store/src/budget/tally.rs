@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{Budget, Charge, ChargeOutcome, Progress, Usage, answered};
 use crate::Result;
-use crate::log::{close_exchanges, touch_exchange};
+use crate::log::touch_exchange;
 use crate::sql::insert_many;
 use crate::types::{Columns, to_sql};
 
@@ -222,7 +222,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Opens, touches and closes the exchanges that were charged.
+    /// Opens and touches the exchanges that were charged; the entry that follows closes one that has ended.
     async fn write_progress(
         &self,
         conn: &mut SqliteConnection,
@@ -230,14 +230,12 @@ impl Tally {
         now_ms: i64,
     ) -> Result<Vec<(usize, Progress)>> {
         let mut follows = Vec::new();
-        let mut over = Vec::new();
         for ((_, id), request) in &self.requests {
             let Some((position, charge)) = request.charged.and_then(|at| Some((at, charges.get(at)?))) else {
                 continue;
             };
             let closed = request.closed;
             if request.used.now() >= charge.announced {
-                over.push(*id);
                 let answered = answered(conn, charge.scope, id).await?;
                 follows.push((
                     position,
@@ -258,7 +256,6 @@ impl Tally {
                 touch_exchange(conn, id, now_ms).await?;
             }
         }
-        close_exchanges(conn, &over).await?;
         Ok(follows)
     }
 }
