@@ -1,12 +1,11 @@
 //! The quota, charged before anything is evaluated, durably, and once per chunk.
 //!
-//! Requests of all partners that arrive together are put on record in one transaction, and chunks charged in one: one wait
-//! for the disk for many of them.
+//! What arrives together, of all partners, is put on record and charged in one transaction: one wait for the disk for many.
 
 use std::sync::Arc;
 
 use concordat_store::{
-    Charge, ChargeOutcome, Exchange, MAX_CHARGES, MAX_EXCHANGES, NewEntry, Progress, Store, StoreError,
+    Charge, ChargeOutcome, Exchange, MAX_CHARGES, MAX_EXCHANGES, NewEntry, Progress, Store,
 };
 use concordat_wire::Fault;
 use tokio::sync::{mpsc, oneshot};
@@ -21,21 +20,15 @@ const GROUP: usize = if MAX_CHARGES < MAX_EXCHANGES {
     MAX_EXCHANGES
 };
 
-/// Makes the ledger's entry where a charge ends an exchange, or goes on with one that was closed.
+/// Makes the ledger's entry where a charge begins an exchange or ends one, or goes on with one that was closed.
 pub type Record = Arc<dyn Fn(Progress) -> Option<NewEntry> + Send + Sync>;
 
-type Reply<T> = oneshot::Sender<Result<T, Fault>>;
-
-enum Waiting {
-    /// A request, and its entry for the ledger.
-    Request(Box<(Exchange, NewEntry)>, Reply<bool>),
-    Chunk(Box<Chunk>),
-}
-
-struct Chunk {
+struct Waiting {
+    /// Its request, as long as that is not known to be on record.
+    request: Option<Exchange>,
     charge: Charge,
     record: Record,
-    reply: Reply<ChargeOutcome>,
+    reply: oneshot::Sender<Result<ChargeOutcome, Fault>>,
 }
 
 /// The one place that charges.
@@ -49,48 +42,31 @@ impl Charger {
         tokio::spawn(async move {
             let mut group = Vec::with_capacity(GROUP);
             while receiver.recv_many(&mut group, GROUP).await > 0 {
-                let (mut requests, mut chunks) = (Vec::new(), Vec::new());
-                for waiting in group.drain(..) {
-                    match waiting {
-                        Waiting::Request(request, reply) => requests.push((*request, reply)),
-                        Waiting::Chunk(chunk) => chunks.push(*chunk),
-                    }
-                }
-                // A chunk comes after its request was answered: these have nothing to do with each other.
-                if !chunks.is_empty() {
-                    settle(&store, clock.as_ref(), chunks).await;
-                }
-                if !requests.is_empty() {
-                    append(&store, requests).await;
-                }
+                settle(&store, clock.as_ref(), group.drain(..).collect()).await;
             }
         });
         Self(sender)
     }
 
-    /// Puts a partner's request on record; returns when that is on disk. False: its id belongs to another request.
-    ///
-    /// # Errors
-    /// The database failed, or the node is stopping.
-    pub async fn open(&self, exchange: Exchange, opened: NewEntry) -> Result<bool, Fault> {
-        let (reply, answer) = oneshot::channel();
-        let request = Waiting::Request(Box::new((exchange, opened)), reply);
-        self.0.send(request).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
-    }
-
-    /// Charges one chunk; returns when that is on disk, with what `record` makes of it.
+    /// Charges one chunk, and puts its `request` on record if that is given; returns when both are on disk, with what `record`
+    /// makes of it.
     ///
     /// # Errors
     /// The database failed, it could not be recorded, or the node is stopping.
-    pub async fn charge(&self, charge: Charge, record: Record) -> Result<ChargeOutcome, Fault> {
+    pub async fn charge(
+        &self,
+        request: Option<Exchange>,
+        charge: Charge,
+        record: Record,
+    ) -> Result<ChargeOutcome, Fault> {
         let (reply, answer) = oneshot::channel();
-        let chunk = Waiting::Chunk(Box::new(Chunk {
+        let waiting = Waiting {
+            request,
             charge,
             record,
             reply,
-        }));
-        self.0.send(chunk).await.map_err(|_| stopping())?;
+        };
+        self.0.send(waiting).await.map_err(|_| stopping())?;
         answer.await.map_err(|_| stopping())?
     }
 }
@@ -99,23 +75,18 @@ fn stopping() -> Fault {
     Fault::internal("the node is stopping")
 }
 
-async fn settle(store: &Store, clock: &dyn Clock, group: Vec<Chunk>) {
+async fn settle(store: &Store, clock: &dyn Clock, group: Vec<Waiting>) {
     let charges: Vec<Charge> = group.iter().map(|chunk| chunk.charge).collect();
+    let requests = group.iter().enumerate();
+    let requests: Vec<(usize, &Exchange)> = requests
+        .filter_map(|(position, chunk)| Some((position, chunk.request.as_ref()?)))
+        .collect();
     let records: Vec<Record> = group.iter().map(|chunk| Arc::clone(&chunk.record)).collect();
     let record = |position: usize, progress| records.get(position).and_then(|record| record(progress));
-    let outcomes = store.charge(&charges, clock.now().as_millisecond(), record).await;
-    answer(outcomes, group.into_iter().map(|chunk| chunk.reply));
-}
-
-async fn append(store: &Store, group: Vec<((Exchange, NewEntry), Reply<bool>)>) {
-    let (requests, replies): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-    answer(store.append_exchanges(requests).await, replies.into_iter());
-}
-
-/// Tells each what came of it.
-fn answer<T: Copy>(outcomes: Result<Vec<T>, StoreError>, replies: impl Iterator<Item = Reply<T>>) {
+    let now_ms = clock.now().as_millisecond();
+    let outcomes = store.charge(&requests, &charges, now_ms, record).await;
     let outcomes = outcomes.map_err(|error| store_fault(&error));
-    for (position, reply) in replies.enumerate() {
+    for (position, chunk) in group.into_iter().enumerate() {
         let outcome = match &outcomes {
             Ok(outcomes) => outcomes
                 .get(position)
@@ -124,6 +95,6 @@ fn answer<T: Copy>(outcomes: Result<Vec<T>, StoreError>, replies: impl Iterator<
             Err(fault) => Err(fault.clone()),
         };
         // A caller that is gone does not wait; its chunk is charged all the same and may be sent again.
-        let _ = reply.send(outcome);
+        let _ = chunk.reply.send(outcome);
     }
 }

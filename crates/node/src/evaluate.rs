@@ -1,6 +1,5 @@
 //! The owner's side of a query: admit, charge, evaluate, prove.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -50,6 +49,9 @@ struct Admitted {
     request_id: [u8; 16],
     announced: u64,
     stated: Stated,
+    /// To be put on record with the first chunk: what the record refuses costs nothing, and a stream without chunks leaves none.
+    exchange: Exchange,
+    recorded: AtomicBool,
     priority: Priority,
     /// That its quota is used up is on record.
     refused: AtomicBool,
@@ -178,6 +180,8 @@ pub async fn serve(
         request_id,
         announced,
         stated,
+        exchange,
+        recorded: AtomicBool::new(false),
         priority,
         refused: AtomicBool::new(false),
         places: Arc::clone(&fair.chunks),
@@ -185,7 +189,7 @@ pub async fn serve(
     });
     let (sender, receiver) = mpsc::channel(IN_WORK);
     tokio::spawn(async move {
-        if let Err(status) = run(&state, &admitted, exchange, &mut requests, &sender).await {
+        if let Err(status) = run(&state, &admitted, &mut requests, &sender).await {
             // The partner may be gone: then nobody reads why.
             let _ = sender.send((Err(status), None)).await;
         }
@@ -202,25 +206,10 @@ async fn next(requests: &mut Streaming<EvaluateRequest>) -> Result<Option<Evalua
 async fn run(
     state: &Arc<State>,
     admitted: &Arc<Admitted>,
-    exchange: Exchange,
     requests: &mut Streaming<EvaluateRequest>,
     sender: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
     let mut working = FuturesUnordered::new();
-    let mut record = pin!(async {
-        let opened = state.entry_under(&admitted.entry.agreement, admitted.opened(0))?;
-        match state.charger.open(exchange, opened).await? {
-            true => Ok::<_, Fault>(()),
-            false => Err(Fault::invalid(
-                "PEER-011",
-                "request_id",
-                "this request id belongs to another request",
-            )),
-        }
-    });
-    // On disk before the first chunk is charged: what the record refuses costs nothing, and a stream without chunks
-    // leaves no record.
-    let mut recorded = false;
     let mut received = 0_u64;
     let mut waiting = None;
     let mut open = true;
@@ -229,10 +218,6 @@ async fn run(
         tokio::select! {
             () = sender.closed() => return Ok(()),
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
-            result = &mut record, if waiting.is_some() && !recorded => {
-                result?;
-                recorded = true;
-            }
             Some(answer) = working.next(), if !working.is_empty() => {
                 let (elements, answer, place): (u32, Result<evaluate_response::Message, Fault>, _) = answer;
                 let answer = answer?;
@@ -245,7 +230,7 @@ async fn run(
                     return Ok(());
                 }
             }
-            place = Arc::clone(&admitted.places).acquire_owned(), if waiting.is_some() && recorded => {
+            place = Arc::clone(&admitted.places).acquire_owned(), if waiting.is_some() => {
                 let place = place.map_err(|_| Status::unavailable("the node is stopping"))?;
                 if let Some((chunk, elements)) = waiting.take() {
                     let work = evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements);
@@ -321,7 +306,12 @@ async fn evaluate(
         digest: Sha256::digest(&chunk.elements).into(),
         elements,
     };
-    let outcome = state.charger.charge(charge, recorder(&state, &admitted)).await?;
+    let request = (!admitted.recorded.load(Ordering::Relaxed)).then(|| admitted.exchange.clone());
+    let record = recorder(&state, &admitted);
+    let outcome = state.charger.charge(request, charge, record).await?;
+    if outcome != ChargeOutcome::ForeignRequest {
+        admitted.recorded.store(true, Ordering::Relaxed);
+    }
     let refused = |cause, rule: &str, detail: String, retry_after_ms| {
         Ok(evaluate_response::Message::Refused(ChunkRefused {
             index,
@@ -362,6 +352,13 @@ async fn evaluate(
                 "PEER-014",
                 "padded_elements",
                 format!("of the elements announced under this request id only {left} are left"),
+            ));
+        }
+        ChargeOutcome::ForeignRequest => {
+            return Err(Fault::invalid(
+                "PEER-011",
+                "request_id",
+                "this request id belongs to another request",
             ));
         }
         ChargeOutcome::ScopeEnded => {

@@ -130,16 +130,18 @@ type Finished = (
     Result<(Vec<Answer>, Duration, Duration), Failure>,
 );
 
-/// A stream of chunks, and that of their answers.
-type Opened = (mpsc::Sender<EvaluateRequest>, Streaming<EvaluateResponse>);
+/// The partner's answers on the way.
+type Opening = BoxFuture<'static, Result<Streaming<EvaluateResponse>, Status>>;
 
 struct Running<F> {
     on_done: F,
     pending: HashMap<u32, Arc<PreparedChunk>>,
     stats: Stats,
-    request: Option<Opened>,
-    /// On the way to `request`; chunks are prepared meanwhile.
-    opening: Option<BoxFuture<'static, Result<Opened, Status>>>,
+    /// What goes to the partner. Chunks follow the opening at once: its answer would be a round trip.
+    request: Option<mpsc::Sender<EvaluateRequest>>,
+    /// On the way to `responses`.
+    opening: Option<Opening>,
+    responses: Option<Streaming<EvaluateResponse>>,
     retries_left: u32,
     /// Why no further stream is opened.
     dead: Option<Failure>,
@@ -164,6 +166,7 @@ impl Exchange {
             stats: Stats::default(),
             request: None,
             opening: None,
+            responses: None,
             retries_left: 1,
             dead: None,
             resend: FuturesUnordered::new(),
@@ -191,11 +194,11 @@ impl Exchange {
                 opened = next_opened(&mut running.opening), if running.opening.is_some() => {
                     running.opening = None;
                     match opened {
-                        Ok(request) => running.opened(request),
+                        Ok(responses) => running.responses = Some(responses),
                         Err(status) => self.reopen(&mut running, &status),
                     }
                 }
-                message = next_message(&mut running.request), if running.request.is_some() => match message {
+                message = next_message(&mut running.responses), if running.responses.is_some() => match message {
                     Ok(Some(response)) => {
                         running.stats.bytes_received += response.encoded_len() as u64;
                         match response.message {
@@ -215,7 +218,7 @@ impl Exchange {
                     Err(status) => self.reopen(&mut running, &status),
                 },
                 Some(index) = running.resend.next(), if !running.resend.is_empty() => {
-                    running.send(index);
+                    running.send_chunk(index);
                 }
                 next = prepared.next(), if more && room => match next {
                     None => more = false,
@@ -229,9 +232,9 @@ impl Exchange {
                         running.stats.elements += chunk.len() as u64;
                         running.pending.insert(index, Arc::new(chunk));
                         if running.request.is_some() {
-                            running.send(index);
-                        } else if running.opening.is_none() {
-                            running.opening = Some(self.open(&mut running.stats));
+                            running.send_chunk(index);
+                        } else {
+                            self.open(&mut running);
                         }
                     }
                 },
@@ -260,13 +263,19 @@ impl Exchange {
         (index, result)
     }
 
-    /// Opens the stream, once the exchange is on record.
-    fn open(&self, stats: &mut Stats) -> BoxFuture<'static, Result<Opened, Status>> {
-        let open = EvaluateRequest {
+    /// Begins a stream with what is pending. Nothing of it is sent before the exchange is on record.
+    fn open<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>) {
+        // Never full: each pending chunk is in it at most once, beside the opening.
+        let (sender, receiver) = mpsc::channel(self.window + 2);
+        running.request = Some(sender);
+        running.send(EvaluateRequest {
             message: Some(evaluate_request::Message::Open(self.open.clone())),
-        };
-        stats.bytes_sent += open.encoded_len() as u64;
-        let (recorded, mut client, window) = (self.recorded.clone(), self.partner.client(), self.window);
+        });
+        let indices: Vec<u32> = running.pending.keys().copied().collect();
+        for index in indices {
+            running.send_chunk(index);
+        }
+        let (recorded, mut client) = (self.recorded.clone(), self.partner.client());
         let opened = async move {
             if let Err(fault) = recorded.await {
                 tracing::error!(%fault, "recording a query");
@@ -274,30 +283,25 @@ impl Exchange {
                     "the query could not be recorded, so it was not asked",
                 ));
             }
-            // Never full: each pending chunk is in it at most once, beside the opening.
-            let (sender, receiver) = mpsc::channel(window + 2);
-            if sender.try_send(open).is_err() {
-                return Err(Status::internal("the stream's queue is full"));
-            }
             let response = client.evaluate(ReceiverStream::new(receiver)).await?;
-            Ok((sender, response.into_inner()))
+            Ok(response.into_inner())
         };
         let deadline = self.deadline.into();
-        async move {
+        let opening = async move {
             tokio::time::timeout_at(deadline, opened)
                 .await
                 .unwrap_or_else(|_| Err(Status::deadline_exceeded("no answer before the deadline")))
-        }
-        .boxed()
+        };
+        running.opening = Some(opening.boxed());
     }
 
     /// The stream broke with `status`: tries once more if that can help, else gives up on what is pending.
     fn reopen<F: FnMut(ChunkDone) + Send>(&self, running: &mut Running<F>, status: &Status) {
-        running.request = None;
+        running.hang_up();
         let transient = matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled);
         if transient && running.retries_left > 0 && !running.pending.is_empty() {
             running.retries_left -= 1;
-            running.opening = Some(self.open(&mut running.stats));
+            self.open(running);
         } else {
             running.broken(failure(status));
         }
@@ -387,29 +391,25 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
         self.done(index, Some(answered), result);
     }
 
-    /// The stream is open: sends every pending chunk.
-    fn opened(&mut self, request: Opened) {
-        self.request = Some(request);
-        let indices: Vec<u32> = self.pending.keys().copied().collect();
-        for index in indices {
-            self.send(index);
+    /// Puts a pending chunk on the stream.
+    fn send_chunk(&mut self, index: u32) {
+        if let Some(chunk) = self.pending.get(&index) {
+            let elements = Bytes::copy_from_slice(chunk.elements());
+            self.send(EvaluateRequest {
+                message: Some(evaluate_request::Message::Chunk(EvaluateChunk {
+                    index,
+                    elements,
+                })),
+            });
         }
     }
 
-    /// Puts a pending chunk on the stream. If the stream is gone, its end will be noticed by the reader.
-    fn send(&mut self, index: u32) {
-        let (Some(chunk), Some((sender, _))) = (self.pending.get(&index), &self.request) else {
-            return;
-        };
-        let elements = Bytes::copy_from_slice(chunk.elements());
-        let message = EvaluateRequest {
-            message: Some(evaluate_request::Message::Chunk(EvaluateChunk {
-                index,
-                elements,
-            })),
-        };
-        self.stats.bytes_sent += message.encoded_len() as u64;
-        let _ = sender.try_send(message);
+    /// If the stream is gone, its end will be noticed by the reader.
+    fn send(&mut self, message: EvaluateRequest) {
+        if let Some(request) = &self.request {
+            self.stats.bytes_sent += message.encoded_len() as u64;
+            let _ = request.try_send(message);
+        }
     }
 
     fn refused(&mut self, refused: &ChunkRefused) {
@@ -449,10 +449,15 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
         }
     }
 
-    /// The request cannot go on: everything on the way fails, and what is still to come.
-    fn broken(&mut self, failure: Failure) {
+    fn hang_up(&mut self) {
         self.request = None;
         self.opening = None;
+        self.responses = None;
+    }
+
+    /// The request cannot go on: everything on the way fails, and what is still to come.
+    fn broken(&mut self, failure: Failure) {
+        self.hang_up();
         self.fail_pending(&failure);
         self.dead = Some(failure);
     }
@@ -465,18 +470,18 @@ const INSIDE_WAIT: Duration = Duration::from_secs(1);
 /// A busy partner is asked again at least this often.
 const MAX_BUSY_WAIT: Duration = Duration::from_secs(2);
 
-async fn next_opened(
-    opening: &mut Option<BoxFuture<'static, Result<Opened, Status>>>,
-) -> Result<Opened, Status> {
+async fn next_opened(opening: &mut Option<Opening>) -> Result<Streaming<EvaluateResponse>, Status> {
     match opening {
         Some(opening) => opening.await,
         None => std::future::pending().await,
     }
 }
 
-async fn next_message(request: &mut Option<Opened>) -> Result<Option<EvaluateResponse>, Status> {
-    match request {
-        Some((_, responses)) => responses.message().await,
+async fn next_message(
+    responses: &mut Option<Streaming<EvaluateResponse>>,
+) -> Result<Option<EvaluateResponse>, Status> {
+    match responses {
+        Some(responses) => responses.message().await,
         None => std::future::pending().await,
     }
 }

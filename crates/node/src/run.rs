@@ -170,8 +170,8 @@ impl Node {
         // Only now: whoever has the database open has the folder to himself.
         import::prepare_sorting(&config).map_err(StartError::Sorting)?;
         let ledger = ledger::open(&config.node.data_dir.join("ledger"), &identity.signing, &store).await?;
-        let compute = Compute::new(config.compute.threads, config.compute.queue_chunks)
-            .map_err(StartError::Compute)?;
+        let compute =
+            Compute::new(config.compute.threads, config.compute.queue_chunks).map_err(StartError::Compute)?;
         let pins = Pins::default();
         let book = Book::new(config.node.agency_id.clone(), identity.peer.clone(), pins.clone());
         book.reload(&store).await?;

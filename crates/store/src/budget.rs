@@ -6,9 +6,12 @@
 
 mod tally;
 
+use std::collections::BTreeSet;
+
 use sqlx::sqlite::SqliteConnection;
 
 use crate::ledger::NewEntry;
+use crate::log::{Appended, Exchange, MAX_EXCHANGES};
 use crate::types::{Columns, ScopeId};
 use crate::{Result, Store, StoreError};
 use tally::Tally;
@@ -77,6 +80,8 @@ pub enum ChargeOutcome {
         /// What is left of what was announced.
         left: u64,
     },
+    /// The request's id belongs to another request: refuse. Nothing was charged.
+    ForeignRequest,
     /// It does not fit: refuse. Nothing was charged.
     QuotaExceeded {
         /// The limit that it exceeds; if both, that of the epoch.
@@ -88,12 +93,12 @@ pub enum ChargeOutcome {
     },
 }
 
-/// What the ledger has to be told of a request that was charged.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the ledger has to be told of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// How often the exchange has been closed before.
     pub closed: u32,
-    /// `None`: it goes on after it was closed. Else all that it announced has been charged: it ends here.
+    /// `None`: it begins, or goes on after it was closed. Else all that it announced has been charged: it ends here.
     pub ended: Option<Answered>,
 }
 
@@ -120,33 +125,50 @@ impl Store {
     /// once. Outcomes are in the order of `charges`; one that is refused is refused alone. What is charged is on disk
     /// when this returns, and is never charged again for the same scope, request, chunk number and digest.
     ///
-    /// `record` makes the ledger's entry where the charge in that position ends an exchange, or goes on with one that was
-    /// closed.
+    /// A request that is not known to be on record is given with each of its charges, after the charge's position: it is put on
+    /// record first, whether anything is charged to it or not.
+    ///
+    /// `record` makes the ledger's entry where the charge in that position begins an exchange or ends one, or goes on with one that
+    /// was closed.
     ///
     /// # Errors
-    /// [`StoreError::TooMany`] above [`MAX_CHARGES`]; [`StoreError::NotRecorded`] if `record` gives none; or the database
-    /// failed. Then nothing was charged.
+    /// [`StoreError::TooMany`] above [`MAX_CHARGES`] or [`MAX_EXCHANGES`]; [`StoreError::NotRecorded`] if `record` gives none; or
+    /// the database failed. Then nothing was charged.
     pub async fn charge(
         &self,
+        requests: &[(usize, &Exchange)],
         charges: &[Charge],
         now_ms: i64,
         record: impl Fn(usize, Progress) -> Option<NewEntry> + Send,
     ) -> Result<Vec<ChargeOutcome>> {
-        if charges.len() > MAX_CHARGES {
-            return Err(StoreError::TooMany {
-                what: "charges",
-                given: charges.len(),
-                max: MAX_CHARGES,
-            });
+        for (what, given, max) in [
+            ("charges", charges.len(), MAX_CHARGES),
+            ("exchanges", requests.len(), MAX_EXCHANGES),
+        ] {
+            if given > max {
+                return Err(StoreError::TooMany { what, given, max });
+            }
         }
         let mut tx = self.begin("charge.add").await?;
+        let rows: Vec<&Exchange> = requests.iter().map(|(_, exchange)| *exchange).collect();
+        let appended = self.insert_exchanges(&mut tx, &rows).await?;
+        let of = |became: Appended| {
+            let positions = requests.iter().zip(&appended);
+            positions.filter_map(move |((position, _), &appended)| (appended == became).then_some(*position))
+        };
+        let foreign: BTreeSet<usize> = of(Appended::Foreign).collect();
         let mut tally = Tally::default();
         tally.read(&mut tx, charges).await?;
         let outcomes = charges.iter().enumerate();
         let outcomes = outcomes
-            .map(|(position, charge)| tally.charge(position, charge))
+            .map(|(position, charge)| match foreign.contains(&position) {
+                true => ChargeOutcome::ForeignRequest,
+                false => tally.charge(position, charge),
+            })
             .collect();
-        for (position, progress) in tally.write(&mut tx, charges, now_ms).await? {
+        let begun = of(Appended::Changed).map(|position| (position, Progress::default()));
+        let follows = tally.write(&mut tx, charges, now_ms).await?;
+        for (position, progress) in begun.chain(follows) {
             let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;
             let [nonce] = self.nonces();
             tx.record(entry, nonce);

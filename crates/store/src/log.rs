@@ -129,7 +129,11 @@ impl Store {
     }
 
     /// What became of each.
-    async fn insert_exchanges(&self, tx: &mut Tx, exchanges: &[&Exchange]) -> Result<Vec<Appended>> {
+    pub(crate) async fn insert_exchanges(
+        &self,
+        tx: &mut Tx,
+        exchanges: &[&Exchange],
+    ) -> Result<Vec<Appended>> {
         let rows = exchanges
             .iter()
             .map(|exchange| Ok((*exchange, self.seal_asked(exchange)?)));
@@ -328,7 +332,7 @@ impl Store {
 
 /// What became of an exchange that was to be recorded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Appended {
+pub(crate) enum Appended {
     /// It is new, or it was closed and goes on.
     Changed,
     /// It was on record as it is.

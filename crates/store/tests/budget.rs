@@ -34,7 +34,7 @@ async fn a_chunk_is_charged_once_whatever_happens() {
     let store = home.open().await;
     let scope = owner_scope(&store).await;
     let first = charge(scope, 1, 0, 60);
-    let outcome = store.charge(&[first], 1, unrecorded).await.unwrap();
+    let outcome = store.charge(&[], &[first], 1, unrecorded).await.unwrap();
     assert_eq!(
         outcome,
         [ChargeOutcome::Charged {
@@ -43,7 +43,7 @@ async fn a_chunk_is_charged_once_whatever_happens() {
         }]
     );
     assert_eq!(
-        store.charge(&[first, first], 2, unrecorded).await.unwrap(),
+        store.charge(&[], &[first, first], 2, unrecorded).await.unwrap(),
         [ChargeOutcome::AlreadyCharged; 2]
     );
     let swapped = Charge {
@@ -51,7 +51,7 @@ async fn a_chunk_is_charged_once_whatever_happens() {
         ..first
     };
     assert_eq!(
-        store.charge(&[swapped], 3, unrecorded).await.unwrap(),
+        store.charge(&[], &[swapped], 3, unrecorded).await.unwrap(),
         [ChargeOutcome::DigestMismatch]
     );
     assert_eq!(
@@ -62,13 +62,13 @@ async fn a_chunk_is_charged_once_whatever_happens() {
 
     let store = home.open().await;
     assert_eq!(
-        store.charge(&[first], 4, unrecorded).await.unwrap(),
+        store.charge(&[], &[first], 4, unrecorded).await.unwrap(),
         [ChargeOutcome::AlreadyCharged]
     );
     // On another day the same chunk is still the same chunk.
     let later = Charge { day: 20_001, ..first };
     assert_eq!(
-        store.charge(&[later], 5, unrecorded).await.unwrap(),
+        store.charge(&[], &[later], 5, unrecorded).await.unwrap(),
         [ChargeOutcome::AlreadyCharged]
     );
     assert_eq!(
@@ -87,7 +87,7 @@ async fn one_call_counts_each_chunk_once_and_each_day_for_itself() {
     let first = charge(scope, 1, 0, 60);
     let after_midnight = Charge {
         day: 20_001,
-        ..charge(scope, 1, 1, 30)
+        ..charge(&[], scope, 1, 1, 30)
     };
     let other = Charge {
         digest: [9; 32],
@@ -95,6 +95,7 @@ async fn one_call_counts_each_chunk_once_and_each_day_for_itself() {
     };
     let outcomes = store
         .charge(
+            &[],
             &[first, first, after_midnight, other, charge(scope, 2, 0, 40)],
             1,
             unrecorded,
@@ -130,6 +131,7 @@ async fn both_limits_hold_to_the_element() {
     let scope = owner_scope(&store).await;
     let outcomes = store
         .charge(
+            &[],
             &[
                 charge(scope, 1, 0, 99),
                 charge(scope, 1, 1, 2),
@@ -164,7 +166,7 @@ async fn both_limits_hold_to_the_element() {
     // What was charged may still be sent again when nothing is left.
     assert_eq!(
         store
-            .charge(&[charge(scope, 1, 0, 99)], 2, unrecorded)
+            .charge(&[], &[charge(scope, 1, 0, 99)], 2, unrecorded)
             .await
             .unwrap(),
         [ChargeOutcome::AlreadyCharged]
@@ -172,10 +174,10 @@ async fn both_limits_hold_to_the_element() {
     // A new day brings a new day's quota, and no new epoch.
     let tomorrow = |chunk, elements| Charge {
         day: 20_001,
-        ..charge(scope, 2, chunk, elements)
+        ..charge(&[], scope, 2, chunk, elements)
     };
     let outcomes = store
-        .charge(&[tomorrow(0, 51), tomorrow(1, 50)], 3, unrecorded)
+        .charge(&[], &[tomorrow(0, 51), tomorrow(1, 50)], 3, unrecorded)
         .await
         .unwrap();
     let epoch_full = ChargeOutcome::QuotaExceeded {
@@ -201,7 +203,7 @@ async fn both_limits_hold_to_the_element() {
         },
         ..tomorrow(3, 1)
     };
-    let outcomes = store.charge(&[lowered], 4, unrecorded).await.unwrap();
+    let outcomes = store.charge(&[], &[lowered], 4, unrecorded).await.unwrap();
     assert_eq!(
         outcomes,
         [ChargeOutcome::QuotaExceeded {
@@ -219,13 +221,13 @@ async fn both_limits_hold_to_the_element() {
         ..tomorrow(4, 1)
     };
     assert!(matches!(
-        store.charge(&[huge], 5, unrecorded).await.unwrap()[0],
+        store.charge(&[], &[huge], 5, unrecorded).await.unwrap()[0],
         ChargeOutcome::Charged { .. }
     ));
 
     let many = vec![charge(scope, 1, 0, 1); MAX_CHARGES + 1];
     assert!(matches!(
-        store.charge(&many, 7, unrecorded).await,
+        store.charge(&[], &many, 7, unrecorded).await,
         Err(StoreError::TooMany { .. })
     ));
 }
@@ -241,10 +243,11 @@ async fn a_dead_scope_is_refused_alone() {
     };
     let alive = store.create_scope(&new_scope(2, role), 0).await.unwrap();
     let replay = charge(dead, 1, 0, 7);
-    store.charge(&[replay], 1, unrecorded).await.unwrap();
+    store.charge(&[], &[replay], 1, unrecorded).await.unwrap();
     let _ = store.destroy_key(dead, 2).await.unwrap();
     let outcomes = store
         .charge(
+            &[],
             &[
                 charge(alive, 2, 0, 5),
                 replay,
@@ -281,6 +284,7 @@ async fn a_change_of_key_is_no_second_quota_of_the_day() {
     let other = store.create_scope(&other, 0).await.unwrap();
     let outcomes = store
         .charge(
+            &[],
             &[
                 charge(morning, 1, 0, 60),
                 charge(evening, 2, 0, 41),
@@ -332,10 +336,11 @@ async fn a_request_is_never_larger_than_it_announced() {
     let announced = |chunk_index, elements, day| Charge {
         announced: 16,
         day,
-        ..charge(scope, 1, chunk_index, elements)
+        ..charge(&[], scope, 1, chunk_index, elements)
     };
     let outcomes = store
         .charge(
+            &[],
             &[announced(0, 10, 20_000), announced(1, 7, 20_000)],
             1,
             unrecorded,
@@ -349,6 +354,7 @@ async fn a_request_is_never_larger_than_it_announced() {
     let store = home.open().await;
     let outcomes = store
         .charge(
+            &[],
             &[
                 announced(1, 7, 20_001),
                 announced(2, 6, 20_001),
@@ -366,9 +372,9 @@ async fn a_request_is_never_larger_than_it_announced() {
     assert_eq!(outcomes[3], ChargeOutcome::AlreadyCharged);
     let other = Charge {
         announced: 16,
-        ..charge(scope, 2, 0, 16)
+        ..charge(&[], scope, 2, 0, 16)
     };
-    let outcomes = store.charge(&[other], 3, unrecorded).await.unwrap();
+    let outcomes = store.charge(&[], &[other], 3, unrecorded).await.unwrap();
     assert!(
         matches!(outcomes[0], ChargeOutcome::Charged { .. }),
         "another request has its own"
@@ -386,7 +392,7 @@ async fn many_at_once_never_exceed_the_quota() {
         // 40 × 7 elements for a quota of 100: 14 fit.
         tasks.spawn(async move {
             store
-                .charge(&[charge(scope, request, 0, 7)], 1, unrecorded)
+                .charge(&[], &[charge(scope, request, 0, 7)], 1, unrecorded)
                 .await
                 .unwrap()[0]
         });
@@ -426,7 +432,7 @@ async fn charges_take_turns_with_an_import() {
     let charging = async {
         for chunk in 0..20 {
             let outcome = store
-                .charge(&[charge(scope, 1, chunk, 1)], 1, unrecorded)
+                .charge(&[], &[charge(scope, 1, chunk, 1)], 1, unrecorded)
                 .await
                 .unwrap();
             assert!(matches!(outcome[0], ChargeOutcome::Charged { .. }));
@@ -459,10 +465,10 @@ proptest! {
                     .map(|&(request, chunk, digest, elements, day)| Charge {
                         digest: [digest; 32],
                         day,
-                        ..charge(scope, request, chunk, elements)
+                        ..charge(&[], scope, request, chunk, elements)
                     })
                     .collect();
-                let outcomes = store.charge(&charges, 1, unrecorded).await.unwrap();
+                let outcomes = store.charge(&[], &charges, 1, unrecorded).await.unwrap();
                 for (charge, outcome) in charges.iter().zip(outcomes) {
                     let elements = u64::from(charge.elements);
                     let day: &mut u64 = days.entry(charge.day).or_default();

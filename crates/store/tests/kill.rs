@@ -65,7 +65,7 @@ async fn work(path: PathBuf) {
     let charging = async {
         for chunk in 0.. {
             store
-                .charge(&[a_charge(scope, chunk)], 1, unrecorded)
+                .charge(&[], &[a_charge(scope, chunk)], 1, unrecorded)
                 .await
                 .unwrap();
             say("charge");
@@ -248,7 +248,7 @@ async fn what_was_acknowledged_survives_and_nothing_else_is_seen() {
         );
         for chunk in 0..(used / 3) as u32 {
             let again = store
-                .charge(&[a_charge(scope, chunk)], 2, unrecorded)
+                .charge(&[], &[a_charge(scope, chunk)], 2, unrecorded)
                 .await
                 .unwrap();
             assert_eq!(again, [ChargeOutcome::AlreadyCharged]);

@@ -205,11 +205,11 @@ async fn what_was_computed_under_a_destroyed_key_goes_with_it() {
         digest: [1; 32],
         elements: 1,
     };
-    store.charge(&[charge], 1, unrecorded).await.unwrap();
+    store.charge(&[], &[charge], 1, unrecorded).await.unwrap();
     assert_eq!(purge(&store).await, 0);
     let _ = store.destroy_key(owner, 2).await.unwrap();
     assert_eq!(
-        store.charge(&[charge], 3, unrecorded).await.unwrap(),
+        store.charge(&[], &[charge], 3, unrecorded).await.unwrap(),
         [ChargeOutcome::ScopeEnded]
     );
     assert_eq!(purge(&store).await, 3, "ten thousand rows in three small steps");
@@ -531,5 +531,5 @@ async fn everything_can_run_on_any_thread() {
     while send(publication.next_page(1)).await.unwrap().is_some() {}
     send(publication.commit("m", 1)).await.unwrap();
     let _ = send(store.purge_step()).await.unwrap();
-    send(store.charge(&[], 1, unrecorded)).await.unwrap();
+    send(store.charge(&[], &[], 1, unrecorded)).await.unwrap();
 }

@@ -11,7 +11,7 @@ use super::{Budget, Charge, ChargeOutcome, Progress, Usage, answered};
 use crate::Result;
 use crate::log::touch_exchange;
 use crate::sql::insert_many;
-use crate::types::{Columns, to_sql};
+use crate::types::Columns;
 
 const DAY_MS: i64 = 86_400_000;
 /// That something is done in an exchange is written down when this long has passed since it was last: whether it is idle is
@@ -174,52 +174,7 @@ impl Tally {
             },
         )
         .await?;
-        self.write_counters(conn).await?;
         self.write_progress(conn, charges, now_ms).await
-    }
-
-    /// Adds what was charged to the counters.
-    async fn write_counters(&self, conn: &mut SqliteConnection) -> Result<()> {
-        let requests: Vec<_> = self
-            .requests
-            .iter()
-            .filter(|(_, request)| request.used.added > 0)
-            .collect();
-        insert_many(
-            conn,
-            "INSERT INTO usage_request (scope_id, request_id, elements)",
-            3,
-            "ON CONFLICT (scope_id, request_id) DO UPDATE SET elements = elements + excluded.elements",
-            &requests,
-            |query, ((scope, request), Request { used, .. })| {
-                query.bind(*scope).bind(request.to_vec()).bind(to_sql(used.added))
-            },
-        )
-        .await?;
-        let days: Vec<_> = self.days.iter().filter(|(_, used)| used.added > 0).collect();
-        insert_many(
-            conn,
-            "INSERT INTO usage_day (agreement_id, offer_id, role, day, elements)",
-            5,
-            "ON CONFLICT (agreement_id, offer_id, role, day) DO UPDATE SET elements = elements + excluded.elements",
-            &days,
-            |query, (((agreement, offer, role), day), used)| {
-                let query = query.bind(agreement.clone()).bind(offer.clone()).bind(role.clone());
-                query.bind(*day).bind(to_sql(used.added))
-            },
-        )
-        .await?;
-        let epochs: Vec<_> = self.epochs.iter().filter(|(_, used)| used.added > 0).collect();
-        insert_many(
-            conn,
-            "INSERT INTO usage_epoch (scope_id, elements)",
-            2,
-            "ON CONFLICT (scope_id) DO UPDATE SET elements = elements + excluded.elements",
-            &epochs,
-            |query, (scope, used)| query.bind(**scope).bind(to_sql(used.added)),
-        )
-        .await?;
-        Ok(())
     }
 
     /// Opens and touches the exchanges that were charged; the entry that follows closes one that has ended.
