@@ -204,9 +204,8 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             .iter_mut()
             .filter_map(|asked| asked.record.take())
             .collect(),
-    );
-    // A task that was spawned waits until this one does: nobody else takes it.
-    tokio::task::yield_now().await;
+    )
+    .await;
     let asked = prepared.into_iter();
     let asked = asked.map(|asked| ask(state, asked, recorded.clone(), query.deadline));
     let mut answers = futures_util::future::join_all(asked).await;

@@ -12,7 +12,7 @@ use crate::budget::Usage;
 use crate::db::Tx;
 use crate::ledger::{NewEntry, seal_key};
 use crate::seal::{Cell, Sealer};
-use crate::sql::insert_returning_ids;
+use crate::sql::{Binding, insert_at_once};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
 
@@ -99,33 +99,53 @@ impl Store {
         }
     }
 
-    /// The same for several, at most [`MAX_EXCHANGES`], each with its entry for the ledger. One whose id belongs to another
-    /// exchange is refused alone. Returns, in their order, whether each is on record.
+    /// Records exchanges that are new, each with the entry that opens it: all of them, at most [`MAX_EXCHANGES`], or none. Returns
+    /// when they are on disk.
     ///
     /// # Errors
-    /// [`StoreError::TooMany`]; [`StoreError::Database`]. Then none is.
-    pub async fn append_exchanges(&self, exchanges: Vec<(Exchange, NewEntry)>) -> Result<Vec<bool>> {
-        if exchanges.len() > MAX_EXCHANGES {
+    /// [`StoreError::AlreadyExists`] if an id belongs to another exchange; [`StoreError::TooMany`].
+    pub async fn begin_exchanges(&self, exchanges: Vec<(Exchange, NewEntry)>) -> Result<()> {
+        let given = exchanges.len();
+        if given > MAX_EXCHANGES {
             return Err(StoreError::TooMany {
                 what: "exchanges",
-                given: exchanges.len(),
+                given,
                 max: MAX_EXCHANGES,
             });
         }
-        let mut tx = self.begin("exchange.append").await?;
-        let rows: Vec<&Exchange> = exchanges.iter().map(|(exchange, _)| exchange).collect();
-        let appended = self.insert_exchanges(&mut tx, &rows).await?;
-        for (&appended, (_, entry)) in appended.iter().zip(exchanges) {
-            if appended == Appended::Changed {
-                let [nonce] = self.nonces();
-                tx.record(entry, nonce);
-            }
-        }
-        if appended.contains(&Appended::Changed) {
-            tx.commit().await?;
-        }
-        let on_record = |appended: &Appended| *appended != Appended::Foreign;
-        Ok(appended.iter().map(on_record).collect())
+        // A statement by itself is a transaction by itself.
+        let mut conn = self.inner.writer.acquire().await?;
+        let start = self.inner.take_next_entry(&mut conn).await?;
+        let rows = (start..).zip(exchanges).map(|(number, (exchange, entry))| {
+            let [nonce] = self.nonces();
+            let key = seal_key(&self.inner.sealer, number, &entry, &nonce)?;
+            let sealed = self.seal_asked(&exchange)?;
+            Ok((exchange, sealed, number, entry, key))
+        });
+        let rows: Vec<_> = rows.collect::<Result<_>>()?;
+        insert_at_once(
+            &mut conn,
+            "INSERT INTO exchange_with_entry (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
+                                              query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed,
+                                              number, entry_at_ms, kind, erase_day, leaf, payload, key_sealed)",
+            20,
+            "",
+            &rows,
+            |query, (exchange, sealed, number, entry, key)| {
+                bind_exchange(query, exchange, sealed)
+                    .bind(to_sql(*number))
+                    .bind(entry.at_ms)
+                    .bind(entry.kind)
+                    .bind(entry.erase_day)
+                    .bind(entry.leaf.clone())
+                    .bind(entry.payload.clone())
+                    .bind(key.clone())
+            },
+        )
+        .await
+        .map_err(StoreError::on_insert("exchange", "scope"))?;
+        self.inner.added_entries(start, given as u64);
+        Ok(())
     }
 
     /// What became of each.
@@ -138,33 +158,19 @@ impl Store {
             .iter()
             .map(|exchange| Ok((*exchange, self.seal_asked(exchange)?)));
         let rows: Vec<(&Exchange, SealedAsked)> = rows.collect::<Result<_>>()?;
-        let mut new = insert_returning_ids(
+        let new = insert_at_once(
             tx,
             "INSERT INTO exchange (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
                                    query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed)",
             13,
             "ON CONFLICT (id) DO NOTHING RETURNING id",
             &rows,
-            |query, (exchange, sealed)| {
-                let asked = exchange.asked.as_ref();
-                query
-                    .bind(exchange.id.as_bytes().to_vec())
-                    .bind(exchange.at_ms)
-                    .bind(direction(exchange))
-                    .bind(exchange.partner.clone())
-                    .bind(exchange.scope.map(|scope| scope.0))
-                    .bind(exchange.purpose.clone())
-                    .bind(exchange.legal_basis.clone())
-                    .bind(to_sql(exchange.elements))
-                    .bind(asked.map(|asked| asked.query.as_bytes().to_vec()))
-                    .bind(asked.map(|asked| asked.client.clone()))
-                    .bind(sealed.officer.clone())
-                    .bind(sealed.case_reference.clone())
-                    .bind(sealed.ordered_by.clone())
-            },
+            |query, (exchange, sealed)| bind_exchange(query, exchange, sealed),
         )
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
+        let new = new.iter().map(|row| row.bytes("id"));
+        let mut new: Vec<[u8; 16]> = new.collect::<Result<_>>()?;
         let mut appended = Vec::with_capacity(exchanges.len());
         for exchange in exchanges {
             // One that is given twice is new once.
@@ -328,6 +334,24 @@ impl Store {
             .await?;
         rows.iter().map(incident_of).collect()
     }
+}
+
+fn bind_exchange(query: Binding, exchange: &Exchange, sealed: &SealedAsked) -> Binding {
+    let asked = exchange.asked.as_ref();
+    query
+        .bind(exchange.id.as_bytes().to_vec())
+        .bind(exchange.at_ms)
+        .bind(direction(exchange))
+        .bind(exchange.partner.clone())
+        .bind(exchange.scope.map(|scope| scope.0))
+        .bind(exchange.purpose.clone())
+        .bind(exchange.legal_basis.clone())
+        .bind(to_sql(exchange.elements))
+        .bind(asked.map(|asked| asked.query.as_bytes().to_vec()))
+        .bind(asked.map(|asked| asked.client.clone()))
+        .bind(sealed.officer.clone())
+        .bind(sealed.case_reference.clone())
+        .bind(sealed.ordered_by.clone())
 }
 
 /// What became of an exchange that was to be recorded.

@@ -1,8 +1,8 @@
 //! Statements over many rows at once.
 
 use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{AssertSqlSafe, Row, Sqlite, SqliteConnection};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 
 use crate::Result;
 use crate::types::BlindIndex;
@@ -48,15 +48,15 @@ fn insertion(head: &str, columns: usize, rows: usize, tail: &str) -> String {
     format!("{head} VALUES {} {tail}", vec![row.as_str(); rows].join(","))
 }
 
-/// The same in one statement, whose `tail` returns the ids of 16 bytes of the rows that were inserted.
-pub(crate) async fn insert_returning_ids<T: Sync>(
+/// The same in one statement, with what its `tail` returns.
+pub(crate) async fn insert_at_once<T: Sync>(
     conn: &mut SqliteConnection,
     head: &'static str,
     columns: usize,
     tail: &'static str,
     rows: &[T],
     bind: impl Fn(Binding, &T) -> Binding + Send,
-) -> std::result::Result<Vec<[u8; 16]>, sqlx::Error> {
+) -> sqlx::Result<Vec<SqliteRow>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -67,15 +67,7 @@ pub(crate) async fn insert_returning_ids<T: Sync>(
     for row in rows {
         query = bind(query, row);
     }
-    let returned = query.fetch_all(conn).await?;
-    returned
-        .iter()
-        .map(|row| {
-            let id: Vec<u8> = row.try_get(0)?;
-            id.try_into()
-                .map_err(|_| sqlx::Error::Decode("an id has 16 bytes".into()))
-        })
-        .collect()
+    query.fetch_all(conn).await
 }
 
 /// Row ids as a JSON array, for `IN (SELECT value FROM json_each(?))`.

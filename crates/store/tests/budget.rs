@@ -87,7 +87,7 @@ async fn one_call_counts_each_chunk_once_and_each_day_for_itself() {
     let first = charge(scope, 1, 0, 60);
     let after_midnight = Charge {
         day: 20_001,
-        ..charge(&[], scope, 1, 1, 30)
+        ..charge(scope, 1, 1, 30)
     };
     let other = Charge {
         digest: [9; 32],
@@ -174,7 +174,7 @@ async fn both_limits_hold_to_the_element() {
     // A new day brings a new day's quota, and no new epoch.
     let tomorrow = |chunk, elements| Charge {
         day: 20_001,
-        ..charge(&[], scope, 2, chunk, elements)
+        ..charge(scope, 2, chunk, elements)
     };
     let outcomes = store
         .charge(&[], &[tomorrow(0, 51), tomorrow(1, 50)], 3, unrecorded)
@@ -336,7 +336,7 @@ async fn a_request_is_never_larger_than_it_announced() {
     let announced = |chunk_index, elements, day| Charge {
         announced: 16,
         day,
-        ..charge(&[], scope, 1, chunk_index, elements)
+        ..charge(scope, 1, chunk_index, elements)
     };
     let outcomes = store
         .charge(
@@ -372,7 +372,7 @@ async fn a_request_is_never_larger_than_it_announced() {
     assert_eq!(outcomes[3], ChargeOutcome::AlreadyCharged);
     let other = Charge {
         announced: 16,
-        ..charge(&[], scope, 2, 0, 16)
+        ..charge(scope, 2, 0, 16)
     };
     let outcomes = store.charge(&[], &[other], 3, unrecorded).await.unwrap();
     assert!(
@@ -465,7 +465,7 @@ proptest! {
                     .map(|&(request, chunk, digest, elements, day)| Charge {
                         digest: [digest; 32],
                         day,
-                        ..charge(&[], scope, request, chunk, elements)
+                        ..charge(scope, request, chunk, elements)
                     })
                     .collect();
                 let outcomes = store.charge(&[], &charges, 1, unrecorded).await.unwrap();

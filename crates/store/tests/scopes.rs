@@ -317,36 +317,51 @@ fn exchange(n: u8) -> Exchange {
 }
 
 #[tokio::test]
-async fn exchanges_put_on_record_together_are_refused_alone_and_recorded_once() {
+async fn new_exchanges_begin_together_with_their_entries_or_not_at_all() {
     let home = Home::new();
     let store = home.open().await;
     let with_entry = |exchange: Exchange| {
         let id = *exchange.id.as_bytes();
         (exchange, an_entry("evaluation.opened", Some(id)))
     };
-    store.append_exchange(&exchange(1)).await.unwrap();
-    let foreign = Exchange {
-        partner: "agency-c".to_owned(),
-        ..exchange(1)
-    };
-    let together = [exchange(2), exchange(1), foreign, exchange(3), exchange(2)];
-    let together = together.into_iter().map(with_entry).collect();
-    let on_record = store.append_exchanges(together).await.unwrap();
-    assert_eq!(on_record, [true, true, false, true, true]);
+    let begin = |ids: &[u8]| store.begin_exchanges(ids.iter().map(|id| with_entry(exchange(*id))).collect());
+    begin(&[1, 2]).await.unwrap();
+    for twice in [[3, 1], [4, 4]] {
+        assert!(matches!(
+            begin(&twice).await,
+            Err(StoreError::AlreadyExists { what: "exchange" })
+        ));
+    }
+    begin(&[5]).await.unwrap();
+    begin(&[]).await.unwrap();
     let entries = store.ledger_entries(&EntryFilter::default(), 9).await.unwrap();
-    let mut recorded: Vec<_> = entries.iter().filter_map(|entry| entry.exchange).collect();
-    recorded.sort_unstable();
-    assert_eq!(recorded, [[2; 16], [3; 16]], "an entry for each that is new");
+    let recorded: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.number, entry.exchange))
+        .collect();
+    assert_eq!(
+        recorded,
+        [(0, Some([1; 16])), (1, Some([2; 16])), (2, Some([5; 16]))],
+        "numbered without a gap"
+    );
+    let key = entries[2].sealed.as_ref().map(|(_, key)| key.as_slice());
+    assert_eq!(key, Some(&[0x5A; 32][..]));
     let open = store.idle_exchanges(false, i64::MAX, 9).await.unwrap();
     let open: Vec<_> = open.iter().map(|exchange| exchange.at_ms).collect();
-    assert_eq!(open, [1, 2, 3]);
+    assert_eq!(open, [1, 2, 5]);
 
-    assert!(store.append_exchanges(Vec::new()).await.unwrap().is_empty());
-    let many = (0..=MAX_EXCHANGES).map(|_| with_entry(exchange(9))).collect();
-    assert!(matches!(
-        store.append_exchanges(many).await,
-        Err(StoreError::TooMany { .. })
-    ));
+    let closed = |id| store.close_exchange(an_entry("evaluation", Some([id; 16])));
+    assert!(closed(2).await.unwrap());
+    assert!(!closed(2).await.unwrap(), "it was closed");
+    assert!(!closed(3).await.unwrap(), "it is not known");
+    let unnamed = store.close_exchange(an_entry("evaluation", None)).await;
+    assert!(!unnamed.unwrap());
+    assert_eq!(store.ledger_size().await.unwrap(), 4);
+    let open = store.idle_exchanges(false, i64::MAX, 9).await.unwrap();
+    assert_eq!(open.len(), 2);
+
+    let many = vec![9; MAX_EXCHANGES + 1];
+    assert!(matches!(begin(&many).await, Err(StoreError::TooMany { .. })));
 }
 
 #[tokio::test]

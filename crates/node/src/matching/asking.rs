@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::Identifier;
@@ -346,25 +347,27 @@ async fn try_ask(
 }
 
 /// Puts the exchanges of a query on record, all at once; ends when that is on disk.
-pub(super) fn open(state: &Arc<State>, records: Vec<(Result<NewEntry, Fault>, ExchangeRow)>) -> Recorded {
+pub(super) async fn open(
+    state: &Arc<State>,
+    records: Vec<(Result<NewEntry, Fault>, ExchangeRow)>,
+) -> Recorded {
     if records.is_empty() {
         return async { Ok(()) }.boxed().shared();
     }
     let store = state.store.clone();
-    // A task of its own: blinding goes on meanwhile.
-    let recording = tokio::spawn(async move {
+    // Blinding goes on meanwhile.
+    let recording = begun(async move {
         let rows = records.into_iter().map(|(entry, row)| Ok((row, entry?)));
         let rows = rows.collect::<Result<Vec<_>, Fault>>()?;
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
             let some = rows.by_ref().take(MAX_EXCHANGES).collect();
-            let recorded = store.append_exchanges(some).await;
-            if recorded.map_err(|error| store_fault(&error))?.contains(&false) {
-                return Err(Fault::internal("a new exchange has the id of another"));
-            }
+            let recorded = store.begin_exchanges(some).await;
+            recorded.map_err(|error| store_fault(&error))?;
         }
         Ok(())
-    });
+    })
+    .await;
     async move {
         recording
             .await
@@ -380,14 +383,22 @@ pub(super) type Closing = JoinHandle<Result<(), Fault>>;
 /// Begins to put on record how an exchange ended; what the caller is told is worked out meanwhile.
 async fn close(state: &Arc<State>, question: Question, outcome: Outcome) -> Closing {
     let state = Arc::clone(state);
-    let closing = tokio::spawn(async move {
+    begun(async move {
         let entry = question.closed(&state, outcome)?;
         let closed = state.store.close_exchange(entry).await;
         closed.map(drop).map_err(|error| store_fault(&error))
-    });
-    // A task that was spawned waits until this one does: nobody else takes it.
-    tokio::task::yield_now().await;
-    closing
+    })
+    .await
+}
+
+/// Goes as far with `work` as it goes now, and on with it in a task of its own. One that is only spawned begins when this task
+/// waits.
+async fn begun<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    let mut work = work.boxed();
+    match futures_util::poll!(&mut work) {
+        Poll::Ready(done) => tokio::spawn(std::future::ready(done)),
+        Poll::Pending => tokio::spawn(work),
+    }
 }
 
 fn uncommitted() -> Failure {
