@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::*;
 use concordat_store::*;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 const QUOTA: Quota = Quota {
     per_day: 100,
@@ -324,6 +325,95 @@ async fn a_change_of_key_is_no_second_quota_of_the_day() {
             Usage { day: 100, epoch }
         );
     }
+}
+
+/// A request is put on record with its first chunks, in the order in which they came; one whose id belongs to another is refused alone,
+/// and costs nothing.
+#[tokio::test]
+async fn a_request_is_recorded_with_its_first_chunks() {
+    let home = Home::new();
+    let store = home.open().await;
+    let scope = owner_scope(&store).await;
+    let request = |id: u8, purpose: &str| Exchange {
+        id: Uuid::from_bytes([id; 16]),
+        at_ms: 1,
+        partner: "agency-b".to_owned(),
+        scope: Some(scope),
+        purpose: purpose.to_owned(),
+        legal_basis: "l".to_owned(),
+        elements: 20,
+        asked: None,
+    };
+    let announced = |id, chunk_index, elements| Charge {
+        announced: 20,
+        ..charge(scope, id, chunk_index, elements)
+    };
+    let charges = [
+        announced(1, 0, 10),
+        announced(1, 1, 10),
+        announced(2, 0, 20),
+        announced(3, 0, 1),
+        // Refused by the quota, and on record all the same.
+        Charge {
+            quota: Quota { per_day: 0, ..QUOTA },
+            ..announced(4, 0, 1)
+        },
+        // Of nobody whose request is given: one that is on record.
+        announced(3, 1, 2),
+    ];
+    let (first, second, third, fourth) = (request(1, "p"), request(2, "p"), request(3, "p"), request(4, "p"));
+    let foreign = request(3, "another purpose");
+    store.append_exchange(&third).await.unwrap();
+    let requests = [
+        (0, &first),
+        (1, &first),
+        (2, &second),
+        (3, &foreign),
+        (4, &fourth),
+    ];
+    let record = |position: usize, progress: Progress| {
+        let kind = match progress.ended {
+            None => "evaluation.opened",
+            Some(_) => "evaluation",
+        };
+        Some(an_entry(kind, Some(charges[position].request_id)))
+    };
+    let outcomes = store.charge(&requests, &charges, 5, record).await.unwrap();
+    let charged = |outcome: &ChargeOutcome| matches!(outcome, ChargeOutcome::Charged { .. });
+    assert!(outcomes[..3].iter().all(charged), "{outcomes:?}");
+    assert_eq!(outcomes[3], ChargeOutcome::ForeignRequest);
+    assert!(matches!(outcomes[4], ChargeOutcome::QuotaExceeded { .. }));
+    assert!(charged(&outcomes[5]));
+    let used = store.usage(scope, 20_000).await.unwrap();
+    assert_eq!(used, Usage { day: 42, epoch: 42 });
+
+    let entries = store.ledger_entries(&EntryFilter::default(), 9).await.unwrap();
+    let recorded: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.exchange.map_or(0, |id| id[0]), entry.kind.as_str()))
+        .collect();
+    assert_eq!(
+        recorded,
+        [
+            (1, "evaluation.opened"),
+            (2, "evaluation.opened"),
+            (4, "evaluation.opened"),
+            (1, "evaluation"),
+            (2, "evaluation"),
+        ]
+    );
+    let open = store.idle_exchanges(false, i64::MAX, 9).await.unwrap();
+    let open: Vec<_> = open.iter().map(|exchange| exchange.id.as_bytes()[0]).collect();
+    assert_eq!(open, [3, 4], "what has ended is closed");
+
+    // Nothing is charged, and nothing on record, that the ledger does not get.
+    let fifth = request(5, "p");
+    let refused = store
+        .charge(&[(0, &fifth)], &[announced(5, 0, 1)], 6, |_, _| None)
+        .await;
+    assert!(matches!(refused, Err(StoreError::NotRecorded)));
+    assert!(store.exchange(fifth.id).await.unwrap().is_none());
+    assert_eq!(store.usage(scope, 20_000).await.unwrap(), used);
 }
 
 /// What is recorded of a request is what it announced: no more is charged under its id, on whatever day, and what
