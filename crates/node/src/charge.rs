@@ -40,9 +40,9 @@ impl Charger {
     pub fn start(store: Store, clock: Arc<dyn Clock>) -> Self {
         let (sender, mut receiver) = mpsc::channel::<Waiting>(GROUP);
         tokio::spawn(async move {
-            let mut group = Vec::with_capacity(GROUP);
+            let mut group = Vec::new();
             while receiver.recv_many(&mut group, GROUP).await > 0 {
-                settle(&store, clock.as_ref(), group.drain(..).collect()).await;
+                settle(&store, clock.as_ref(), std::mem::take(&mut group)).await;
             }
         });
         Self(sender)
