@@ -274,7 +274,7 @@ impl Default for Ledger {
     fn default() -> Self {
         Self {
             retention: Keep::ThreeYears,
-            publish_interval_ms: 500,
+            publish_interval_ms: 1_000,
             listen: None,
             witness: Vec::new(),
         }

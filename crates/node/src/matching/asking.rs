@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::Identifier;
+use concordat_ledger::IdentifierCommitment;
 use concordat_oprf::Client;
 use concordat_store::{Answered, Exchange as ExchangeRow, MAX_EXCHANGES, NewEntry, ScopeId};
 use concordat_wire::v1::{OfferSummary, OfferTimings, UnknownReason};
@@ -19,7 +20,7 @@ use crate::agreement::{Agreement, Offer, purpose_name};
 use crate::asked::{self, Outcome, Question};
 use crate::book::{scope_to_proto, store_fault};
 use crate::chunk::{CanarySeeds, ChunkInput, layout};
-use crate::compute::Priority;
+use crate::compute::{Busy, Priority};
 use crate::desk::hits::Found;
 use crate::exchange::{AnsweredChunk, Contains, Exchange, Failure, Recorded, Stats, late};
 use crate::held::{HeldScope, lookup_of};
@@ -47,6 +48,8 @@ struct Request {
     chunks: Vec<ChunkInput>,
     /// Which identifiers are in each chunk.
     numbers: Vec<Vec<usize>>,
+    /// Which identifiers it is about, for the ledger.
+    committed: JoinHandle<Result<Option<IdentifierCommitment>, Busy>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -64,6 +67,7 @@ impl<'a> Prepared<'a> {
             identifiers: wanted.len() as u64,
             ..OfferSummary::default()
         };
+        let wanted = Arc::new(wanted);
         let request = request(state, route, &wanted, context, &mut summary).await;
         let (request, record) = match request {
             Ok((request, scope)) => {
@@ -85,7 +89,7 @@ impl<'a> Prepared<'a> {
         };
         Self {
             route,
-            wanted: Arc::new(wanted),
+            wanted,
             summary,
             start,
             request,
@@ -98,7 +102,7 @@ impl<'a> Prepared<'a> {
 async fn request(
     state: &Arc<State>,
     route: &Route,
-    wanted: &[Identifier],
+    wanted: &Arc<Vec<Identifier>>,
     context: &Context,
     summary: &mut OfferSummary,
 ) -> Result<(Request, ScopeId), Failure> {
@@ -111,6 +115,14 @@ async fn request(
     let snapshot = scope.snapshot().ok_or_else(no_snapshot)?;
     let (canaries, contains) = lookup_of(&snapshot).ok_or_else(no_snapshot)?;
 
+    let exchange = state.new_uuid();
+    // What the ledger needs at the end is worked out while the rest is prepared.
+    let committed = {
+        let (ledger, wanted) = (Arc::clone(&state.ledger), Arc::clone(wanted));
+        let commit = move || asked::commit(ledger.audit_key(), exchange, &wanted);
+        let compute = state.compute.clone();
+        begun(async move { compute.run(Priority::Begun, commit).await }).await
+    };
     let chunk = state.config.matching.query_chunk_elements as usize;
     let padding = offer.padding;
     let mut inputs = wanted
@@ -132,7 +144,6 @@ async fn request(
             seed: state.entropy.seed(),
         });
     }
-    let exchange = state.new_uuid();
     let question = Question {
         context: context.clone(),
         entry: Arc::clone(&route.entry),
@@ -157,6 +168,7 @@ async fn request(
         contains,
         chunks,
         numbers,
+        committed,
     };
     Ok((request, scope.scope))
 }
@@ -249,6 +261,7 @@ async fn try_ask(
         contains,
         chunks,
         numbers,
+        committed,
     } = request;
     let exchange_id = question.exchange;
     let exchange = Exchange {
@@ -268,16 +281,6 @@ async fn try_ask(
     let mut failures = Vec::new();
     let mut proofs = Vec::new();
     let mut done = Vec::new();
-    let committed = {
-        let (state, wanted, recorded) = (Arc::clone(state), Arc::clone(wanted), recorded.clone());
-        tokio::spawn(async move {
-            // Needed at the end only: behind what is blinded, while the partner evaluates.
-            let _ = recorded.await;
-            let ledger = Arc::clone(&state.ledger);
-            let commit = move || asked::commit(ledger.audit_key(), exchange_id, &wanted);
-            state.compute.run(Priority::Begun, commit).await
-        })
-    };
     let stats = exchange
         .run(futures_util::stream::iter(chunks), |chunk| done.push(chunk))
         .await;
