@@ -510,7 +510,7 @@ keep_days = 90
 # How long what an entry says is kept, unless an agreement says otherwise: one_year or three_years.
 retention = "three_years"
 # A new checkpoint is signed at most so often.
-publish_interval_ms = 500
+publish_interval_ms = 1000
 # Serve the log's files read-only over HTTP, for partners' and auditors' own tools.
 # listen = "127.0.0.1:7446"
 # An independent witness that is asked to cosign our checkpoints, as `concordat witness` is; may be given again.
@@ -642,7 +642,7 @@ mod tests {
         assert!(change("keep_days = 90", "keep_days = 0").starts_with("jobs.keep_days"));
         assert!(change("\"three_years\"", "\"ten_years\"").contains("retention"));
         assert!(
-            change("publish_interval_ms = 500", "publish_interval_ms = 0")
+            change("publish_interval_ms = 1000", "publish_interval_ms = 0")
                 .starts_with("ledger.publish_interval_ms")
         );
         assert!(change("host = \"localhost\"", "host = \"192.0.2.1\"").starts_with("console.host"));

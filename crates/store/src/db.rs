@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::CryptoRng;
@@ -66,8 +66,8 @@ pub(crate) struct Inner {
     pub(crate) reader: SqlitePool,
     pub(crate) sealer: Arc<Sealer>,
     rng: Mutex<Box<dyn CryptoRng + Send>>,
-    /// The number of the ledger's next entry, once it was read; `None` while a transaction adds entries.
-    next_entry: Mutex<Option<u64>>,
+    /// The number of the ledger's next entry, once it was read. Held from when it is taken until what it numbers is on disk.
+    next_entry: tokio::sync::Mutex<Option<u64>>,
     /// Counts entries of the ledger added since the store was opened.
     pub(crate) appended: watch::Sender<u64>,
     pub(crate) importing: Claims<ListId>,
@@ -111,7 +111,7 @@ impl Store {
                 reader,
                 sealer: Arc::new(Sealer::new(data_key)),
                 rng: Mutex::new(rng),
-                next_entry: Mutex::new(None),
+                next_entry: tokio::sync::Mutex::new(None),
                 appended: watch::Sender::new(0),
                 importing: Claims::new(),
                 publishing: Claims::new(),
@@ -253,37 +253,48 @@ impl Tx {
         if count == 0 {
             inner.commit().await?;
         } else {
-            let start = store.take_next_entry(&mut inner).await?;
-            insert_entries(&mut inner, &store.sealer, start, recorded).await?;
+            let next = store.next_entry(&mut inner).await?;
+            insert_entries(&mut inner, &store.sealer, next.number, recorded).await?;
             inner.commit().await?;
-            store.added_entries(start, count);
+            next.added(count);
         }
         tracing::trace!(tx = name, "committed");
         Ok(())
     }
 }
 
-impl Inner {
-    /// The number of the ledger's next entry. Not known to anybody else until [`added_entries`](Self::added_entries): were the
-    /// transaction not to end well, it is read again.
-    pub(crate) async fn take_next_entry(&self, writer: &mut SqliteConnection) -> Result<u64> {
-        let known = self.next_entry().take();
-        match known {
-            Some(number) => Ok(number),
-            None => next_entry(writer).await,
-        }
-    }
+/// The number of the ledger's next entry, for one transaction.
+pub(crate) struct NextEntry<'a> {
+    pub(crate) number: u64,
+    /// Empty: were the transaction not to end well, or nobody see how it ends, the number is read again.
+    known: tokio::sync::MutexGuard<'a, Option<u64>>,
+    appended: &'a watch::Sender<u64>,
+}
 
-    /// So many entries are on disk from number `start` on.
-    pub(crate) fn added_entries(&self, start: u64, count: u64) {
-        *self.next_entry() = Some(start + count);
+impl NextEntry<'_> {
+    /// So many entries are on disk from this number on.
+    pub(crate) fn added(mut self, count: u64) {
+        *self.known = Some(self.number + count);
         if count > 0 {
             self.appended.send_modify(|appended| *appended += count);
         }
     }
+}
 
-    fn next_entry(&self) -> MutexGuard<'_, Option<u64>> {
-        self.next_entry.lock().unwrap_or_else(PoisonError::into_inner)
+impl Inner {
+    /// For whoever has the writer.
+    pub(crate) async fn next_entry(&self, writer: &mut SqliteConnection) -> Result<NextEntry<'_>> {
+        // Whoever had the writer before gives it back first, and this a moment later.
+        let mut known = self.next_entry.lock().await;
+        let number = match known.take() {
+            Some(number) => number,
+            None => next_entry(writer).await?,
+        };
+        Ok(NextEntry {
+            number,
+            known,
+            appended: &self.appended,
+        })
     }
 }
 

@@ -115,8 +115,8 @@ impl Store {
         }
         // A statement by itself is a transaction by itself.
         let mut conn = self.inner.writer.acquire().await?;
-        let start = self.inner.take_next_entry(&mut conn).await?;
-        let rows = (start..).zip(exchanges).map(|(number, (exchange, entry))| {
+        let next = self.inner.next_entry(&mut conn).await?;
+        let rows = (next.number..).zip(exchanges).map(|(number, (exchange, entry))| {
             let [nonce] = self.nonces();
             let key = seal_key(&self.inner.sealer, number, &entry, &nonce)?;
             let sealed = self.seal_asked(&exchange)?;
@@ -144,7 +144,7 @@ impl Store {
         )
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
-        self.inner.added_entries(start, given as u64);
+        next.added(given as u64);
         Ok(())
     }
 
@@ -211,13 +211,13 @@ impl Store {
         let [nonce] = self.nonces();
         // A statement by itself is a transaction by itself.
         let mut conn = self.inner.writer.acquire().await?;
-        let number = self.inner.take_next_entry(&mut conn).await?;
-        let key = seal_key(&self.inner.sealer, number, &entry, &nonce)?;
+        let next = self.inner.next_entry(&mut conn).await?;
+        let key = seal_key(&self.inner.sealer, next.number, &entry, &nonce)?;
         let closed = sqlx::query(
             "INSERT INTO ledger_entry (number, at_ms, kind, exchange, erase_day, leaf, payload, key_sealed)
              SELECT ?, ?, ?, id, ?, ?, ?, ? FROM exchange_open WHERE id = ?",
         )
-        .bind(to_sql(number))
+        .bind(to_sql(next.number))
         .bind(entry.at_ms)
         .bind(entry.kind)
         .bind(entry.erase_day)
@@ -228,7 +228,7 @@ impl Store {
         .execute(&mut *conn)
         .await?;
         let closed = closed.rows_affected();
-        self.inner.added_entries(number, closed);
+        next.added(closed);
         Ok(closed > 0)
     }
 

@@ -200,6 +200,52 @@ async fn entries_of_many_at_once_are_numbered_without_a_gap() {
     assert_eq!(leaves.len(), 240, "each once");
 }
 
+/// Whoever goes away in the middle, seen to the end or not, leaves no gap and stands in nobody's way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn entries_of_those_who_go_away_are_numbered_without_a_gap() {
+    let home = Home::new();
+    let store = home.open().await;
+    let begin = |id: u8| {
+        let exchange = Exchange {
+            id: uuid::Uuid::from_bytes([id; 16]),
+            at_ms: 1,
+            partner: "agency-b".to_owned(),
+            scope: None,
+            purpose: "p".to_owned(),
+            legal_basis: "l".to_owned(),
+            elements: 1,
+            asked: None,
+        };
+        store.begin_exchanges(vec![(exchange, an_entry("evaluation.opened", Some([id; 16])))])
+    };
+    for polls in 0..40_u8 {
+        let mut transaction = Box::pin(store.append_entries(vec![entry(1, None), entry(2, None)]));
+        let mut statement = Box::pin(begin(polls + 100));
+        for _ in 0..polls / 2 {
+            let ended = std::future::poll_fn(|task| {
+                let ended =
+                    transaction.as_mut().poll(task).is_ready() || statement.as_mut().poll(task).is_ready();
+                std::task::Poll::Ready(ended)
+            });
+            if ended.await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop((transaction, statement));
+        begin(polls).await.unwrap();
+        let closed = store.close_exchange(an_entry("evaluation", Some([polls; 16])));
+        assert!(closed.await.unwrap());
+    }
+    let all = store
+        .ledger_entries(&EntryFilter::default(), 1_000)
+        .await
+        .unwrap();
+    assert!(all.len() >= 80);
+    let numbers: Vec<u64> = all.iter().map(|entry| entry.number).collect();
+    assert_eq!(numbers, (0..all.len() as u64).collect::<Vec<u64>>());
+}
+
 #[tokio::test]
 async fn nobody_changes_or_deletes_an_entry() {
     let home = Home::new();
