@@ -453,6 +453,8 @@ impl<F: FnMut(ChunkDone) + Send> Running<F> {
         self.request = None;
         self.opening = None;
         self.responses = None;
+        // What is pending goes into the next stream anyway.
+        self.resend.clear();
     }
 
     /// The request cannot go on: everything on the way fails, and what is still to come.

@@ -20,7 +20,7 @@ use crate::agreement::{Agreement, Offer, purpose_name};
 use crate::asked::{self, Outcome, Question};
 use crate::book::{scope_to_proto, store_fault};
 use crate::chunk::{CanarySeeds, ChunkInput, layout};
-use crate::compute::{Busy, Priority};
+use crate::compute::Priority;
 use crate::desk::hits::Found;
 use crate::exchange::{AnsweredChunk, Contains, Exchange, Failure, Recorded, Stats, late};
 use crate::held::{HeldScope, lookup_of};
@@ -49,7 +49,7 @@ struct Request {
     /// Which identifiers are in each chunk.
     numbers: Vec<Vec<usize>>,
     /// Which identifiers it is about, for the ledger.
-    committed: JoinHandle<Result<Option<IdentifierCommitment>, Busy>>,
+    committed: JoinHandle<Option<IdentifierCommitment>>,
 }
 
 impl<'a> Prepared<'a> {
@@ -120,8 +120,8 @@ async fn request(
     let committed = {
         let (ledger, wanted) = (Arc::clone(&state.ledger), Arc::clone(wanted));
         let commit = move || asked::commit(ledger.audit_key(), exchange, &wanted);
-        let compute = state.compute.clone();
-        begun(async move { compute.run(Priority::Begun, commit).await }).await
+        // Not in the compute threads' queue: it takes no place that a chunk needs.
+        tokio::task::spawn_blocking(commit)
     };
     let chunk = state.config.matching.query_chunk_elements as usize;
     let padding = offer.padding;
@@ -331,11 +331,7 @@ async fn try_ask(
     let outcome = Outcome {
         answered,
         items: wanted.len() as u64,
-        identifiers: committed
-            .await
-            .ok()
-            .and_then(Result::ok)
-            .ok_or_else(uncommitted)?,
+        identifiers: committed.await.map_err(|_| uncommitted())?,
         hit: count(true),
         no_hit: count(false),
         interrupted: false,
