@@ -7,8 +7,9 @@
 //! item = RFC 6962 leaf hash of (item key, kind, canonical bytes)
 //! commitment = number of items, RFC 6962 root over the items
 //! ```
-//! It is computed for every query, so with few hashes: a flight has two thousand identifiers. An opening holds one item key, one identifier and the inclusion proof of its item. Of a biometric identifier only its kind is committed
-//! to: the law wants it recorded that one was used, not which.
+//! It is computed for every query, so with few hashes: a flight has two thousand identifiers. An opening holds one item key, one
+//! identifier and the inclusion proof of its item. Of a biometric identifier only its kind is committed to: the law wants it recorded that
+//! one was used, not which.
 
 use chacha20::ChaCha20Rng;
 use chacha20::rand_core::{Rng, SeedableRng};

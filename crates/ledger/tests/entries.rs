@@ -635,6 +635,36 @@ fn identifiers_open_one_by_one() {
     assert_eq!(IdentifierOpening::new(&key, &exchange(1), &queried, 8), None);
 }
 
+/// Made by another program from what docs/ledger.md says of the format: a change of it must not go unnoticed.
+#[test]
+fn commitments_to_identifiers_stay_as_they_are() {
+    let key = AuditKey::new([9; 32]);
+    let canonical: Vec<Vec<u8>> = (0..20)
+        .map(|n| format!("UTO\u{1f}X{n:07}").into_bytes())
+        .collect();
+    let documents = canonical.iter().map(|canonical| Queried {
+        kind: "travel_document",
+        canonical: Some(canonical),
+    });
+    let print = Queried {
+        kind: "fingerprint",
+        canonical: None,
+    };
+    let queried: Vec<Queried<'_>> = documents.chain([print]).collect();
+    let exchange = Hex([1; 16]);
+    let commitment = IdentifierCommitment::new(&key, &exchange, &queried).unwrap();
+    assert_eq!(commitment.count, 21);
+    assert_eq!(
+        hex::encode(commitment.root.0),
+        "17848b76b17d5ae7aa94c6e5340f6bdb9f1943138a89928385ebdba1e309571a"
+    );
+    let opening = IdentifierOpening::new(&key, &exchange, &queried, 17).unwrap();
+    opening.verify(&commitment).unwrap();
+    let text = serde_json::to_string(&opening).unwrap();
+    let item_key = "9d637a50203560f23b7a2b609cecf2de51e206ef1cae13380308dd4e8c4b43a5";
+    assert!(text.contains(item_key), "the 18th 32 bytes of the key stream");
+}
+
 /// A bundle: one entry, checked offline with two public keys.
 #[test]
 fn a_bundle_proves_one_entry() {

@@ -328,10 +328,7 @@ pub async fn check_at_start(state: &Arc<State>) -> Result<(), Fault> {
         });
         futures_util::future::join_all(asked).await;
     }
-    match state.ledger.halted() {
-        Some(why) => Err(Fault::new(Reason::DataLoss, "LEDG-001", why.to_owned())),
-        None => Ok(()),
-    }
+    state.ledger.records()
 }
 
 /// Asks every partner and every witness to cosign whatever is published, until the node stops. In one round all are asked about one

@@ -306,6 +306,8 @@ async fn evaluate(
         digest: Sha256::digest(&chunk.elements).into(),
         elements,
     };
+    // Said to this partner by its name, before the chunks of others in its group would fail with it.
+    state.ledger.records()?;
     let request = (!admitted.recorded.load(Ordering::Relaxed)).then(|| admitted.exchange.clone());
     let record = recorder(&state, &admitted);
     let outcome = state.charger.charge(request, charge, record).await?;

@@ -110,7 +110,7 @@ pub fn late() -> Failure {
 pub struct Stats {
     /// Elements sent, dummies included; those sent again count once.
     pub elements: u64,
-    /// Bytes of messages sent and received, before TLS.
+    /// Bytes of messages given to a stream, whether the partner took them or not, and of those received; before TLS.
     pub bytes_sent: u64,
     /// As above.
     pub bytes_received: u64,

@@ -178,6 +178,17 @@ impl Ledger {
         self.halted.get().map(String::as_str)
     }
 
+    /// Whether anything can be recorded.
+    ///
+    /// # Errors
+    /// The ledger was halted: nothing may be done that cannot be recorded.
+    pub fn records(&self) -> Result<(), Fault> {
+        match self.halted() {
+            None => Ok(()),
+            Some(why) => Err(Fault::new(Reason::DataLoss, "LEDG-001", why.to_owned())),
+        }
+    }
+
     /// Works with the log's files while nothing is published. Blocks for a disk's time.
     ///
     /// # Errors
@@ -209,9 +220,7 @@ impl Ledger {
         retention: &Retention,
         event: impl Into<Event>,
     ) -> Result<NewEntry, Fault> {
-        if let Some(why) = self.halted() {
-            return Err(Fault::new(Reason::DataLoss, "LEDG-001", why.to_owned()));
-        }
+        self.records()?;
         seal(at, entropy, retention, event)
     }
 

@@ -7,7 +7,7 @@ END;
 -- And until the entry that says how it ended.
 CREATE TRIGGER ledger_entry_closes AFTER INSERT ON ledger_entry WHEN new.kind IN ('query', 'evaluation')
 BEGIN DELETE FROM exchange_open WHERE id = new.exchange; END;
--- Both in one statement.
+-- Both in one statement. What it shows is not read: an exchange once for each of its entries.
 CREATE VIEW exchange_with_entry AS
     SELECT e.id, e.at_ms, e.direction, e.partner, e.scope_id, e.purpose, e.legal_basis, e.elements, e.query_id, e.client,
            e.officer_sealed, e.case_reference_sealed, e.ordered_by_sealed,

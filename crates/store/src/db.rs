@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::CryptoRng;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
@@ -61,7 +62,7 @@ pub struct Store {
 
 pub(crate) struct Inner {
     /// One connection: transactions take turns, in the order they came.
-    pub(crate) writer: SqlitePool,
+    writer: SqlitePool,
     /// Reads see the last commit before they began and wait for nobody.
     pub(crate) reader: SqlitePool,
     pub(crate) sealer: Arc<Sealer>,
@@ -198,6 +199,12 @@ impl Store {
             recorded: self.take_recorded(),
             store: Arc::clone(&self.inner),
         })
+    }
+
+    /// The writer, for one statement that records itself.
+    pub(crate) async fn writer(&self) -> Result<PoolConnection<Sqlite>> {
+        debug_assert!(self.take_recorded().is_empty(), "nothing would record these");
+        Ok(self.inner.writer.acquire().await?)
     }
 
     /// Fresh nonces.

@@ -114,7 +114,7 @@ impl Store {
             });
         }
         // A statement by itself is a transaction by itself.
-        let mut conn = self.inner.writer.acquire().await?;
+        let mut conn = self.writer().await?;
         let next = self.inner.next_entry(&mut conn).await?;
         let rows = (next.number..).zip(exchanges).map(|(number, (exchange, entry))| {
             let [nonce] = self.nonces();
@@ -171,16 +171,23 @@ impl Store {
         .map_err(StoreError::on_insert("exchange", "scope"))?;
         let new = new.iter().map(|row| row.bytes("id"));
         let mut new: Vec<[u8; 16]> = new.collect::<Result<_>>()?;
-        let mut appended = Vec::with_capacity(exchanges.len());
-        for exchange in exchanges {
-            // One that is given twice is new once.
-            appended.push(match new.iter().position(|new| new == exchange.id.as_bytes()) {
+        let mut appended: Vec<Appended> = Vec::with_capacity(exchanges.len());
+        for (position, exchange) in exchanges.iter().enumerate() {
+            let became = match new.iter().position(|new| new == exchange.id.as_bytes()) {
                 Some(at) => {
                     new.swap_remove(at);
                     Appended::Changed
                 }
-                None => goes_on(tx, exchange).await?,
-            });
+                // One that is given twice is new once, and looked up once.
+                None => match exchanges[..position]
+                    .iter()
+                    .position(|earlier| earlier == exchange)
+                {
+                    Some(earlier) => appended[earlier].again(),
+                    None => goes_on(tx, exchange).await?,
+                },
+            };
+            appended.push(became);
         }
         Ok(appended)
     }
@@ -210,7 +217,7 @@ impl Store {
     pub async fn close_exchange(&self, entry: NewEntry) -> Result<bool> {
         let [nonce] = self.nonces();
         // A statement by itself is a transaction by itself.
-        let mut conn = self.inner.writer.acquire().await?;
+        let mut conn = self.writer().await?;
         let next = self.inner.next_entry(&mut conn).await?;
         let key = seal_key(&self.inner.sealer, next.number, &entry, &nonce)?;
         let closed = sqlx::query(
@@ -363,6 +370,16 @@ pub(crate) enum Appended {
     AsBefore,
     /// Its id belongs to another.
     Foreign,
+}
+
+impl Appended {
+    /// Of the same exchange, given again.
+    fn again(self) -> Self {
+        match self {
+            Self::Changed | Self::AsBefore => Self::AsBefore,
+            Self::Foreign => Self::Foreign,
+        }
+    }
 }
 
 /// What is sealed of [`Asked`].

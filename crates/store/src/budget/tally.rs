@@ -1,5 +1,5 @@
-//! What a call charges: everything it has to do with is read once, decided in memory, and written once, whatever the number of
-//! chunks. Each statement waits for a thread of its own, which on a busy machine is longer than the statement.
+//! What a call charges: everything it has to do with is read once, decided in memory, and written at once, whatever the number
+//! of chunks (the sums by a trigger). Each statement waits for a thread of its own, which on a busy machine is longer than the statement.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
