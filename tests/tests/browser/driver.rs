@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use concordat_node::http::Client;
 use concordat_tests::{free_port, wait_for};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
@@ -24,8 +25,20 @@ pub(crate) struct Browser {
     axe: Option<String>,
     /// Pages whose accessibility was checked.
     pub(crate) checked: Vec<String>,
-    _driver: Child,
+    _driver: Processes,
     _profile: tempfile::TempDir,
+}
+
+/// The driver and the browser that it started, in a group of their own: a driver that is killed leaves its browser running.
+struct Processes(Child);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        let driver = self.0.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(driver) = driver {
+            let _ = kill_process_group(driver, Signal::KILL);
+        }
+    }
 }
 
 fn found(names: &[&str]) -> Option<PathBuf> {
@@ -56,9 +69,10 @@ impl Browser {
             .env("HOME", profile.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .expect("chromedriver starts");
+        let driver = Processes(driver);
         let client = Client::new(&format!("http://127.0.0.1:{port}")).expect("an address");
         wait_for("chromedriver answers", || async {
             client
