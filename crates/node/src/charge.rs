@@ -5,10 +5,9 @@
 use std::sync::Arc;
 
 use concordat_store::{
-    Charge, ChargeOutcome, Exchange, MAX_CHARGES, MAX_EXCHANGES, NewEntry, Progress, Store,
+    Charge, ChargeOutcome, Exchange, Group, MAX_CHARGES, MAX_EXCHANGES, NewEntry, Progress, Store,
 };
 use concordat_wire::Fault;
-use tokio::sync::{mpsc, oneshot};
 
 use crate::book::store_fault;
 use crate::clock::Clock;
@@ -28,28 +27,25 @@ struct Waiting {
     request: Option<Exchange>,
     charge: Charge,
     record: Record,
-    reply: oneshot::Sender<Result<ChargeOutcome, Fault>>,
 }
 
 /// The one place that charges.
 #[derive(Clone)]
-pub struct Charger(mpsc::Sender<Waiting>);
+pub struct Charger {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    group: Arc<Group<Waiting, Result<ChargeOutcome, Fault>>>,
+}
 
 impl Charger {
-    /// Starts the task; it ends when the last clone is dropped.
-    pub fn start(store: Store, clock: Arc<dyn Clock>) -> Self {
-        let (sender, mut receiver) = mpsc::channel::<Waiting>(GROUP);
-        tokio::spawn(async move {
-            let mut group = Vec::new();
-            while receiver.recv_many(&mut group, GROUP).await > 0 {
-                settle(&store, clock.as_ref(), std::mem::take(&mut group)).await;
-            }
-        });
-        Self(sender)
+    /// Charges in `store`, at the time of `clock`.
+    pub fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        let group = Arc::new(Group::new(GROUP));
+        Self { store, clock, group }
     }
 
     /// Charges one chunk, and puts its `request` on record if that is given; returns when both are on disk, with what `record`
-    /// makes of it.
+    /// makes of it. The chunk of a caller that goes away is charged all the same and may be sent again.
     ///
     /// # Errors
     /// The database failed, it could not be recorded, or the node is stopping.
@@ -59,42 +55,30 @@ impl Charger {
         charge: Charge,
         record: Record,
     ) -> Result<ChargeOutcome, Fault> {
-        let (reply, answer) = oneshot::channel();
         let waiting = Waiting {
             request,
             charge,
             record,
-            reply,
         };
-        self.0.send(waiting).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        let (store, now_ms) = (self.store.clone(), self.clock.now().as_millisecond());
+        let given = self.group.give(waiting, move |group| async move {
+            settle(&store, now_ms, &group).await
+        });
+        let outcome = given.await;
+        outcome.unwrap_or_else(|| Err(Fault::internal("the node is stopping")))
     }
 }
 
-fn stopping() -> Fault {
-    Fault::internal("the node is stopping")
-}
-
-async fn settle(store: &Store, clock: &dyn Clock, group: Vec<Waiting>) {
+async fn settle(store: &Store, now_ms: i64, group: &[Waiting]) -> Vec<Result<ChargeOutcome, Fault>> {
     let charges: Vec<Charge> = group.iter().map(|chunk| chunk.charge).collect();
     let requests = group.iter().enumerate();
     let requests: Vec<(usize, &Exchange)> = requests
         .filter_map(|(position, chunk)| Some((position, chunk.request.as_ref()?)))
         .collect();
-    let records: Vec<Record> = group.iter().map(|chunk| Arc::clone(&chunk.record)).collect();
-    let record = |position: usize, progress| records.get(position).and_then(|record| record(progress));
-    let now_ms = clock.now().as_millisecond();
+    let record = |position: usize, progress| group.get(position).and_then(|chunk| (chunk.record)(progress));
     let outcomes = store.charge(&requests, &charges, now_ms, record).await;
-    let outcomes = outcomes.map_err(|error| store_fault(&error));
-    for (position, chunk) in group.into_iter().enumerate() {
-        let outcome = match &outcomes {
-            Ok(outcomes) => outcomes
-                .get(position)
-                .copied()
-                .ok_or_else(|| Fault::internal("a charge without outcome")),
-            Err(fault) => Err(fault.clone()),
-        };
-        // A caller that is gone does not wait; its chunk is charged all the same and may be sent again.
-        let _ = chunk.reply.send(outcome);
+    match outcomes {
+        Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
+        Err(error) => vec![Err(store_fault(&error)); group.len()],
     }
 }

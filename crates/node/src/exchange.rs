@@ -49,7 +49,7 @@ pub struct Exchange {
     pub deadline: Instant,
     /// Chunks on the way at once: bounds memory.
     pub window: usize,
-    /// What must be on disk before anything is sent.
+    /// Ends when the exchange is on record; nothing is sent before.
     pub recorded: Recorded,
 }
 
@@ -72,7 +72,7 @@ pub struct AnsweredChunk {
     pub elements: u32,
 }
 
-/// Ends when the exchange is on record; nothing is sent before.
+/// Ends when something is on record.
 pub type Recorded = Shared<BoxFuture<'static, Result<(), Fault>>>;
 
 /// Why there is no answer.

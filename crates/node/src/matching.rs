@@ -20,9 +20,10 @@ use zeroize::Zeroizing;
 use crate::agreement::{Offer, is_label};
 use crate::book::Entry;
 use crate::desk::hits::{self, Found, Opened, Origin};
+use crate::exchange::Recorded;
 use crate::listen::Caller;
 use crate::state::State;
-use asking::{Closing, Prepared, ask, open};
+use asking::{Prepared, ask, open};
 pub use asking::{describe, usable_scope};
 pub use item::kinds_of_field;
 use item::read_item;
@@ -167,7 +168,7 @@ struct Answers {
     exchange: Uuid,
     summary: OfferSummary,
     /// Puts on record how it ended; `None` if nobody was asked.
-    closing: Option<Closing>,
+    closing: Option<Recorded>,
 }
 
 /// Runs a query.
@@ -204,8 +205,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
             .iter_mut()
             .filter_map(|asked| asked.record.take())
             .collect(),
-    )
-    .await;
+    );
     let asked = prepared.into_iter();
     let asked = asked.map(|asked| ask(state, asked, recorded.clone(), query.deadline));
     let mut answers = futures_util::future::join_all(asked).await;
@@ -251,7 +251,7 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
         .collect();
     for closed in closing {
         // On disk before the caller is answered.
-        closed.await.map_err(|_| Fault::internal("recording a query"))??;
+        closed.await?;
     }
     Ok(MatchResponse {
         results,

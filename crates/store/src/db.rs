@@ -17,7 +17,9 @@ use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::claims::Claims;
+use crate::group::Group;
 use crate::ledger::{NewEntry, insert_entries, next_entry};
+use crate::log::{MAX_STEPS, Step};
 use crate::purge::PurgeRun;
 use crate::seal::{DataKey, MasterKey, Nonce, Sealer};
 use crate::types::{ListId, ScopeId};
@@ -52,7 +54,8 @@ impl fmt::Debug for StoreOptions {
 
 /// A node's memory. Cheap to clone; all clones are one store.
 ///
-/// Every method may be dropped before it ends: a transaction that was not acknowledged is rolled back.
+/// Every method may be dropped before it ends: a transaction that was not acknowledged is rolled back, unless the method says
+/// that it goes on.
 #[derive(Clone)]
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
@@ -69,6 +72,8 @@ pub(crate) struct Inner {
     rng: Mutex<Box<dyn CryptoRng + Send>>,
     /// The number of the ledger's next entry, once it was read. Held from when it is taken until what it numbers is on disk.
     next_entry: tokio::sync::Mutex<Option<u64>>,
+    /// Exchanges that begin or are closed.
+    pub(crate) steps: Arc<Group<Step, Result<u64>>>,
     /// Counts entries of the ledger added since the store was opened.
     pub(crate) appended: watch::Sender<u64>,
     pub(crate) importing: Claims<ListId>,
@@ -113,6 +118,7 @@ impl Store {
                 sealer: Arc::new(Sealer::new(data_key)),
                 rng: Mutex::new(rng),
                 next_entry: tokio::sync::Mutex::new(None),
+                steps: Arc::new(Group::new(MAX_STEPS)),
                 appended: watch::Sender::new(0),
                 importing: Claims::new(),
                 publishing: Claims::new(),

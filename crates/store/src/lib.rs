@@ -36,6 +36,7 @@ mod clients;
 mod db;
 mod error;
 mod facts;
+mod group;
 mod idset;
 mod import;
 mod jobs;
@@ -71,6 +72,7 @@ pub use chunks::{ChunkItem, ChunkPlan, Compared, CompletedChunk, JobRequest, Pla
 pub use clients::ApiClient;
 pub use db::{Erasure, Store, StoreOptions};
 pub use error::StoreError;
+pub use group::Group;
 pub use import::{Import, ImportCounts, ImportMode, MAX_REJECTS_KEPT, Reject};
 pub use jobs::{Job, JobState, NewJob};
 pub use ledger::{EntryFilter, LedgerEntry, NewEntry, Witness};

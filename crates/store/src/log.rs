@@ -1,6 +1,8 @@
 //! What happened: exchanges with partners, and incidents. Rows are added, never changed, never deleted; the
 //! database itself refuses both.
 
+mod steps;
+
 use std::fmt;
 
 use sqlx::Row;
@@ -10,11 +12,11 @@ use zeroize::Zeroizing;
 
 use crate::budget::Usage;
 use crate::db::Tx;
-use crate::ledger::{NewEntry, seal_key};
 use crate::seal::{Cell, Sealer};
 use crate::sql::{Binding, insert_at_once};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
+pub(crate) use steps::{MAX_STEPS, Step};
 
 /// Most exchanges put on record in one call.
 pub const MAX_EXCHANGES: usize = 64;
@@ -99,55 +101,6 @@ impl Store {
         }
     }
 
-    /// Records exchanges that are new, each with the entry that opens it: all of them, at most [`MAX_EXCHANGES`], or none. Returns
-    /// when they are on disk.
-    ///
-    /// # Errors
-    /// [`StoreError::AlreadyExists`] if an id belongs to another exchange; [`StoreError::TooMany`].
-    pub async fn begin_exchanges(&self, exchanges: Vec<(Exchange, NewEntry)>) -> Result<()> {
-        let given = exchanges.len();
-        if given > MAX_EXCHANGES {
-            return Err(StoreError::TooMany {
-                what: "exchanges",
-                given,
-                max: MAX_EXCHANGES,
-            });
-        }
-        // A statement by itself is a transaction by itself.
-        let mut conn = self.writer().await?;
-        let next = self.inner.next_entry(&mut conn).await?;
-        let rows = (next.number..).zip(exchanges).map(|(number, (exchange, entry))| {
-            let [nonce] = self.nonces();
-            let key = seal_key(&self.inner.sealer, number, &entry, &nonce)?;
-            let sealed = self.seal_asked(&exchange)?;
-            Ok((exchange, sealed, number, entry, key))
-        });
-        let rows: Vec<_> = rows.collect::<Result<_>>()?;
-        insert_at_once(
-            &mut conn,
-            "INSERT INTO exchange_with_entry (id, at_ms, direction, partner, scope_id, purpose, legal_basis, elements,
-                                              query_id, client, officer_sealed, case_reference_sealed, ordered_by_sealed,
-                                              number, entry_at_ms, kind, erase_day, leaf, payload, key_sealed)",
-            20,
-            "",
-            &rows,
-            |query, (exchange, sealed, number, entry, key)| {
-                bind_exchange(query, exchange, sealed)
-                    .bind(to_sql(*number))
-                    .bind(entry.at_ms)
-                    .bind(entry.kind)
-                    .bind(entry.erase_day)
-                    .bind(entry.leaf.clone())
-                    .bind(entry.payload.clone())
-                    .bind(key.clone())
-            },
-        )
-        .await
-        .map_err(StoreError::on_insert("exchange", "scope"))?;
-        next.added(given as u64);
-        Ok(())
-    }
-
     /// What became of each.
     pub(crate) async fn insert_exchanges(
         &self,
@@ -207,36 +160,6 @@ impl Store {
             ordered_by: Some(seal(ORDERED_BY, &ordered_by, &asked.ordered_by)?),
             case_reference: Some(seal(CASE, &case_reference, &asked.case_reference)?),
         })
-    }
-
-    /// Adds the entry that says how an exchange ended, which closes it. One that is not open stays as it is, and nothing is
-    /// added. Returns whether it was open, when that is on disk.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn close_exchange(&self, entry: NewEntry) -> Result<bool> {
-        let [nonce] = self.nonces();
-        // A statement by itself is a transaction by itself.
-        let mut conn = self.writer().await?;
-        let next = self.inner.next_entry(&mut conn).await?;
-        let key = seal_key(&self.inner.sealer, next.number, &entry, &nonce)?;
-        let closed = sqlx::query(
-            "INSERT INTO ledger_entry (number, at_ms, kind, exchange, erase_day, leaf, payload, key_sealed)
-             SELECT ?, ?, ?, id, ?, ?, ?, ? FROM exchange_open WHERE id = ?",
-        )
-        .bind(to_sql(next.number))
-        .bind(entry.at_ms)
-        .bind(entry.kind)
-        .bind(entry.erase_day)
-        .bind(entry.leaf)
-        .bind(entry.payload)
-        .bind(key)
-        .bind(entry.exchange.map(|id| id.to_vec()))
-        .execute(&mut *conn)
-        .await?;
-        let closed = closed.rows_affected();
-        next.added(closed);
-        Ok(closed > 0)
     }
 
     /// Exchanges that are open and in which nothing was done since before `before_ms`: those in which we asked, or those in

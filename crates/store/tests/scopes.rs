@@ -364,6 +364,66 @@ async fn new_exchanges_begin_together_with_their_entries_or_not_at_all() {
     assert!(matches!(begin(&many).await, Err(StoreError::TooMany { .. })));
 }
 
+/// Many partners and many offers wait for the disk together, and what is wrong with one is its own.
+#[tokio::test]
+async fn exchanges_that_begin_and_end_together_are_numbered_without_a_gap_and_fail_alone() {
+    let home = Home::new();
+    let store = home.open().await;
+    let begin = |ids: Vec<u8>| {
+        let exchanges = ids.into_iter().map(|id| {
+            let entry = an_entry("evaluation.opened", Some([id; 16]));
+            (exchange(id), entry)
+        });
+        store.begin_exchanges(exchanges.collect())
+    };
+    let close = |id| store.close_exchange(an_entry("evaluation", Some([id; 16])));
+    // All of these are given before the first is on disk.
+    let (first, second) = (begin(vec![1, 2]), begin(vec![3]));
+    let (taken, closed) = (begin(vec![4, 1]), [close(1), close(9), close(1), close(3)]);
+    let last = begin(vec![4]);
+    first.await.unwrap();
+    second.await.unwrap();
+    assert!(matches!(
+        taken.await,
+        Err(StoreError::AlreadyExists { what: "exchange" })
+    ));
+    let mut was_open = Vec::new();
+    for closed in closed {
+        was_open.push(closed.await.unwrap());
+    }
+    assert_eq!(was_open, [true, false, false, true]);
+    last.await.unwrap();
+    // And these without trouble: one transaction.
+    let together = [close(2), close(2), close(4)];
+    let mut was_open = Vec::new();
+    for closed in together {
+        was_open.push(closed.await.unwrap());
+    }
+    assert_eq!(was_open, [true, false, true]);
+    let entries = store.ledger_entries(&EntryFilter::default(), 20).await.unwrap();
+    let recorded: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry.number, entry.exchange.map(|id| id[0]), entry.kind.as_str()))
+        .collect();
+    let (opened, closed) = ("evaluation.opened", "evaluation");
+    assert_eq!(
+        recorded,
+        [
+            (0, Some(1), opened),
+            (1, Some(2), opened),
+            (2, Some(3), opened),
+            (3, Some(1), closed),
+            (4, Some(3), closed),
+            (5, Some(4), opened),
+            (6, Some(2), closed),
+            (7, Some(4), closed),
+        ]
+    );
+    // Sealed under the number that each has.
+    assert!(entries.iter().all(|entry| entry.sealed.is_some()));
+    assert_eq!(store.idle_exchanges(false, i64::MAX, 9).await.unwrap(), []);
+}
+
 #[tokio::test]
 async fn the_record_of_what_happened_is_only_added_to() {
     let home = Home::new();

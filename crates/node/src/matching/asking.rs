@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use concordat_identifiers::Identifier;
@@ -243,7 +242,7 @@ struct Asking {
     proofs: Vec<Found>,
     failures: Vec<Failure>,
     exchange: Uuid,
-    closing: Closing,
+    closing: Recorded,
 }
 
 async fn try_ask(
@@ -341,63 +340,42 @@ async fn try_ask(
         proofs,
         failures,
         exchange: exchange_id,
-        closing: close(state, question, outcome).await,
+        closing: close(state, &question, outcome),
     })
 }
 
-/// Puts the exchanges of a query on record, all at once; ends when that is on disk.
-pub(super) async fn open(
-    state: &Arc<State>,
-    records: Vec<(Result<NewEntry, Fault>, ExchangeRow)>,
-) -> Recorded {
-    if records.is_empty() {
-        return async { Ok(()) }.boxed().shared();
-    }
-    let store = state.store.clone();
-    // Blinding goes on meanwhile.
-    let recording = begun(async move {
-        let rows = records.into_iter().map(|(entry, row)| Ok((row, entry?)));
-        let rows = rows.collect::<Result<Vec<_>, Fault>>()?;
+/// Puts the exchanges of a query on record, all at once; ends when that is on disk. Blinding goes on meanwhile.
+pub(super) fn open(state: &State, records: Vec<(Result<NewEntry, Fault>, ExchangeRow)>) -> Recorded {
+    let rows = records.into_iter().map(|(entry, row)| Ok((row, entry?)));
+    let begun = rows.collect::<Result<Vec<_>, Fault>>().map(|rows| {
         let mut rows = rows.into_iter().peekable();
+        let mut begun = Vec::new();
         while rows.peek().is_some() {
             let some = rows.by_ref().take(MAX_EXCHANGES).collect();
-            let recorded = store.begin_exchanges(some).await;
-            recorded.map_err(|error| store_fault(&error))?;
+            begun.push(state.store.begin_exchanges(some));
+        }
+        begun
+    });
+    async move {
+        for recorded in begun? {
+            recorded.await.map_err(|error| store_fault(&error))?;
         }
         Ok(())
-    })
-    .await;
-    async move {
-        recording
-            .await
-            .unwrap_or_else(|_| Err(Fault::internal("recording a query")))
     }
     .boxed()
     .shared()
 }
 
-/// What puts on record how an exchange ended.
-pub(super) type Closing = JoinHandle<Result<(), Fault>>;
-
 /// Begins to put on record how an exchange ended; what the caller is told is worked out meanwhile.
-async fn close(state: &Arc<State>, question: Question, outcome: Outcome) -> Closing {
-    let state = Arc::clone(state);
-    begun(async move {
-        let entry = question.closed(&state, outcome)?;
-        let closed = state.store.close_exchange(entry).await;
+fn close(state: &State, question: &Question, outcome: Outcome) -> Recorded {
+    let entry = question.closed(state, outcome);
+    let closed = entry.map(|entry| state.store.close_exchange(entry));
+    async move {
+        let closed = closed?.await;
         closed.map(drop).map_err(|error| store_fault(&error))
-    })
-    .await
-}
-
-/// Goes as far with `work` as it goes now, and on with it in a task of its own. One that is only spawned begins when this task
-/// waits.
-async fn begun<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-    let mut work = work.boxed();
-    match futures_util::poll!(&mut work) {
-        Poll::Ready(done) => tokio::spawn(std::future::ready(done)),
-        Poll::Pending => tokio::spawn(work),
     }
+    .boxed()
+    .shared()
 }
 
 fn uncommitted() -> Failure {
