@@ -197,7 +197,7 @@ impl Node {
 
         let stop = CancellationToken::new();
         let state = Arc::new(State {
-            charger: Charger::new(store.clone(), Arc::clone(&outside.clock)),
+            charger: Charger::new(&store, &outside.clock),
             peer_pin,
             identity,
             store,

@@ -8,18 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rand::CryptoRng;
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteSynchronous,
 };
-use sqlx::{ConnectOptions, Row, Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection, Row, Sqlite, Transaction};
 use tokio::sync::watch;
 
 use crate::claims::Claims;
-use crate::group::Group;
 use crate::ledger::{NewEntry, insert_entries, next_entry};
-use crate::log::{MAX_STEPS, Step};
+use crate::log::{Steps, steps_of};
 use crate::purge::PurgeRun;
 use crate::seal::{DataKey, MasterKey, Nonce, Sealer};
 use crate::types::{ListId, ScopeId};
@@ -61,19 +59,19 @@ pub struct Store {
     pub(crate) inner: Arc<Inner>,
     /// What the next transaction of this handle also adds to the ledger.
     pub(crate) recorded: Arc<Mutex<Vec<NewEntry>>>,
+    /// Exchanges that begin or are closed.
+    pub(crate) steps: Arc<Steps>,
 }
 
 pub(crate) struct Inner {
     /// One connection: transactions take turns, in the order they came.
-    writer: SqlitePool,
+    pub(crate) writer: SqlitePool,
     /// Reads see the last commit before they began and wait for nobody.
     pub(crate) reader: SqlitePool,
     pub(crate) sealer: Arc<Sealer>,
     rng: Mutex<Box<dyn CryptoRng + Send>>,
     /// The number of the ledger's next entry, once it was read. Held from when it is taken until what it numbers is on disk.
     next_entry: tokio::sync::Mutex<Option<u64>>,
-    /// Exchanges that begin or are closed.
-    pub(crate) steps: Arc<Group<Step, Result<u64>>>,
     /// Counts entries of the ledger added since the store was opened.
     pub(crate) appended: watch::Sender<u64>,
     pub(crate) importing: Claims<ListId>,
@@ -111,20 +109,21 @@ impl Store {
         migrate::run(&writer, &path).await?;
         let data_key = load_data_key(&writer, &master_key, rng.as_mut()).await?;
         let reader = pool(readers.max(1), connect_options(&path, 8 << 10).read_only(true));
+        let inner = Arc::new(Inner {
+            writer,
+            reader,
+            sealer: Arc::new(Sealer::new(data_key)),
+            rng: Mutex::new(rng),
+            next_entry: tokio::sync::Mutex::new(None),
+            appended: watch::Sender::new(0),
+            importing: Claims::new(),
+            publishing: Claims::new(),
+            purge: tokio::sync::Mutex::default(),
+            lock: Mutex::new(Some(lock)),
+        });
         let store = Self {
-            inner: Arc::new(Inner {
-                writer,
-                reader,
-                sealer: Arc::new(Sealer::new(data_key)),
-                rng: Mutex::new(rng),
-                next_entry: tokio::sync::Mutex::new(None),
-                steps: Arc::new(Group::new(MAX_STEPS)),
-                appended: watch::Sender::new(0),
-                importing: Claims::new(),
-                publishing: Claims::new(),
-                purge: tokio::sync::Mutex::default(),
-                lock: Mutex::new(Some(lock)),
-            }),
+            steps: steps_of(&inner),
+            inner,
             recorded: Arc::default(),
         };
         store.abort_abandoned_imports().await?;
@@ -207,22 +206,13 @@ impl Store {
         })
     }
 
-    /// The writer, for one statement that records itself.
-    pub(crate) async fn writer(&self) -> Result<PoolConnection<Sqlite>> {
-        debug_assert!(self.take_recorded().is_empty(), "nothing would record these");
-        Ok(self.inner.writer.acquire().await?)
-    }
-
     /// Fresh nonces.
     pub(crate) fn nonces<const N: usize>(&self) -> [Nonce; N] {
-        let mut nonces = [[0; 24]; N];
-        self.fill_random(nonces.as_flattened_mut());
-        nonces
+        self.inner.nonces()
     }
 
     pub(crate) fn fill_random(&self, bytes: &mut [u8]) {
-        let mut rng = self.inner.rng.lock().unwrap_or_else(PoisonError::into_inner);
-        rng.fill_bytes(bytes);
+        self.inner.fill_random(bytes);
     }
 }
 
@@ -295,6 +285,17 @@ impl NextEntry<'_> {
 }
 
 impl Inner {
+    pub(crate) fn nonces<const N: usize>(&self) -> [Nonce; N] {
+        let mut nonces = [[0; 24]; N];
+        self.fill_random(nonces.as_flattened_mut());
+        nonces
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
+        rng.fill_bytes(bytes);
+    }
+
     /// For whoever has the writer.
     pub(crate) async fn next_entry(&self, writer: &mut SqliteConnection) -> Result<NextEntry<'_>> {
         // Whoever had the writer before gives it back first, and this a moment later.
@@ -355,6 +356,17 @@ fn pool(connections: u32, options: SqliteConnectOptions) -> SqlitePool {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+        .after_release(|conn, _| {
+            Box::pin(async move {
+                if conn.is_in_transaction() {
+                    // Dropped, not committed: the answer comes after the rollback.
+                    conn.ping().await?;
+                }
+                // SQLite itself rolls back what the disk refused, and then has none to roll back: sqlx would go on counting it, and
+                // refuse each transaction after it.
+                Ok(!conn.is_in_transaction())
+            })
+        })
         .connect_lazy_with(options)
 }
 

@@ -197,6 +197,12 @@ pub enum StoreError {
     /// SQLite failed: disk full, I/O error, locked by a foreign process.
     #[error("the database failed: {0}")]
     Database(sqlx::Error),
+    /// The transaction that it shared with others failed: nothing of it was changed.
+    #[error("what was written together failed: {reason}")]
+    Together {
+        /// As the error of the transaction says.
+        reason: String,
+    },
     /// The runtime is shutting down.
     #[error("the node is shutting down")]
     ShuttingDown,

@@ -110,8 +110,8 @@ impl Store {
     #[must_use]
     pub fn recording_all(&self, entries: Vec<NewEntry>) -> Self {
         Self {
-            inner: self.inner.clone(),
             recorded: std::sync::Arc::new(std::sync::Mutex::new(entries)),
+            ..self.clone()
         }
     }
 

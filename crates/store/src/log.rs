@@ -1,5 +1,5 @@
 //! What happened: exchanges with partners, and incidents. Rows are added, never changed, never deleted; the
-//! database itself refuses both.
+//! database itself refuses both. What the ledger has erased of an exchange is blanked.
 
 mod steps;
 
@@ -11,12 +11,12 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::budget::Usage;
-use crate::db::Tx;
+use crate::db::{Inner, Tx};
 use crate::seal::{Cell, Sealer};
 use crate::sql::{Binding, insert_at_once};
 use crate::types::{Columns, ScopeId, to_sql};
 use crate::{Result, Store, StoreError};
-pub(crate) use steps::{MAX_STEPS, Step};
+pub(crate) use steps::{Steps, steps_of};
 
 /// Most exchanges put on record in one call.
 pub const MAX_EXCHANGES: usize = 64;
@@ -36,7 +36,8 @@ pub struct Asked {
     pub case_reference: Zeroizing<String>,
 }
 
-/// A query, from either side.
+/// A query, from either side. Who, why and for which case are empty once the ledger's entries of it were erased
+/// ([`Store::erase_entries`]).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// Its id.
@@ -109,7 +110,7 @@ impl Store {
     ) -> Result<Vec<Appended>> {
         let rows = exchanges
             .iter()
-            .map(|exchange| Ok((*exchange, self.seal_asked(exchange)?)));
+            .map(|exchange| Ok((*exchange, self.inner.seal_asked(exchange)?)));
         let rows: Vec<(&Exchange, SealedAsked)> = rows.collect::<Result<_>>()?;
         let new = insert_at_once(
             tx,
@@ -143,23 +144,6 @@ impl Store {
             appended.push(became);
         }
         Ok(appended)
-    }
-
-    fn seal_asked(&self, exchange: &Exchange) -> Result<SealedAsked> {
-        let Some(asked) = &exchange.asked else {
-            return Ok(SealedAsked::default());
-        };
-        let seal = |column, nonce, text: &Zeroizing<String>| {
-            with_cell(exchange.id, column, |cell| {
-                self.inner.sealer.seal(cell, nonce, text.as_bytes())
-            })
-        };
-        let [officer, ordered_by, case_reference] = self.nonces();
-        Ok(SealedAsked {
-            officer: Some(seal(OFFICER, &officer, &asked.officer)?),
-            ordered_by: Some(seal(ORDERED_BY, &ordered_by, &asked.ordered_by)?),
-            case_reference: Some(seal(CASE, &case_reference, &asked.case_reference)?),
-        })
     }
 
     /// Exchanges that are open and in which nothing was done since before `before_ms`: those in which we asked, or those in
@@ -263,6 +247,25 @@ impl Store {
             .fetch_all(&self.inner.reader)
             .await?;
         rows.iter().map(incident_of).collect()
+    }
+}
+
+impl Inner {
+    fn seal_asked(&self, exchange: &Exchange) -> Result<SealedAsked> {
+        let Some(asked) = &exchange.asked else {
+            return Ok(SealedAsked::default());
+        };
+        let seal = |column, nonce, text: &Zeroizing<String>| {
+            with_cell(exchange.id, column, |cell| {
+                self.sealer.seal(cell, nonce, text.as_bytes())
+            })
+        };
+        let [officer, ordered_by, case_reference] = self.nonces();
+        Ok(SealedAsked {
+            officer: Some(seal(OFFICER, &officer, &asked.officer)?),
+            ordered_by: Some(seal(ORDERED_BY, &ordered_by, &asked.ordered_by)?),
+            case_reference: Some(seal(CASE, &case_reference, &asked.case_reference)?),
+        })
     }
 }
 
@@ -380,6 +383,9 @@ fn exchange_of(sealer: &Sealer, row: &SqliteRow) -> Result<Exchange> {
     let id = Uuid::from_bytes(row.bytes("id")?);
     let open = |column| -> Result<Zeroizing<String>> {
         let sealed: &[u8] = row.try_get(column)?;
+        if sealed.is_empty() {
+            return Ok(Zeroizing::default()); // Forgotten.
+        }
         let plain = with_cell(id, column, |cell| sealer.open(cell, sealed))?;
         let text = String::from_utf8(plain.to_vec());
         text.map(Zeroizing::new)

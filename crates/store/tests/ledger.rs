@@ -367,3 +367,109 @@ async fn what_was_erased_is_nowhere() {
         [10_000, 10_001]
     );
 }
+
+/// The exchange that an erased entry was about says no more than the ledger does.
+#[tokio::test]
+async fn what_is_erased_of_an_exchange_is_nowhere_else() {
+    const OPENED: &str = "query.opened";
+    let home = Home::new();
+    let store = home.open().await;
+    let exchange = |id: u8| Exchange {
+        id: uuid::Uuid::from_bytes([id; 16]),
+        at_ms: 7,
+        partner: "agency-b".to_owned(),
+        scope: None,
+        purpose: format!("purpose-of-{id}"),
+        legal_basis: format!("basis-of-{id}"),
+        elements: 1_024,
+        asked: Some(Asked {
+            query: uuid::Uuid::from_bytes([id + 100; 16]),
+            client: format!("client-of-{id}"),
+            officer: format!("officer-of-{id}").into(),
+            ordered_by: format!("commander-of-{id}").into(),
+            case_reference: format!("case-of-{id}").into(),
+        }),
+    };
+    let begun = |id| (exchange(id), an_entry(OPENED, Some([id; 16])));
+    // Entries 0 to 2, then 3 and 4: the third stays open.
+    store
+        .begin_exchanges(vec![begun(10), begun(11), begun(12)])
+        .await
+        .unwrap();
+    for id in [10, 11] {
+        assert!(
+            store
+                .close_exchange(an_entry("query", Some([id; 16])))
+                .await
+                .unwrap()
+        );
+    }
+    let sealed = sealed_cells(&home).await;
+    assert_eq!(sealed.len(), 9);
+    let erase = async |numbers: &[u64]| {
+        let erasure = store.recording(an_entry("erasure", None));
+        erasure.erase_entries(numbers).await.unwrap();
+        assert_eq!(store.checkpoint().await.unwrap(), Erasure::Complete);
+    };
+    let known = async |id| {
+        let known = store.exchange(uuid::Uuid::from_bytes([id; 16])).await.unwrap();
+        known == Some(exchange(id))
+    };
+
+    erase(&[0, 2]).await;
+    assert!(known(10).await, "how it ended is not erased, and says the same");
+    assert!(known(12).await, "it has not ended");
+    erase(&[3]).await;
+    assert!(!known(10).await && known(11).await && known(12).await);
+
+    let left = store
+        .exchange(uuid::Uuid::from_bytes([10; 16]))
+        .await
+        .unwrap()
+        .unwrap();
+    let asked = left.asked.unwrap();
+    assert_eq!((left.at_ms, left.elements), (7, 1_024), "what was used stays");
+    let forgotten = [
+        &*asked.officer,
+        &*asked.ordered_by,
+        &*asked.case_reference,
+        &asked.client,
+    ];
+    assert!(forgotten.iter().all(|text| text.is_empty()));
+    let bytes = home.bytes_on_disk();
+    for text in ["purpose-of-10", "basis-of-10", "client-of-10"] {
+        assert!(!contains(&bytes, text.as_bytes()), "{text}");
+    }
+    for (position, cell) in sealed.iter().enumerate() {
+        assert_eq!(contains(&bytes, cell), position >= 3, "cell {position}");
+    }
+    // Nobody else changes or forgets one.
+    store.close().await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(home.path());
+    let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    for sql in [
+        "UPDATE exchange SET elements = 1",
+        "UPDATE exchange SET purpose = 'other' WHERE purpose = ''",
+        "UPDATE exchange SET purpose = '' WHERE purpose <> ''",
+        "DELETE FROM exchange WHERE purpose = ''",
+    ] {
+        let refused = sqlx::raw_sql(sql).execute(&mut conn).await;
+        assert!(refused.is_err(), "{sql}");
+    }
+}
+
+/// What of exchanges lies sealed in the database.
+async fn sealed_cells(home: &Home) -> Vec<Vec<u8>> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(home.path())
+        .read_only(true);
+    let mut conn = sqlx::ConnectOptions::connect(&options).await.unwrap();
+    let rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+        "SELECT officer_sealed, case_reference_sealed, ordered_by_sealed FROM exchange ORDER BY seq",
+    )
+    .fetch_all(&mut conn)
+    .await
+    .unwrap();
+    let cells = rows.into_iter();
+    cells.flat_map(|(a, b, c)| [a, b, c]).collect()
+}

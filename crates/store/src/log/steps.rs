@@ -1,22 +1,36 @@
 //! Exchanges begun and closed, each with its entry in the ledger: one statement where one comes alone, one transaction for those
 //! that come together.
 
-use sqlx::Connection;
+use std::sync::Arc;
+
 use sqlx::sqlite::SqliteConnection;
 
 use super::{Exchange, MAX_EXCHANGES, bind_exchange};
+use crate::db::Inner;
+use crate::group::Group;
 use crate::ledger::{NewEntry, seal_key};
 use crate::sql::insert_at_once;
 use crate::types::to_sql;
 use crate::{Result, Store, StoreError};
 
-/// Most that go in one transaction: some milliseconds of work.
-pub(crate) const MAX_STEPS: usize = 64;
+/// Most that go in one transaction: some milliseconds of work if they are closings, or queries to a few partners.
+const MAX_STEPS: usize = 64;
 
-/// What is done with exchanges in one statement.
+/// What is done with exchanges in one statement. What is on its way is on the heap: an entry holds a key, and is wiped there.
 pub(crate) enum Step {
     Begin(Vec<(Exchange, NewEntry)>),
-    Close(NewEntry),
+    Close(Box<NewEntry>),
+}
+
+/// Ends with the number of entries that each added.
+pub(crate) type Steps = Group<Step, Result<u64>>;
+
+pub(crate) fn steps_of(store: &Arc<Inner>) -> Arc<Steps> {
+    let store = Arc::clone(store);
+    Group::new(MAX_STEPS, move |steps: Vec<Step>| {
+        let store = Arc::clone(&store);
+        async move { store.take_steps(&steps).await }
+    })
 }
 
 impl Store {
@@ -55,57 +69,60 @@ impl Store {
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn close_exchange(&self, entry: NewEntry) -> impl Future<Output = Result<bool>> + Send + use<> {
-        let step = self.step(Step::Close(entry));
+        let step = self.step(Step::Close(Box::new(entry)));
         async move { Ok(step.await? > 0) }
     }
 
-    /// Ends with the number of entries that it added.
     fn step(&self, step: Step) -> impl Future<Output = Result<u64>> + Send + use<> {
-        let store = self.clone();
-        let taken = self
-            .inner
-            .steps
-            .give(step, |steps| async move { store.take(&steps).await });
-        async move { taken.await.ok_or(sqlx::Error::WorkerCrashed)? }
+        debug_assert!(self.take_recorded().is_empty(), "nothing would record these");
+        let taken = self.steps.give(step);
+        async move { taken.await.ok_or(StoreError::ShuttingDown)? }
+    }
+}
+
+impl Inner {
+    async fn take_steps(&self, steps: &[Step]) -> Vec<Result<u64>> {
+        let taken = match steps {
+            [step] => Ok(vec![self.take_alone(step).await]),
+            _ => self.take_together(steps).await,
+        };
+        taken.unwrap_or_else(|error| {
+            let reason = error.to_string();
+            let failed = steps.iter().map(|_| {
+                Err(StoreError::Together {
+                    reason: reason.clone(),
+                })
+            });
+            failed.collect()
+        })
     }
 
-    async fn take(&self, steps: &[Step]) -> Vec<Result<u64>> {
-        if steps.len() > 1
-            && let Ok(added) = self.take_together(steps).await
-        {
-            return added.into_iter().map(Ok).collect();
-        }
-        // Alone, or each by itself: one that fails is to fail alone.
-        let mut taken = Vec::with_capacity(steps.len());
-        for step in steps {
-            taken.push(self.take_alone(step).await);
-        }
-        taken
-    }
-
-    async fn take_together(&self, steps: &[Step]) -> Result<Vec<u64>> {
-        let mut writer = self.writer().await?;
-        let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-        let next = self.inner.next_entry(&mut tx).await?;
-        let mut number = next.number;
-        let mut added = Vec::with_capacity(steps.len());
-        for step in steps {
-            let count = self.execute(&mut tx, number, step).await?;
-            number += count;
-            added.push(count);
-        }
-        tx.commit().await?;
-        next.added(added.iter().sum());
+    /// A statement by itself is a transaction by itself.
+    async fn take_alone(&self, step: &Step) -> Result<u64> {
+        let mut writer = self.writer.acquire().await?;
+        let next = self.next_entry(&mut writer).await?;
+        let added = self.execute(&mut writer, next.number, step).await?;
+        next.added(added);
         Ok(added)
     }
 
-    async fn take_alone(&self, step: &Step) -> Result<u64> {
-        // A statement by itself is a transaction by itself.
-        let mut writer = self.writer().await?;
-        let next = self.inner.next_entry(&mut writer).await?;
-        let count = self.execute(&mut writer, next.number, step).await?;
-        next.added(count);
-        Ok(count)
+    /// What is wrong with one is its own: its statement changed nothing. If the database failed, it failed all of them.
+    async fn take_together(&self, steps: &[Step]) -> Result<Vec<Result<u64>>> {
+        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let next = self.next_entry(&mut tx).await?;
+        let (mut all, mut taken) = (0, Vec::with_capacity(steps.len()));
+        for step in steps {
+            let added = self.execute(&mut tx, next.number + all, step).await;
+            match added {
+                Ok(added) => all += added,
+                Err(error @ StoreError::Database(_)) => return Err(error),
+                Err(_) => {}
+            }
+            taken.push(added);
+        }
+        tx.commit().await?;
+        next.added(all);
+        Ok(taken)
     }
 
     /// Numbers its entries from `number` on.
@@ -124,7 +141,7 @@ impl Store {
     ) -> Result<u64> {
         let rows = (number..).zip(exchanges).map(|(number, (exchange, entry))| {
             let [nonce] = self.nonces();
-            let key = seal_key(&self.inner.sealer, number, entry, &nonce)?;
+            let key = seal_key(&self.sealer, number, entry, &nonce)?;
             let sealed = self.seal_asked(exchange)?;
             Ok((exchange, sealed, number, entry, key))
         });
@@ -160,7 +177,7 @@ impl Store {
         entry: &NewEntry,
     ) -> Result<u64> {
         let [nonce] = self.nonces();
-        let key = seal_key(&self.inner.sealer, number, entry, &nonce)?;
+        let key = seal_key(&self.sealer, number, entry, &nonce)?;
         let closed = sqlx::query(
             "INSERT INTO ledger_entry (number, at_ms, kind, exchange, erase_day, leaf, payload, key_sealed)
              SELECT ?, ?, ?, id, ?, ?, ?, ? FROM exchange_open WHERE id = ?",
