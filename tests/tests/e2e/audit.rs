@@ -36,7 +36,7 @@ fn passport(number: &str) -> MatchItem {
     item(number, person(vec![], vec![], vec![document(number, "NLD")]))
 }
 
-fn reason() -> AuditContext {
+pub(crate) fn reason() -> AuditContext {
     AuditContext {
         purpose: "AUDIT".into(),
         legal_basis: "EU:2016/680:47".into(),

@@ -1,17 +1,27 @@
 //! What happens to lists, agreements, keys, snapshots and the configuration is in the ledger, once each; and what has had
 //! its day is gone from every file.
 
+use std::collections::HashSet;
+
 use concordat_ledger::{
-    Actor, AgreementChange, Event, KeyChange, Keys, ListChange, RecordChange, Verdict as Audit,
+    Actor, AgreementChange, Bundle, Event, KeyChange, Keys, ListChange, Person, RecordChange, SignIn,
+    Verdict as Audit,
 };
 use concordat_node::erasure;
 use concordat_node::ledger::key_of;
-use concordat_tests::{OWNER, Pair, Terms, document, item, person};
-use concordat_wire::v1::{DeleteListRequest, DeleteRecordsRequest, EndRequest, UpsertRequest};
+use concordat_store::EntryFilter;
+use concordat_tests::staff::text;
+use concordat_tests::{Agency, OWNER, Pair, Terms, document, item, person};
+use concordat_wire::v1::{
+    DeleteListRequest, DeleteRecordsRequest, EndRequest, ProveEntryRequest, UpsertRequest,
+};
 
+use crate::audit::reason;
 use crate::hostile_requester::listed;
 
 const YEAR: i64 = 366 * 86_400;
+/// So many entries have their day, beside those of one query.
+const MANY: u64 = 10_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_change_is_recorded_once() {
@@ -254,36 +264,98 @@ async fn what_has_had_its_day_is_erased_and_everything_still_holds() {
     pair.asker.ask(vec![passport()]).await;
     pair.asker.published().await;
     let state = &pair.asker.node().state;
+    for batch in 0..10 {
+        let signed_in = (0..MANY / 10).map(|n| {
+            let event = SignIn {
+                by: Person {
+                    id: text(&format!("officer-{batch}-{n}")),
+                    unit: None,
+                },
+                method: text("security key"),
+                role: text("officer"),
+            };
+            state.entry(event).expect("sealed")
+        });
+        let appended = state.store.append_entries(signed_in.collect()).await;
+        appended.expect("on disk");
+    }
     assert_eq!(erasure::erase_due(state).await.expect("nothing is due"), 0);
-    let payloads: Vec<Vec<u8>> = {
-        let all = state
-            .store
-            .ledger_entries(&concordat_store::EntryFilter::default(), 1_000)
-            .await;
-        let kept = all.expect("entries").into_iter();
-        kept.filter(|entry| entry.exchange.is_some())
-            .filter_map(|entry| entry.sealed.map(|(payload, _)| payload))
-            .collect()
+    let before = pair.asker.published().await;
+    // What is due of every entry: its payload and its key as they lie in the database, and its key as it opened it.
+    let all = state
+        .store
+        .ledger_entries(&EntryFilter::default(), u32::MAX)
+        .await;
+    let due = all.expect("entries").into_iter();
+    let due: Vec<_> = due
+        .filter(|entry| entry.exchange.is_some() || entry.kind == "sign-in")
+        .collect();
+    assert_eq!(due.len() as u64, MANY + 2, "and one query, opened and closed");
+    let mut needles: HashSet<Needle> = sealed_keys(&pair.asker).await;
+    for (payload, key) in due.iter().filter_map(|entry| entry.sealed.as_ref()) {
+        needles.extend(payload.first_chunk().into_iter().chain(key.first_chunk()));
+    }
+    let found = |needles: &HashSet<Needle>| {
+        let files = crate::ledger::all_bytes(pair.asker.folder());
+        let windows = files.array_windows().filter(|window| needles.contains(*window));
+        windows.copied().collect::<HashSet<_>>().len() as u64
     };
-    assert_eq!(payloads.len(), 2, "opened and closed");
+    assert!(
+        found(&needles) >= 2 * MANY,
+        "they are looked for as they lie there"
+    );
+    let first = due[0].number;
+    let opened = proof(&pair.asker, first, true).await.expect("open");
 
     pair.advance(4 * YEAR);
     let erased = erasure::erase_due(state).await.expect("erased");
-    assert!(erased >= 2, "{erased}");
+    assert!(erased >= MANY + 2, "{erased}");
     assert!(erasure::empty_log(state).await, "nobody reads the log");
     assert!(pair.asker.entries_of("query").await.is_empty());
-    let says = pair.asker.entries_of("erasure").await;
-    assert_eq!(says.len(), 1);
-    let files = crate::ledger::all_bytes(pair.asker.folder());
-    for payload in payloads {
-        assert!(!crate::ledger::holds(&files, &payload), "gone from every file");
-    }
+    let gone: HashSet<_> = &needles - &sealed_keys(&pair.asker).await;
+    assert!(gone.len() as u64 >= 3 * MANY);
+    assert_eq!(found(&gone), 0, "gone from every file");
+
+    // Everything still holds: the log, what was shown of it, what is proven of an erased entry, what was proven before.
     pair.asker.published().await;
     let keys = Keys::of(key_of(&pair.asker.identity().signing.verifier()).expect("a key"));
-    let report = pair.asker.audit(&keys, &[]);
+    let report = pair.asker.audit(&keys, &[before]);
     assert_eq!(report.verdict(), Audit::Holds, "{report}");
     assert_eq!(report.erased, erased);
+    for number in due.iter().map(|entry| entry.number).step_by(1_009) {
+        let bundle = proof(&pair.asker, number, false).await.expect("proven");
+        let proven = bundle.check(&keys).expect("it holds");
+        assert_eq!((proven.index, proven.entry), (number, None));
+        let refused = proof(&pair.asker, number, true).await.expect_err("erased");
+        assert!(refused.message().contains("erased"), "{refused}");
+    }
+    let proven = opened.check(&keys).expect("it holds as it did");
+    assert!(proven.entry.is_some());
     assert_eq!(erasure::erase_due(state).await.expect("again"), 0);
     // The owner's ledger is another: it erases its own.
     assert!(!pair.owner.entries_of("evaluation").await.is_empty(), "{OWNER}");
+}
+
+/// The beginning of something that is looked for in files.
+type Needle = [u8; 20];
+
+/// The keys of entries as they lie sealed in the database.
+async fn sealed_keys(agency: &Agency) -> HashSet<Needle> {
+    let options = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(agency.folder().join("node.db"))
+        .read_only(true);
+    let mut conn = sqlx::ConnectOptions::connect(&options).await.expect("opened");
+    let keys = sqlx::query_scalar("SELECT key_sealed FROM ledger_entry WHERE key_sealed IS NOT NULL");
+    let keys: Vec<Vec<u8>> = keys.fetch_all(&mut conn).await.expect("keys");
+    keys.iter().filter_map(|key| key.first_chunk().copied()).collect()
+}
+
+/// A proof of an entry as its node makes it, with what the entry says or without.
+async fn proof(agency: &Agency, number: u64, opened: bool) -> Result<Bundle, tonic::Status> {
+    let request = ProveEntryRequest {
+        number,
+        context: opened.then(reason),
+    };
+    let bundle = agency.auditing().prove_entry(request).await?.into_inner().bundle;
+    Ok(Bundle::parse(bundle.as_bytes()).expect("a bundle"))
 }
