@@ -20,8 +20,9 @@ use crate::rule::{DOCUMENT_MISSING, MALFORMED, Refused};
 /// transaction that keeps the step, whichever side took it.
 ///
 /// `documents` are those that the step is about: at the owner from the decision on, at the requester when the release was opened; there
-/// the decision is recorded together with the receipt, for only then can its approvals be verified. `console` is where the owner's
-/// officers sign. [`DetailRequested::case_reference`] is for the requester's node to add: the request does not hold it.
+/// the decision is recorded together with the receipt, for only then can its approvals be verified. How it came out is in the step that
+/// told of it, [`DetailStep::outcome`]. `console` is where the owner's officers sign. [`DetailRequested::case_reference`] is for the
+/// requester's node to add: the request does not hold it.
 ///
 /// # Errors
 /// [`DOCUMENT_MISSING`] if a decision or one of its approvals is not among `documents`; [`MALFORMED`] if `history` is empty or does
@@ -165,6 +166,10 @@ impl<'a> Recorded<'a> {
             step: self.step(event, request.exchange)?,
             by: actor(event),
             what: text(event.what.name())?,
+            outcome: match &event.what {
+                What::Decided(stated) => Some(outcome(stated.result)),
+                _ => None,
+            },
             request: request.digest()?,
         }
         .into())
@@ -216,11 +221,7 @@ impl<'a> Recorded<'a> {
             step: self.step(event, request.exchange)?,
             by: decision.by.clone(),
             partner: partner(request, self.side),
-            outcome: match stated_as.result {
-                Decided::Approved => Outcome::Released,
-                Decided::Partial => Outcome::Partly,
-                Decided::Refused => Outcome::Refused,
-            },
+            outcome: outcome(stated_as.result),
             stated: stated(request),
             ground: match &decision.verdict {
                 Verdict::Refused(refusal) => Some(code(&refusal.ground)?),
@@ -232,6 +233,14 @@ impl<'a> Recorded<'a> {
             console: pages(self.console),
         }
         .into())
+    }
+}
+
+fn outcome(result: Decided) -> Outcome {
+    match result {
+        Decided::Approved => Outcome::Released,
+        Decided::Partial => Outcome::Partly,
+        Decided::Refused => Outcome::Refused,
     }
 }
 

@@ -264,6 +264,13 @@ fn recorded_alike(fixture: &Fixture, ours: &[Event], theirs: &[Event], opened: &
     assert_eq!(names(&owner), at_owner);
     assert_eq!(names(&requester), at_requester.concat());
 
+    // Whether or not anything was released to it, the requester's ledger says how it was decided.
+    let told = requester.iter().filter_map(|event| match event {
+        LedgerEvent::DetailStep(step) => step.outcome,
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [concordat_ledger::Outcome::Partly]);
+
     let decision = |events: &[LedgerEvent]| {
         events.iter().find_map(|event| match event {
             LedgerEvent::Decision(decision) => Some(decision.clone()),

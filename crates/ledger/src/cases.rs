@@ -71,12 +71,15 @@ pub struct DetailStep {
     pub by: Actor,
     /// What was done, for example `triaged`, `more-time`, `withdrawn`.
     pub what: Text,
+    /// How it was decided, as the requester is told: it has the decision itself only once it opens a release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// SHA-256 of the request.
     pub request: Digest,
 }
 
 /// How people decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// Everything that was asked for.
@@ -85,6 +88,17 @@ pub enum Outcome {
     Partly,
     /// Nothing.
     Refused,
+}
+
+impl Outcome {
+    /// Its name, as it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Partly => "partly",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// Where officers sign, in the words of WebAuthn: a passkey's assertion holds for these pages only.

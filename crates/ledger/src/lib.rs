@@ -82,6 +82,7 @@ mod sample;
 mod seal;
 mod source;
 mod suppress;
+mod tally;
 mod tile;
 mod tree;
 mod witness;
@@ -120,6 +121,7 @@ pub use sample::Sampler;
 pub use seal::{EntryKey, MAX_PAYLOAD_BYTES, Opening, OpeningError, SealedEntry};
 pub use source::Source;
 pub use suppress::{Cell, suppress};
+pub use tally::{Row, Tally, Took};
 pub use tile::{
     CHECKPOINT_PATH, COSIGNED_PATH, MAX_ENTRY_BYTES, MAX_FILE_BYTES, TILE_WIDTH, TileKind, TilePath,
     decode_bundle, decode_hashes, encode_bundle, encode_hashes,

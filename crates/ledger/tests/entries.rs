@@ -172,6 +172,15 @@ fn every_event() -> Vec<Event> {
             step: case_step(Side::Owner, 2),
             by: by(),
             what: text("triaged"),
+            outcome: None,
+            request: digest(6),
+        }
+        .into(),
+        DetailStep {
+            step: case_step(Side::Requester, 5),
+            by: by(),
+            what: text("decided"),
+            outcome: Some(Outcome::Refused),
             request: digest(6),
         }
         .into(),

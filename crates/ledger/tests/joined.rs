@@ -1,4 +1,4 @@
-//! Two half-logs that join, samples, and tables that may leave the house.
+//! Two half-logs that join, and samples.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use common::*;
 use concordat_ledger::*;
-use proptest::prelude::*;
 
 fn records(entries: impl Iterator<Item = Entry>) -> Vec<ExchangeRecord> {
     (0..)
@@ -348,79 +347,3 @@ fn a_sample_can_be_drawn_again() {
 
 /// Computed by a few lines of Python, from the formula in the documentation.
 const FROZEN_SAMPLE: &[u64] = &[25, 53, 241, 359, 522, 680, 739, 781, 835, 859];
-
-#[test]
-fn small_counts_do_not_leave_the_house() {
-    use Cell::{Exact, Withheld};
-    // One small cell: its row, its column and their totals would give it away.
-    let table = suppress(&[vec![3, 40, 50], vec![60, 70, 80], vec![0, 90, 100]], 5);
-    assert_eq!(table[0][0], Withheld);
-    assert_eq!(table[3][3], Exact(493));
-    assert_eq!(table[2][0], Exact(0), "a zero is nobody's data");
-    // Nothing small, nothing withheld.
-    let table = suppress(&[vec![10, 20], vec![0, 30]], 5);
-    assert_eq!(
-        table,
-        [
-            [Exact(10), Exact(20), Exact(30)],
-            [Exact(0), Exact(30), Exact(30)],
-            [Exact(10), Exact(50), Exact(60)]
-        ]
-    );
-    // A single row: the total goes too.
-    assert_eq!(suppress(&[vec![2, 0, 0]], 5)[0][3], Withheld);
-    assert_eq!(suppress(&[], 5), [[Exact(0)]]);
-    assert_eq!(
-        suppress(&[vec![4], vec![9, 9]], 1),
-        [
-            [Exact(4), Exact(0), Exact(4)],
-            [Exact(9), Exact(9), Exact(18)],
-            [Exact(13), Exact(9), Exact(22)]
-        ]
-    );
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    /// No small count can be computed from the rows and columns of a released table, taken one after the other.
-    #[test]
-    fn subtraction_gives_no_small_count_away(rows in 1usize..6, columns in 1usize..6, counts in prop::collection::vec(0u64..12, 36), threshold in 2u64..8) {
-        let table: Vec<Vec<u64>> = (0..rows).map(|r| (0..columns).map(|c| counts[r * 6 + c]).collect()).collect();
-        let released = suppress(&table, threshold);
-        let known = |cell: Cell| match cell {
-            Cell::Exact(count) => Some(count),
-            Cell::Withheld => None,
-        };
-        let mut cells: Vec<Vec<Option<u64>>> = released.iter().map(|row| row.iter().copied().map(known).collect()).collect();
-        for (r, row) in table.iter().enumerate() {
-            for (c, count) in row.iter().enumerate() {
-                let small = (1..threshold).contains(count);
-                prop_assert!(!small || cells[r][c].is_none());
-                prop_assert!(cells[r][c].is_none() || cells[r][c] == Some(*count));
-            }
-        }
-        // Solve every line with one unknown, until there is none.
-        let lines: Vec<Vec<(usize, usize)>> = (0..=rows).map(|r| (0..=columns).map(|c| (r, c)).collect())
-            .chain((0..=columns).map(|c| (0..=rows).map(|r| (r, c)).collect())).collect();
-        let mut solved = true;
-        while solved {
-            solved = false;
-            for line in &lines {
-                let unknown: Vec<_> = line.iter().filter(|&&(r, c)| cells[r][c].is_none()).collect();
-                if let &[&(r, c)] = unknown.as_slice() {
-                    let (&(tr, tc), inner) = line.split_last().unwrap();
-                    let sum: u64 = inner.iter().filter_map(|&(r, c)| cells[r][c]).sum();
-                    cells[r][c] = Some(if (r, c) == (tr, tc) { sum } else { cells[tr][tc].unwrap() - sum });
-                    solved = true;
-                }
-            }
-        }
-        for (r, row) in table.iter().enumerate() {
-            for (c, count) in row.iter().enumerate() {
-                let small = (1..threshold).contains(count);
-                prop_assert!(!small || cells[r][c].is_none(), "{released:?}");
-            }
-        }
-    }
-}

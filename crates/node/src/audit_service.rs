@@ -1,11 +1,10 @@
 //! `AuditService`: lists, opens, proves and counts what the ledger holds.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use concordat_ledger::{
-    Bundle, CaseId, Entry, EntryKey, EntryType, Event, Leaf, LogError, Opened, Opening, Outcome, Ranges,
-    SignedCheckpoint, Text, Why,
+    Bundle, CaseId, Entry, EntryKey, EntryType, Event, Hex, Leaf, LogError, Opened, Opening, Outcome, Ranges,
+    SignedCheckpoint, Tally, Text, Took, Why,
 };
 use concordat_store::{EntryFilter, LedgerEntry};
 use concordat_wire::v1::audit_service_server::AuditService;
@@ -234,41 +233,49 @@ impl AuditService for Audit {
             before: request.before,
             ..FilterMessage::default()
         })?;
-        let mut counts: BTreeMap<[String; 4], [u64; 2]> = BTreeMap::new();
+        let mut tally = Tally::new();
+        if let Some(since) = wanted.filter.since_ms {
+            let before = EntryFilter {
+                before_ms: Some(since),
+                kind: Some(EntryType::DetailRequested.name().to_owned()),
+                ..EntryFilter::default()
+            };
+            let mut pages = Pages::new(Arc::clone(&self.0), before).await?;
+            while let Some(page) = pages.next().await? {
+                for kept in page {
+                    if let Some((_, entry)) = open(&kept)? {
+                        tally.know(&entry);
+                    }
+                }
+            }
+        }
         let mut pages = Pages::new(Arc::clone(&self.0), wanted.filter).await?;
         while let Some(page) = pages.next().await? {
             for kept in page {
                 let opened = open(&kept)?;
-                let event = opened.as_ref().map(|(_, entry)| &entry.event);
-                let name =
-                    |text: Option<&Text>| text.map(|text| text.as_str().to_owned()).unwrap_or_default();
-                let row = [
-                    kept.kind.clone(),
-                    name(event.and_then(Event::purpose)),
-                    name(event.and_then(Event::partner)),
-                    event.map(outcome).unwrap_or_default().to_owned(),
-                ];
-                counts.entry(row).or_default()[usize::from(opened.is_none())] += 1;
-                if counts.len() > MAX_ROWS {
+                let kind = EntryType::parse(&kept.kind).ok_or_else(|| damaged(kept.number))?;
+                tally.add(
+                    kind,
+                    kept.exchange.map(Hex),
+                    opened.as_ref().map(|(_, entry)| entry),
+                );
+                if tally.rows() > MAX_ROWS {
                     let message = "the report has too many rows: choose fewer days";
                     return Err(Fault::new(Reason::Exhausted, "AUD-007", message).into());
                 }
             }
         }
-        let row = |[kind, purpose, partner, outcome]: [String; 4], erased, entries| ReportRow {
-            r#type: kind,
-            purpose,
-            partner,
-            outcome,
-            erased,
+        let rows = tally.finish().into_iter().map(|(row, entries)| ReportRow {
+            r#type: row.kind.name().to_owned(),
+            purpose: row.purpose,
+            partner: row.partner,
+            outcome: row.outcome.map(Outcome::name).unwrap_or_default().to_owned(),
+            erased: row.erased,
             entries,
-        };
-        let rows = counts
-            .into_iter()
-            .flat_map(|(names, [kept, erased])| [row(names.clone(), false, kept), row(names, true, erased)]);
-        Ok(Response::new(ReportResponse {
-            rows: rows.filter(|row| row.entries > 0).collect(),
-        }))
+            took: row.took.map(Took::name).unwrap_or_default().to_owned(),
+            repeats: row.repeats,
+        });
+        Ok(Response::new(ReportResponse { rows: rows.collect() }))
     }
 
     async fn reconcile(
@@ -445,17 +452,6 @@ impl Wanted {
             && is(&self.partner, event.partner())
             && self.is_case(event)
             && (self.person.is_empty() || by(&self.person))
-    }
-}
-
-fn outcome(event: &Event) -> &'static str {
-    match event {
-        Event::Decision(decision) => match decision.outcome {
-            Outcome::Released => "released",
-            Outcome::Partly => "partly",
-            Outcome::Refused => "refused",
-        },
-        _ => "",
     }
 }
 

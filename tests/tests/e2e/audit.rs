@@ -183,6 +183,14 @@ async fn what_is_opened_is_on_record_first_and_proven_offline() {
         (queries.purpose.as_str(), queries.entries, queries.erased),
         ("BORDER_CHECK", 1, false)
     );
+    // The exchange is counted once.
+    let once: Vec<_> = counts
+        .rows
+        .iter()
+        .filter(|row| row.purpose == "BORDER_CHECK" && !row.repeats)
+        .map(|row| row.r#type.as_str())
+        .collect();
+    assert_eq!(once, ["query"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,6 +28,63 @@ fn key(dir: &Path) -> String {
     line.expect("the ledger's key").trim().to_owned()
 }
 
+/// The counts of each row, withheld ones `None`.
+fn counts(report: &Value) -> Vec<(String, Vec<Option<u64>>)> {
+    let rows = report["rows"].as_array().expect("rows");
+    rows.iter()
+        .map(|row| {
+            let counts = row["counts"].as_array().expect("counts");
+            (
+                row["type"].as_str().expect("a type").to_owned(),
+                counts.iter().map(Value::as_u64).collect(),
+            )
+        })
+        .collect()
+}
+
+/// No small count is published, nor any that one line after the other gives by subtraction; no exchange is in two rows.
+fn gives_nothing_small_away(own: &Value, released: &Value, threshold: u64) {
+    let is_small = |count: &u64| (1..threshold).contains(count);
+    let all = counts(own).into_iter().flat_map(|(_, counts)| counts).flatten();
+    assert!(
+        all.into_iter().any(|count| is_small(&count)),
+        "nothing to withhold: {own}"
+    );
+    let rows = counts(released);
+    assert!(
+        counts(own).iter().any(|(kind, _)| kind == "query.opened")
+            && rows.iter().any(|(kind, _)| kind == "query"),
+        "{own} {released}"
+    );
+    // What is open still may have a row; who was asked and answered has not.
+    let both = rows
+        .iter()
+        .filter(|(kind, _)| kind == "receipt" || kind == "release");
+    assert_eq!(both.count(), 0, "{released}");
+
+    let mut cells: Vec<Vec<Option<u64>>> = rows.into_iter().map(|(_, counts)| counts).collect();
+    assert!(cells.iter().flatten().any(Option::is_none), "{released}");
+    let (height, width) = (cells.len(), cells[0].len());
+    let row = |r: usize| (0..width).map(move |c| (r, c)).collect::<Vec<_>>();
+    let column = |c: usize| (0..height).map(move |r| (r, c)).collect::<Vec<_>>();
+    let lines: Vec<Vec<(usize, usize)>> = (0..height).map(row).chain((0..width).map(column)).collect();
+    let mut solved = true;
+    while solved {
+        solved = false;
+        for line in &lines {
+            let unknown: Vec<_> = line.iter().filter(|&&(r, c)| cells[r][c].is_none()).collect();
+            let (&[&(r, c)], Some((&total, inner))) = (unknown.as_slice(), line.split_last()) else {
+                continue;
+            };
+            let sum: u64 = inner.iter().filter_map(|&(r, c)| cells[r][c]).sum();
+            cells[r][c] = Some(cells[total.0][total.1].map_or(sum, |total| total - sum));
+            solved = true;
+        }
+    }
+    let small: Vec<u64> = cells.into_iter().flatten().flatten().filter(is_small).collect();
+    assert!(small.is_empty(), "{small:?} are given away by {released}");
+}
+
 /// The ledgers of `aa`, which asked and serves its files at `port`, and of `bb`, which answered.
 pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     let (a, b) = (aa.display(), bb.display());
@@ -126,10 +183,15 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
             .expect("written")
             .starts_with("type,purpose or outcome,")
     );
-    let released = run(&format!("audit report --release 1000000 --dir {a}"))
+    let own = run(&format!("audit report --json --dir {a}"))
         .exits(0)
-        .stdout;
-    assert!(released.contains("withheld"), "{released}");
+        .json()
+        .remove(0);
+    for threshold in [5, 1_000_000] {
+        let line = format!("audit report --release {threshold} --json --dir {a}");
+        let released = run(&line).exits(0).json().remove(0);
+        gives_nothing_small_away(&own, &released, threshold);
+    }
 
     // Both opened, then one opened and the other's files; the other way round over HTTP.
     let (export_a, export_b) = (place("a.jsonl"), place("b.jsonl"));

@@ -22,7 +22,7 @@ pub struct Args {
     /// Before this time, RFC 3339
     #[arg(long, value_name = "TIME")]
     before: Option<jiff::Timestamp>,
-    /// For eyes outside the agency: withhold counts below this, and what would give them away; one table only
+    /// For eyes outside the agency: count each exchange and each request once, withhold counts below this, and what would give them away; one table only
     #[arg(long, value_name = "THRESHOLD", value_parser = clap::value_parser!(u64).range(2..))]
     release: Option<u64>,
     /// Write the table as CSV
@@ -35,9 +35,9 @@ pub struct Args {
     connection: Connection,
 }
 
-/// A row is a type and a purpose, a column a partner; the last of each are the totals.
+/// A row is a type, a purpose or an outcome, and the time that a decision took, a column a partner; the last of each are the totals.
 struct Report {
-    rows: Vec<[String; 2]>,
+    rows: Vec<[String; 3]>,
     columns: Vec<String>,
     cells: Vec<Vec<Cell>>,
 }
@@ -56,8 +56,10 @@ impl Args {
         };
         let node = self.connection.open().await?;
         let counted = node.audit().report(request).await?.into_inner();
-        // A threshold of 1 withholds nothing.
-        let report = Report::new(&counted.rows, self.release.unwrap_or(1));
+        let report = match self.release {
+            Some(threshold) => Report::released(counted.rows, threshold),
+            None => Report::own(&counted.rows),
+        };
         if let Some(file) = csv {
             report.csv(file)?;
         }
@@ -71,6 +73,18 @@ impl Args {
 }
 
 impl Report {
+    /// All entries, for the agency's own eyes.
+    fn own(rows: &[ReportRow]) -> Self {
+        // A threshold of 1 withholds nothing.
+        Self::new(rows, 1)
+    }
+
+    /// For eyes outside: with two rows about the same exchanges, what is withheld in one would be read off the other.
+    fn released(mut rows: Vec<ReportRow>, threshold: u64) -> Self {
+        rows.retain(|row| !row.repeats);
+        Self::new(&rows, threshold)
+    }
+
     fn new(rows: &[ReportRow], threshold: u64) -> Self {
         let about = |row: &ReportRow| {
             let what = match (row.erased, row.outcome.as_str()) {
@@ -78,19 +92,19 @@ impl Report {
                 (false, "") => row.purpose.clone(),
                 (false, outcome) => outcome.to_owned(),
             };
-            [row.r#type.clone(), what]
+            [row.r#type.clone(), what, row.took.clone()]
         };
-        let names: BTreeSet<[String; 2]> = rows.iter().map(about).collect();
+        let names: BTreeSet<[String; 3]> = rows.iter().map(about).collect();
         let partners: BTreeSet<&str> = rows.iter().map(|row| row.partner.as_str()).collect();
         let column: BTreeMap<&str, usize> = partners.iter().copied().zip(0..).collect();
-        let mut names: Vec<[String; 2]> = names.into_iter().collect();
+        let mut names: Vec<[String; 3]> = names.into_iter().collect();
         let mut counts = vec![vec![0; partners.len()]; names.len()];
         for row in rows {
             if let Ok(place) = names.binary_search(&about(row)) {
                 counts[place][column[row.partner.as_str()]] += row.entries;
             }
         }
-        names.push(["total".into(), String::new()]);
+        names.push(["total".into(), String::new(), String::new()]);
         let columns = partners.iter().map(|partner| match *partner {
             "" => "(no partner)".to_owned(),
             partner => partner.to_owned(),
@@ -103,9 +117,9 @@ impl Report {
     }
 
     fn lines(&self) -> Vec<Vec<String>> {
-        let head = ["type", "purpose or outcome"].map(str::to_owned);
+        let head = ["type", "purpose or outcome", "time taken"].map(str::to_owned);
         let head: Vec<String> = head.into_iter().chain(self.columns.iter().cloned()).collect();
-        let line = |(names, cells): (&[String; 2], &Vec<Cell>)| {
+        let line = |(names, cells): (&[String; 3], &Vec<Cell>)| {
             let cells = cells.iter().map(|cell| match cell {
                 Cell::Exact(count) => count.to_string(),
                 Cell::Withheld => "withheld".to_owned(),
@@ -153,7 +167,7 @@ impl Report {
             let cells = lines.iter().filter_map(|line| line.get(column));
             cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
-        let widths: Vec<usize> = (0..self.columns.len() + 2).map(width).collect();
+        let widths: Vec<usize> = (0..self.columns.len() + 3).map(width).collect();
         let line = |line: &Vec<String>| {
             let cells = line
                 .iter()
@@ -169,9 +183,14 @@ impl Report {
             Cell::Exact(count) => json!(count),
             Cell::Withheld => Value::Null,
         };
-        let rows = self.rows.iter().zip(&self.cells).map(|([kind, what], cells)| {
-            json!({ "type": kind, "what": what, "counts": cells.iter().map(cell).collect::<Vec<_>>() })
-        });
+        let rows = self
+            .rows
+            .iter()
+            .zip(&self.cells)
+            .map(|([kind, what, took], cells)| {
+                let counts: Vec<Value> = cells.iter().map(cell).collect();
+                json!({ "type": kind, "what": what, "took": took, "counts": counts })
+            });
         json!({ "columns": self.columns, "rows": rows.collect::<Vec<_>>() })
     }
 }
@@ -204,19 +223,19 @@ mod tests {
             row("query", "FUGITIVE", "aa", 30),
             row("query", "FUGITIVE", "bb", 50),
         ];
-        let own = Report::new(&rows, 1).text();
+        let own = Report::own(&rows).text();
         assert!(own.contains("BORDER_CHECK"), "{own}");
         assert!(
             own.lines()
                 .any(|line| line.starts_with("total") && line.ends_with("122")),
             "{own}"
         );
-        let released = Report::new(&rows, 5).lines();
+        let released = Report::released(rows.to_vec(), 5).lines();
         let small = released
             .iter()
             .find(|line| line[1] == "BORDER_CHECK")
             .expect("a row");
-        assert_eq!(small[3], "withheld");
+        assert_eq!(small[4], "withheld");
         let withheld = released
             .iter()
             .flatten()
@@ -226,9 +245,67 @@ mod tests {
     }
 
     #[test]
+    fn rows_about_the_same_exchanges_do_not_give_a_small_count_away() {
+        let repeats = |row: ReportRow| ReportRow { repeats: true, ..row };
+        let rows = [
+            row("query", "BORDER_CHECK", "aa", 10),
+            row("query", "BORDER_CHECK", "bb", 50),
+            repeats(row("query.opened", "BORDER_CHECK", "aa", 10)),
+            repeats(row("query.opened", "BORDER_CHECK", "bb", 50)),
+            row("refusal", "", "aa", 2),
+            row("refusal", "", "bb", 50),
+        ];
+        assert!(Report::own(&rows).text().contains("query.opened"));
+        // With the row of those opened, refusals are 22 - 10 - 10.
+        let released = Report::released(rows.to_vec(), 5).lines();
+        let cells: Vec<_> = released[1..]
+            .iter()
+            .map(|line| [&line[0], &line[3], &line[4], &line[5]])
+            .collect();
+        assert_eq!(
+            cells,
+            [
+                ["query", "withheld", "withheld", "60"],
+                ["refusal", "withheld", "withheld", "52"],
+                ["total", "12", "100", "112"],
+            ]
+        );
+    }
+
+    #[test]
+    fn decisions_are_shown_by_outcome_and_time_taken() {
+        let decision = |outcome: &str, took: &str, entries| ReportRow {
+            outcome: outcome.into(),
+            took: took.into(),
+            ..row("decision", "FUGITIVE", "aa", entries)
+        };
+        let rows = [
+            decision("refused", "within 8 h", 7),
+            decision("released", "within 1 h", 9),
+            decision("released", "longer", 2),
+        ];
+        let own = Report::own(&rows);
+        let text = own.text();
+        let has = |line: &str| {
+            text.lines()
+                .any(|shown| shown.split_whitespace().eq(line.split_whitespace()))
+        };
+        assert!(has("decision refused within 8 h 7 7"), "{text}");
+        assert!(has("decision released within 1 h 9 9"), "{text}");
+        assert!(own.html().contains("<td>released</td><td>longer</td><td>2</td>"));
+        assert_eq!(own.json()["rows"][0]["took"], "within 8 h");
+        let released = Report::released(rows.to_vec(), 5).text();
+        let small = released
+            .lines()
+            .find(|line| line.contains("longer"))
+            .expect("a row");
+        assert!(small.ends_with("withheld  withheld"), "{released}");
+    }
+
+    #[test]
     fn names_do_not_become_markup_or_formulas() {
         let rows = [row("query", "=1+1", "<b>", 9)];
-        let report = Report::new(&rows, 1);
+        let report = Report::own(&rows);
         assert!(report.html().contains("&lt;b&gt;"));
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("r.csv");
