@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use crate::agreement::{Offer, purpose_name};
+use crate::agreement::{MAX_EVALUATIONS, Offer, purpose_name};
 use crate::book::Entry;
 use crate::charge::Record;
 use crate::compute::{Busy, Priority, thread_time};
@@ -142,7 +142,17 @@ pub async fn serve(
         .as_slice()
         .try_into()
         .map_err(|_| Fault::invalid("PEER-003", "request_id", "a request id has 16 bytes"))?;
+    // No agreement covers more. And what a partner says here goes into an entry of the ledger, which holds no number above 2^53 - 1:
+    // one that cannot be written would fail the chunks of others that are charged with it.
     let announced = open.padded_elements;
+    if announced > MAX_EVALUATIONS {
+        return Err(Fault::invalid(
+            "PEER-017",
+            "padded_elements",
+            format!("a request announces at most {MAX_EVALUATIONS} elements"),
+        )
+        .into());
+    }
     let key = state
         .own_keys
         .get(&state, (&entry.agreement, &offer, epoch))

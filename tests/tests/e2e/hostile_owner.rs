@@ -299,6 +299,10 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
             "another requester",
             resign(|text| text.replacen("requester aa-border", "requester cc-customs", 1)),
         ),
+        (
+            "a version that no ledger can hold",
+            resign(|text| text.replacen("version 2", "version 9007199254740992", 1)),
+        ),
         ("no manifest at all", changed(|_| "no".into())),
         ("a manifest larger than any", changed(|_| "x".repeat(900 << 10))),
         (
@@ -328,7 +332,7 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
     }
     let refused = incidents(&pair).await;
     assert!(refused.iter().all(|incident| incident.kind == "snapshot_refused"));
-    assert!(refused.len() >= 12, "each is recorded");
+    assert!(refused.len() >= 13, "each is recorded");
 
     // A restart keeps it too.
     let (mut pair, relay) = (pair, relay);

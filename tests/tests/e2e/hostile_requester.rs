@@ -1,5 +1,6 @@
 //! A partner with real credentials and bad intentions, against an honest owner's node.
 
+use concordat_ledger::Event;
 use concordat_oprf::{Blinded, Client, PublicKey};
 use concordat_tests::{Agency, LEGAL_BASIS, Offer, PURPOSE, Pair, Record, Terms, document, person};
 use concordat_wire::FaultView;
@@ -519,6 +520,54 @@ async fn a_request_cannot_outgrow_what_the_owner_recorded() {
         [16],
         "one request of sixteen elements, and no other"
     );
+}
+
+/// A number that no entry of the ledger can hold is refused at the door: else it would fail all the chunks that are charged with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_announcement_beyond_all_bounds_fails_nobody_else() {
+    let hostile = Hostile::new().await;
+    let elements = hostile.blind(16).await.elements().to_vec();
+    let announcing = |id, padded_elements| EvaluateOpen {
+        padded_elements,
+        ..hostile.open(id)
+    };
+    let refused = [u64::MAX, 1 << 53, (1 << 30) + 1].map(|announced| {
+        let stream = hostile.send(announcing(1, announced), vec![chunk(0, &elements)]);
+        async { view(stream.await.expect_err("too many")) }
+    });
+    // Together with others, which share the transactions.
+    let others = (2..18).map(|id| hostile.one(id, chunk(0, &elements)));
+    let (refused, others) = tokio::join!(
+        futures_util::future::join_all(refused),
+        futures_util::future::join_all(others)
+    );
+    for refused in refused {
+        assert_eq!(
+            (refused.code, refused.rule.as_str(), refused.field.as_deref()),
+            (Code::InvalidArgument, "PEER-017", Some("padded_elements"))
+        );
+    }
+    for answer in others {
+        assert!(
+            matches!(answer, evaluate_response::Message::Chunk(_)),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(hostile.charged().await, 16 * 16);
+    // The largest that is let in can be recorded.
+    let most = hostile
+        .send(announcing(99, 1 << 30), vec![chunk(0, &elements)])
+        .await;
+    assert_eq!(most.expect("answered").len(), 1);
+    let opened = hostile.pair.owner.entries_of("evaluation.opened").await;
+    let elements: Vec<u64> = opened
+        .iter()
+        .map(|entry| match &entry.event {
+            Event::EvaluationOpened(opened) => opened.elements,
+            _ => panic!("an opening"),
+        })
+        .collect();
+    assert_eq!((elements.len(), elements.last()), (17, Some(&(1 << 30))));
 }
 
 /// Errors tell the peer nothing about the list: elements of listed and unlisted identifiers get answers of one shape.
