@@ -106,8 +106,9 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
     let Routes {
         works,
         refused,
-        mut unchecked,
+        no_offer,
     } = routes(state, spec, &context, &kinds);
+    let mut unchecked = Vec::with_capacity(refused.len() + no_offer.len());
     for (entry, offer, fault) in refused {
         // Once for a job, however often it goes on.
         let place = format!("{}/{}/{}", handle.id, entry.agreement.id, offer.id);
@@ -116,6 +117,7 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
         }
         unchecked.push(not_permitted(summary_of(&entry, &offer), &fault));
     }
+    unchecked.extend(no_offer);
     handle.forget_offers();
     if works.is_empty() {
         let why = unchecked.first().map(|summary| summary.detail.clone());
@@ -203,20 +205,18 @@ async fn result(state: &State, handle: &Handle, runs: &mut [OfferRun]) -> Result
 /// What a job has to do, and what it cannot.
 struct Routes {
     works: Vec<(Arc<Entry>, Offer)>,
-    /// Each offer that is refused, and why. The caller must see that these were not compared.
+    /// Each offer that is refused, and why: the caller must see that these were not compared.
     refused: Vec<(Arc<Entry>, Offer, Fault)>,
-    /// As well, one for each wanted kind that no offer has.
-    unchecked: Vec<OfferSummary>,
+    /// The same of each wanted kind that no offer has.
+    no_offer: Vec<OfferSummary>,
 }
 
 /// As in a query ([`crate::matching`]): where one offer of a kind permits it, others of that kind that do not say
 /// nothing about it. An agreement that is over says nothing either, unless its kind was asked for by name.
 fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Routes {
     let now = state.clock.now();
-    let (mut works, mut refused) = (
-        Vec::<(Arc<Entry>, Offer)>::new(),
-        Vec::<(Arc<Entry>, Offer, Fault)>::new(),
-    );
+    let mut works: Vec<(Arc<Entry>, Offer)> = Vec::new();
+    let mut refused: Vec<(Arc<Entry>, Offer, Fault)> = Vec::new();
     for entry in state.book.all() {
         if entry.partner.id != spec.partner {
             continue;
@@ -236,7 +236,7 @@ fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Rout
             }
         }
     }
-    let mut unchecked = Vec::new();
+    let mut no_offer = Vec::new();
     for kind in kinds {
         let offered = works.iter().any(|(_, offer)| offer.kind == *kind)
             || refused.iter().any(|(_, offer, _)| offer.kind == *kind);
@@ -250,7 +250,7 @@ fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Rout
                 kind: kind_to_proto(*kind).into(),
                 ..OfferSummary::default()
             };
-            unchecked.push(not_permitted(summary, &fault));
+            no_offer.push(not_permitted(summary, &fault));
         }
     }
     refused.retain(|(entry, offer, _)| {
@@ -260,7 +260,7 @@ fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Rout
     Routes {
         works,
         refused,
-        unchecked,
+        no_offer,
     }
 }
 
