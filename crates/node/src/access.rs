@@ -4,26 +4,29 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use concordat_ledger::{Refusal, SignIn};
-use concordat_wire::Fault;
+use concordat_ledger::{Refusal, SignIn, Stated};
+use concordat_wire::{Fault, Reason, v1};
+use tonic::Request;
 
+use crate::agreement::Agreement;
 use crate::identity::ADMIN;
 use crate::ledger::{person, text};
 use crate::listen::{Caller, Shown};
 use crate::state::State;
-use crate::tls::{self, Pins};
+use crate::tls::{self, Pins, SpkiPin};
 
 const CONNECTING: &str = "connecting to the listener for our own systems";
 const CONNECTING_AS_PARTNER: &str = "connecting to the listener for partners";
 const CALLING: &str = "calling over an open connection";
+const CALLING_OTHERS: &str = "calling what is not for this client";
 
 /// What was recorded last. In memory: a start forgets it, and records the next one.
 #[derive(Default)]
 pub struct Access {
     /// The minute of each client's last sign-in.
     sign_ins: Mutex<HashMap<String, i64>>,
-    /// By action and, where the certificate was once ours, whose it was; by rule and partner; by rule and case: as many as there are
-    /// clients, partners and cases in trouble at most.
+    /// By action and, where the certificate was once ours, whose it was; by rule and client; by rule and partner; by rule and case or
+    /// job: as many as there are clients, partners, cases and jobs in trouble at most.
     refusals: Mutex<HashMap<(&'static str, Option<String>), Refused>>,
 }
 
@@ -104,27 +107,101 @@ impl State {
     }
 
     async fn refused(&self, action: &'static str, claimed: Option<&str>, reason: &str) {
-        let Some(left_out) = self.access.refuses(action, claimed, self.minute()) else {
+        let refusal = Refusal {
+            claimed: claimed.map(person),
+            partner: None,
+            case: None,
+            action: text(action),
+            rule: None,
+            reason: text(reason),
+        };
+        self.refused_once((action, claimed), None, refusal).await;
+    }
+
+    /// Records a refusal, unless one of its kind was recorded this minute. Under `agreement` it is kept as long as that says.
+    async fn refused_once(
+        &self,
+        (kind, who): (&'static str, Option<&str>),
+        agreement: Option<&Agreement>,
+        mut refusal: Refusal,
+    ) {
+        let Some(left_out) = self.access.refuses(kind, who, self.minute()) else {
             return;
         };
-        let reason = match left_out {
-            0 => reason.to_owned(),
-            more => format!("{reason}; {more} more since the last one that was recorded"),
+        if left_out > 0 {
+            let reason = refusal.reason.as_str();
+            let reason = format!("{reason}; {left_out} more since the last one that was recorded");
+            refusal.reason = text(&reason);
+        }
+        let recorded = match agreement {
+            Some(agreement) => self.record_under(agreement, refusal).await,
+            None => self.record(refusal).await,
         };
-        let recorded = self
-            .record(Refusal {
-                claimed: claimed.map(person),
-                partner: None,
-                case: None,
-                action: text(action),
-                rule: None,
-                reason: text(&reason),
-            })
-            .await;
         if let Err(fault) = recorded {
-            tracing::error!(%fault, action, "a refusal could not be recorded");
+            tracing::error!(%fault, kind, "a refusal could not be recorded");
         }
     }
+
+    /// Puts a partner's call on record if it was refused: once a minute for each partner and rule, and before the partner hears of it.
+    /// Our own trouble is no refusal.
+    ///
+    /// # Errors
+    /// As `result`.
+    pub async fn noting<T>(&self, call: &PartnerCall<'_>, result: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(fault) = &result
+            && !matches!(
+                fault.reason,
+                Reason::Unavailable | Reason::Internal | Reason::DataLoss
+            )
+        {
+            self.refused_partner(call, fault).await;
+        }
+        result
+    }
+
+    async fn refused_partner(&self, call: &PartnerCall<'_>, fault: &Fault) {
+        let entries = self.book.all();
+        let theirs = || entries.iter().filter(|entry| entry.partner.pin == *call.partner);
+        let named = call
+            .scope
+            .and_then(|scope| theirs().find(|entry| entry.agreement.id == scope.agreement_id));
+        // The listener lets in nobody whose key is in no agreement; one that ended a moment ago is still in the book.
+        let Some(partner) = named.or_else(|| theirs().next()).map(|entry| &entry.partner.id) else {
+            return;
+        };
+        let mut action = call.name.to_owned();
+        if let Some(scope) = call.scope {
+            let (offer, agreement, epoch) = (&scope.offer_id, &scope.agreement_id, scope.epoch);
+            action.push_str(&format!(" under {offer} of {agreement}, epoch {epoch}"));
+        }
+        if let Some(Stated { purpose, legal_basis }) = call.stated {
+            let (purpose, legal_basis) = (purpose.as_str(), legal_basis.as_str());
+            action.push_str(&format!(", for {purpose} by {legal_basis}"));
+        }
+        let refusal = Refusal {
+            claimed: None,
+            partner: Some(text(partner)),
+            case: None,
+            action: text(&action),
+            rule: Some(text(fault.rule)),
+            reason: text(&fault.message),
+        };
+        let agreement = named.map(|entry| &entry.agreement);
+        self.refused_once((fault.rule, Some(partner)), agreement, refusal)
+            .await;
+    }
+}
+
+/// A partner's call, as it is put on record where it is refused.
+pub struct PartnerCall<'a> {
+    /// The key it showed.
+    pub partner: &'a SpkiPin,
+    /// What it would have.
+    pub name: &'static str,
+    /// Under which key, as it says.
+    pub scope: Option<&'a v1::Scope>,
+    /// Why, as it says.
+    pub stated: Option<&'a Stated>,
 }
 
 /// Who a partner's node is, by its key.
@@ -193,6 +270,27 @@ pub fn refuse_call(state: &Arc<State>, name: &str) {
         let reason = "the certificate was revoked";
         state.refused(CALLING, Some(&name), reason).await;
     });
+}
+
+/// Records, in the background, that one of our own systems called what is not for it. Returns the fault, to be answered.
+pub fn refuse_client<T>(state: &Arc<State>, request: &Request<T>, fault: Fault) -> Fault {
+    let name = match request.extensions().get::<Caller>() {
+        Some(Caller::Client { name, .. }) => Some(name.clone()),
+        _ => None,
+    };
+    let refusal = Refusal {
+        claimed: name.as_deref().map(person),
+        partner: None,
+        case: None,
+        action: text(CALLING_OTHERS),
+        rule: Some(text(fault.rule)),
+        reason: text(&fault.message),
+    };
+    let (state, rule) = (Arc::clone(state), fault.rule);
+    tokio::spawn(async move {
+        state.refused_once((rule, name.as_deref()), None, refusal).await;
+    });
+    fault
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use concordat_wire::v1::{
 use concordat_wire::{Fault, Reason, kind_to_proto, v1};
 use tonic::{Request, Response, Status};
 
+use crate::access::refuse_client;
 use crate::agreement::{Agreement, MARKER, Offer, is_label};
 use crate::book::{Entry, changed, not_a_party, store_fault};
 use crate::desk::console;
@@ -456,7 +457,7 @@ impl NodeService for Info {
         &self,
         request: Request<AddClientRequest>,
     ) -> Result<Response<AddClientResponse>, Status> {
-        only_admin(&request)?;
+        only_admin(&self.0, &request)?;
         let by = upkeep::caller(&request);
         let (state, request) = (&self.0, request.into_inner());
         let clients = state.store.clients().await.map_err(|error| store_fault(&error))?;
@@ -510,7 +511,7 @@ impl NodeService for Info {
         &self,
         request: Request<RevokeClientRequest>,
     ) -> Result<Response<RevokeClientResponse>, Status> {
-        only_admin(&request)?;
+        only_admin(&self.0, &request)?;
         let by = upkeep::caller(&request);
         let (state, name) = (&self.0, request.into_inner().name);
         let clients = state.store.clients().await.map_err(|error| store_fault(&error))?;
@@ -545,7 +546,7 @@ impl NodeService for Info {
         &self,
         request: Request<ListClientsRequest>,
     ) -> Result<Response<ListClientsResponse>, Status> {
-        only_admin(&request)?;
+        only_admin(&self.0, &request)?;
         let clients = self
             .0
             .store
@@ -561,7 +562,7 @@ impl NodeService for Info {
         &self,
         request: Request<EraseEntriesRequest>,
     ) -> Result<Response<EraseEntriesResponse>, Status> {
-        only_admin(&request)?;
+        only_admin(&self.0, &request)?;
         let (by, request) = (upkeep::caller(&request), request.get_ref());
         let order = Text::new(&request.order)
             .map_err(|_| Fault::invalid("LEDG-030", "order", "say who ordered it and why, in one line"))?;
@@ -621,26 +622,26 @@ pub fn client_to_proto(client: &ApiClient) -> Client {
 
 /// Who may make certificates could give itself new ones after it was revoked: one client, not all, and never the
 /// listener without authentication.
-fn only_admin<T>(request: &Request<T>) -> Result<(), Fault> {
+fn only_admin<T>(state: &Arc<State>, request: &Request<T>) -> Result<(), Fault> {
     match request.extensions().get::<Caller>() {
         Some(Caller::Client {
             name, auditor: false, ..
         }) if name == identity::ADMIN => Ok(()),
-        _ => Err(Fault::new(
-            Reason::NotPermitted,
-            "NODE-010",
-            "only the client admin manages clients and orders erasures",
-        )),
+        _ => {
+            let message = "only the client admin manages clients and orders erasures";
+            let fault = Fault::new(Reason::NotPermitted, "NODE-010", message);
+            Err(refuse_client(state, request, fault))
+        }
     }
 }
 
 /// Keeps auditors out of a service that is not theirs.
-///
-/// # Errors
-/// The caller is one.
-pub fn no_auditor(request: Request<()>) -> Result<Request<()>, Status> {
-    match request.extensions().get::<Caller>() {
-        Some(Caller::Client { auditor: true, .. }) => Err(not_for_auditors().into()),
+pub fn no_auditor(state: &Arc<State>) -> impl Fn(Request<()>) -> Result<Request<()>, Status> + Clone + use<> {
+    let state = Arc::clone(state);
+    move |request| match request.extensions().get::<Caller>() {
+        Some(Caller::Client { auditor: true, .. }) => {
+            Err(refuse_client(&state, &request, not_for_auditors()).into())
+        }
         _ => Ok(request),
     }
 }

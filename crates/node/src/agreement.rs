@@ -26,6 +26,9 @@ pub use disclosure::console;
 /// First line of every agreement's text.
 pub const MARKER: &str = "# concordat/v1/agreement\n";
 
+/// Evaluations of one key, at most. Static Diffie-Hellman costs log2(Q)/2 bits: a key ends long before it (docs/protocol.md).
+pub const MAX_EVALUATIONS: u64 = 1 << 30;
+
 /// Bounds a document before it is parsed.
 const LIMITS: Limits = Limits {
     max_bytes: 256 << 10,

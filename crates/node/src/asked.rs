@@ -152,10 +152,10 @@ impl Question {
             UnknownReason::Quota => ("quota", quota.into()),
             _ => return,
         };
-        if let Err(fault) = state.record_under(&self.entry.agreement, event).await {
-            tracing::error!(%fault, "recording a failure");
-        }
         if failure.reason == UnknownReason::Quota {
+            if let Err(fault) = state.record_under(&self.entry.agreement, event).await {
+                tracing::error!(%fault, "recording a failure");
+            }
             return;
         }
         tracing::error!(partner, exchange = %self.exchange, kind, detail = failure.detail, "incident");
@@ -167,8 +167,9 @@ impl Question {
             transcript_digest: failure.transcript,
             detail: failure.detail.clone(),
         };
-        if let Err(error) = state.store.append_incident(&incident).await {
-            tracing::error!(%error, "recording an incident");
+        let entry = state.entry_under(&self.entry.agreement, event);
+        if let Err(fault) = state.recorded_incident(entry, &incident).await {
+            tracing::error!(%fault, "recording an incident");
         }
     }
 

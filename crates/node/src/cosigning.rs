@@ -155,7 +155,7 @@ pub(crate) async fn misbehaviour(
         what: text(what),
         kept: kept.to_owned(),
         shown: shown.to_owned(),
-    })?;
+    });
     let incident = Incident {
         at_ms: state.now_ms(),
         partner: partner.to_owned(),
@@ -164,8 +164,7 @@ pub(crate) async fn misbehaviour(
         transcript_digest: Some(digest),
         detail: what.to_owned(),
     };
-    let recorded = state.store.recording(entry).append_incident(&incident).await;
-    recorded.map_err(|error| store_fault(&error))
+    state.recorded_incident(entry, &incident).await
 }
 
 pub(crate) fn ledger_key(state: &State, entry: &Entry) -> Result<VerifierKey, Fault> {

@@ -26,6 +26,7 @@ use futures_util::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::access::refuse_client;
 use crate::admin_services::not_for_auditors;
 use crate::agreement::purpose_from_name;
 use crate::desk::{self, Via, Who, attachments, console, hits, inbox, officers, refused};
@@ -44,13 +45,13 @@ pub struct Disclosures(pub Arc<State>);
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Which of our own systems calls; an auditor's certificate reads, and does nothing else.
-fn system<T>(request: &Request<T>) -> Result<String, Fault> {
+fn system<T>(state: &Arc<State>, request: &Request<T>) -> Result<String, Fault> {
     match request.extensions().get::<Caller>() {
         Some(Caller::Client {
             name, auditor: false, ..
         }) => Ok(name.clone()),
         Some(Caller::Loopback) => Ok("loopback".to_owned()),
-        _ => Err(not_for_auditors()),
+        _ => Err(refuse_client(state, request, not_for_auditors())),
     }
 }
 
@@ -110,14 +111,14 @@ impl DisclosureService for Disclosures {
         let officer = &request.get_ref().officer;
         let who = match officer.as_str() {
             "" => None,
-            officer => Some(who(system(&request)?, officer)?),
+            officer => Some(who(system(&self.0, &request)?, officer)?),
         };
         let view = desk::view(&self.0, who.as_ref(), id).await?;
         Ok(Response::new(read::case(&view, self.0.clock.now())?))
     }
 
     async fn take_step(&self, request: Request<TakeStepRequest>) -> Result<Response<Case>, Status> {
-        let who = who(system(&request)?, &request.get_ref().officer)?;
+        let who = who(system(&self.0, &request)?, &request.get_ref().officer)?;
         let request = request.into_inner();
         let id = read::case_id(&request.case_id)?;
         let seen = match request.seen.as_str() {
@@ -139,7 +140,7 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<OpenMatchRequest>,
     ) -> Result<Response<OpenMatchResponse>, Status> {
-        system(&request)?;
+        system(&self.0, &request)?;
         let asked = request.get_ref();
         let purpose = purpose_from_name(&asked.purpose)
             .ok_or_else(|| Fault::invalid("QRY-001", "purpose", "a purpose of the code list is required"))?;
@@ -162,7 +163,7 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<Streaming<AttachRequest>>,
     ) -> Result<Response<AttachResponse>, Status> {
-        let client = system(&request)?;
+        let client = system(&self.0, &request)?;
         let mut messages = request.into_inner();
         let first = messages.message().await?.and_then(|first| first.message);
         let Some(attach_request::Message::Open(open)) = first else {
@@ -193,7 +194,7 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<FetchAttachmentRequest>,
     ) -> Result<Response<Self::FetchAttachmentStream>, Status> {
-        let who = who(system(&request)?, &request.get_ref().officer)?;
+        let who = who(system(&self.0, &request)?, &request.get_ref().officer)?;
         let id = read::case_id(&request.get_ref().case_id)?;
         let attachment = read::case_id(&request.get_ref().attachment_id)?;
         let (_, bytes) = attachments::fetch(&self.0, &who, id, attachment).await?;
@@ -220,19 +221,16 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<ChangeOfficersRequest>,
     ) -> Result<Response<ListOfficersResponse>, Status> {
-        system(&request)?;
-        let admin = is_admin(&request);
-        let request = request.into_inner();
-        let change = Change::decode(&request.change).map_err(refused)?;
+        system(&self.0, &request)?;
+        let change = Change::decode(&request.get_ref().change).map_err(refused)?;
         if matches!(change.what, ChangeWhat::Found(_)) {
             // Nobody has signed before the first: whoever founds the registry is every later change's root.
-            admin.then_some(()).ok_or_else(|| {
-                only_admin(
-                    "only the client admin, or the console's set-up page, founds the registry of officers",
-                )
-            })?;
-            console::check_founding(&self.0, request.no_console)?;
+            let message =
+                "only the client admin, or the console's set-up page, founds the registry of officers";
+            only_admin(&self.0, &request, message)?;
+            console::check_founding(&self.0, request.get_ref().no_console)?;
         }
+        let request = request.into_inner();
         let approvals = request
             .approvals
             .iter()
@@ -246,13 +244,9 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<LinkOfficerRequest>,
     ) -> Result<Response<LinkOfficerResponse>, Status> {
-        let by = crate::ledger::person(&system(&request)?);
-        if !is_admin(&request) {
-            return Err(only_admin(
-                "only the client admin, or an administrator at the console, makes a link",
-            )
-            .into());
-        }
+        let by = crate::ledger::person(&system(&self.0, &request)?);
+        let message = "only the client admin, or an administrator at the console, makes a link";
+        only_admin(&self.0, &request, message)?;
         let asked = request.get_ref();
         let text = |field: &str, text: &str| {
             Text::new(text)
@@ -281,13 +275,9 @@ impl DisclosureService for Disclosures {
         &self,
         request: Request<WaitingChangesRequest>,
     ) -> Result<Response<WaitingChangesResponse>, Status> {
-        system(&request)?;
-        if !is_admin(&request) {
-            return Err(only_admin(
-                "only the client admin, or an administrator at the console, sees the changes that wait",
-            )
-            .into());
-        }
+        system(&self.0, &request)?;
+        let message = "only the client admin, or an administrator at the console, sees the changes that wait";
+        only_admin(&self.0, &request, message)?;
         let waiting = console::waiting(&self.0).await?;
         let changes = waiting.iter().map(Document::encode).collect::<Result<_, _>>();
         Ok(Response::new(WaitingChangesResponse {
@@ -296,16 +286,15 @@ impl DisclosureService for Disclosures {
     }
 }
 
-/// Whether the client `admin` calls, or somebody at the listener without authentication, for trials.
-fn is_admin<T>(request: &Request<T>) -> bool {
+/// The client `admin`, or somebody at the listener without authentication, for trials.
+fn only_admin<T>(state: &Arc<State>, request: &Request<T>, message: &'static str) -> Result<(), Fault> {
     match request.extensions().get::<Caller>() {
-        Some(Caller::Client { name, .. }) => name == ADMIN,
-        _ => true,
+        Some(Caller::Client { name, .. }) if name != ADMIN => {
+            let fault = Fault::new(concordat_wire::Reason::NotPermitted, "NODE-010", message);
+            Err(refuse_client(state, request, fault))
+        }
+        _ => Ok(()),
     }
-}
-
-fn only_admin(message: &'static str) -> Fault {
-    Fault::new(concordat_wire::Reason::NotPermitted, "NODE-010", message)
 }
 
 async fn page(state: &State, request: &ListCasesRequest) -> Result<ListCasesResponse, Fault> {

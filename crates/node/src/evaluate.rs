@@ -8,8 +8,8 @@ use concordat_ledger::{Evaluation, EvaluationOpened, Hex, QuotaRefused, Scope, S
 use concordat_oprf::EvaluateError;
 use concordat_store::{Budget, Charge, ChargeOutcome, Exchange, Quota};
 use concordat_wire::v1::{
-    ChunkRefused, EvaluateChunk, EvaluateRequest, EvaluateResponse, EvaluatedChunk, chunk_refused::Cause,
-    evaluate_request, evaluate_response,
+    ChunkRefused, EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, EvaluatedChunk,
+    chunk_refused::Cause, evaluate_request, evaluate_response,
 };
 use concordat_wire::{Fault, MAX_CHUNK_ELEMENTS, Reason};
 use futures_util::StreamExt;
@@ -19,7 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use crate::agreement::{Offer, purpose_name};
+use crate::access::PartnerCall;
+use crate::agreement::{MAX_EVALUATIONS, Offer, purpose_name};
 use crate::book::Entry;
 use crate::charge::Record;
 use crate::compute::{Busy, Priority, thread_time};
@@ -36,6 +37,9 @@ const IDLE: Duration = Duration::from_secs(120);
 const REPLAYS: u64 = 8;
 /// Requests of at most so many elements are taken as a person waiting.
 const INTERACTIVE_ELEMENTS: u64 = 65_536;
+
+/// What a partner's call is named where it is refused.
+const EVALUATE: &str = "evaluate";
 
 /// An answer, and its partner's place for it, which is free again when the answer has left.
 pub type Answer = (Result<EvaluateResponse, Status>, Option<OwnedSemaphorePermit>);
@@ -134,14 +138,14 @@ pub async fn serve(
         .into());
     };
     let purpose = open.purpose();
-    let now = state.clock.now();
-    let (entry, offer, epoch) = state.book.admit(&partner, open.scope.as_ref(), now)?;
-    entry.agreement.permits(&offer, purpose, &open.legal_basis, now)?;
-    let request_id: [u8; 16] = open
-        .request_id
-        .as_slice()
-        .try_into()
-        .map_err(|_| Fault::invalid("PEER-003", "request_id", "a request id has 16 bytes"))?;
+    let stated = stated(purpose_name(purpose), &open.legal_basis);
+    let call = PartnerCall {
+        partner: &partner,
+        name: EVALUATE,
+        scope: open.scope.as_ref(),
+        stated: Some(&stated),
+    };
+    let (entry, offer, epoch, request_id) = state.noting(&call, admit(&state, &partner, &open)).await?;
     let announced = open.padded_elements;
     let key = state
         .own_keys
@@ -161,7 +165,6 @@ pub async fn serve(
     } else {
         Priority::Bulk
     };
-    let stated = stated(purpose_name(purpose), &open.legal_basis);
     let exchange = Exchange {
         id: Uuid::from_bytes(request_id),
         at_ms: state.now_ms(),
@@ -197,6 +200,37 @@ pub async fn serve(
     Ok(receiver)
 }
 
+/// Whether what a stream announces may be answered.
+///
+/// # Errors
+/// It is not permitted, or malformed.
+fn admit(
+    state: &State,
+    partner: &SpkiPin,
+    open: &EvaluateOpen,
+) -> Result<(Arc<Entry>, Offer, u32, [u8; 16]), Fault> {
+    let now = state.clock.now();
+    let (entry, offer, epoch) = state.book.admit(partner, open.scope.as_ref(), now)?;
+    entry
+        .agreement
+        .permits(&offer, open.purpose(), &open.legal_basis, now)?;
+    let request_id = open
+        .request_id
+        .as_slice()
+        .try_into()
+        .map_err(|_| Fault::invalid("PEER-003", "request_id", "a request id has 16 bytes"))?;
+    // No agreement covers more. And what a partner says here goes into an entry of the ledger, which holds no number above 2^53 - 1:
+    // one that cannot be written would fail the chunks of others that are charged with it.
+    if open.padded_elements > MAX_EVALUATIONS {
+        return Err(Fault::invalid(
+            "PEER-017",
+            "padded_elements",
+            format!("a request announces at most {MAX_EVALUATIONS} elements"),
+        ));
+    }
+    Ok((entry, offer, epoch, request_id))
+}
+
 async fn next(requests: &mut Streaming<EvaluateRequest>) -> Result<Option<EvaluateRequest>, Status> {
     tokio::time::timeout(IDLE, requests.message())
         .await
@@ -220,7 +254,7 @@ async fn run(
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
             Some(answer) = working.next(), if !working.is_empty() => {
                 let (elements, answer, place): (u32, Result<evaluate_response::Message, Fault>, _) = answer;
-                let answer = answer?;
+                let answer = noting(state, admitted, answer).await?;
                 // A refused chunk may come again.
                 if matches!(answer, evaluate_response::Message::Refused(_)) {
                     received -= u64::from(elements);
@@ -258,6 +292,21 @@ async fn run(
         }
     }
     Ok(())
+}
+
+/// Puts on record that a stream which was admitted is refused in the middle.
+async fn noting<T>(state: &State, admitted: &Admitted, answer: Result<T, Fault>) -> Result<T, Fault> {
+    if answer.is_ok() {
+        return answer;
+    }
+    let scope = crate::book::scope_to_proto(&admitted.entry.agreement, &admitted.offer, admitted.epoch);
+    let call = PartnerCall {
+        partner: &admitted.entry.partner.pin,
+        name: EVALUATE,
+        scope: Some(&scope),
+        stated: Some(&admitted.stated),
+    };
+    state.noting(&call, answer).await
 }
 
 /// Size and count are bounded before anything else is done with a chunk.

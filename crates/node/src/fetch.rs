@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use concordat_ledger::{KeyChange, SnapshotFetched};
+use concordat_ledger::{KeyChange, Refusal, SnapshotFetched};
 use concordat_store::{Incident, NewScopeRole};
 use concordat_tagset::{
     Error as TagsetError, Manifest, SegmentRef, SegmentWriter, SignedManifest, Snapshot, collect_garbage,
@@ -23,6 +23,8 @@ use crate::{keys, ledger};
 
 /// A partner whose segments come more slowly, in bytes per second, is not waited for.
 const SLOWEST_BYTES_PER_S: u64 = 16 << 10;
+/// The kind of incident that a refused manifest or segment is.
+const SNAPSHOT_REFUSED: &str = "snapshot_refused";
 /// How far a partner's clock may be ahead of ours.
 const CLOCK_TOLERANCE_S: i64 = 300;
 
@@ -332,19 +334,29 @@ async fn refused(state: &State, entry: &Entry, error: &TagsetError) -> Fault {
     let incident = Incident {
         at_ms: state.now_ms(),
         partner: entry.partner.id.clone(),
-        kind: "snapshot_refused".into(),
+        kind: SNAPSHOT_REFUSED.into(),
         exchange: None,
         transcript_digest: None,
         detail: error.to_string(),
     };
-    if let Err(error) = state.store.append_incident(&incident).await {
-        tracing::error!(%error, "recording an incident");
-    }
-    Fault::new(
+    let fault = Fault::new(
         Reason::Unavailable,
         "SNAP-002",
         format!("the snapshot of {} is refused: {error}", entry.partner.id),
-    )
+    );
+    let refusal = Refusal {
+        claimed: None,
+        partner: Some(ledger::text(&entry.partner.id)),
+        case: None,
+        action: ledger::text(&format!("give us its snapshot under {}", entry.agreement.id)),
+        rule: Some(ledger::text(fault.rule)),
+        reason: ledger::text(&fault.message),
+    };
+    let refusal = state.entry_under(&entry.agreement, refusal);
+    if let Err(fault) = state.recorded_incident(refusal, &incident).await {
+        tracing::error!(%fault, "recording an incident");
+    }
+    fault
 }
 
 /// A partner's error on its way to our own caller.

@@ -103,7 +103,21 @@ pub async fn run(state: &Arc<State>, handle: &Handle, spec: &Spec) -> Result<End
         }
     }
     let kinds: Vec<Kind> = spec.kinds.iter().filter_map(|kind| kind_of(*kind)).collect();
-    let Routes { works, unchecked } = routes(state, spec, &context, &kinds);
+    let Routes {
+        works,
+        refused,
+        no_offer,
+    } = routes(state, spec, &context, &kinds);
+    let mut unchecked = Vec::with_capacity(refused.len() + no_offer.len());
+    for (entry, offer, fault) in refused {
+        // Once for a job, however often it goes on.
+        let place = format!("{}/{}/{}", handle.id, entry.agreement.id, offer.id);
+        if state.access.first(fault.rule, &place) {
+            asked::not_permitted(state, &context, &entry, &offer, &fault).await;
+        }
+        unchecked.push(not_permitted(summary_of(&entry, &offer), &fault));
+    }
+    unchecked.extend(no_offer);
     handle.forget_offers();
     if works.is_empty() {
         let why = unchecked.first().map(|summary| summary.detail.clone());
@@ -191,16 +205,18 @@ async fn result(state: &State, handle: &Handle, runs: &mut [OfferRun]) -> Result
 /// What a job has to do, and what it cannot.
 struct Routes {
     works: Vec<(Arc<Entry>, Offer)>,
-    /// One for each offer that is refused, and for each wanted kind that no offer has: the caller must see that these
-    /// were not compared.
-    unchecked: Vec<OfferSummary>,
+    /// Each offer that is refused, and why: the caller must see that these were not compared.
+    refused: Vec<(Arc<Entry>, Offer, Fault)>,
+    /// The same of each wanted kind that no offer has.
+    no_offer: Vec<OfferSummary>,
 }
 
 /// As in a query ([`crate::matching`]): where one offer of a kind permits it, others of that kind that do not say
 /// nothing about it. An agreement that is over says nothing either, unless its kind was asked for by name.
 fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Routes {
     let now = state.clock.now();
-    let (mut works, mut refused) = (Vec::new(), Vec::new());
+    let mut works: Vec<(Arc<Entry>, Offer)> = Vec::new();
+    let mut refused: Vec<(Arc<Entry>, Offer, Fault)> = Vec::new();
     for entry in state.book.all() {
         if entry.partner.id != spec.partner {
             continue;
@@ -220,12 +236,7 @@ fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Rout
             }
         }
     }
-    let mut unchecked: Vec<OfferSummary> = refused
-        .iter()
-        .filter(|(_, offer, _)| works.iter().all(|(_, work)| work.kind != offer.kind))
-        .filter(|(entry, ..)| !kinds.is_empty() || works.is_empty() || now < entry.agreement.valid_until)
-        .map(|(entry, offer, fault)| not_permitted(summary_of(entry, offer), fault))
-        .collect();
+    let mut no_offer = Vec::new();
     for kind in kinds {
         let offered = works.iter().any(|(_, offer)| offer.kind == *kind)
             || refused.iter().any(|(_, offer, _)| offer.kind == *kind);
@@ -239,10 +250,18 @@ fn routes(state: &State, spec: &Spec, context: &Context, kinds: &[Kind]) -> Rout
                 kind: kind_to_proto(*kind).into(),
                 ..OfferSummary::default()
             };
-            unchecked.push(not_permitted(summary, &fault));
+            no_offer.push(not_permitted(summary, &fault));
         }
     }
-    Routes { works, unchecked }
+    refused.retain(|(entry, offer, _)| {
+        works.iter().all(|(_, work)| work.kind != offer.kind)
+            && (!kinds.is_empty() || works.is_empty() || now < entry.agreement.valid_until)
+    });
+    Routes {
+        works,
+        refused,
+        no_offer,
+    }
 }
 
 fn summary_of(entry: &Entry, offer: &Offer) -> OfferSummary {

@@ -17,7 +17,7 @@ use concordat_ledger::{
     SealedEntry, SignedCheckpoint, Stated, Text,
 };
 use concordat_note::{SigningKey, VerifierKey};
-use concordat_store::{NewEntry, Store, StoreError};
+use concordat_store::{Incident, NewEntry, Store, StoreError};
 use concordat_wire::{Fault, Reason};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -359,6 +359,19 @@ impl State {
             .append_entries(vec![entry])
             .await
             .map_err(|error| store_fault(&error))
+    }
+
+    /// Records an incident and the entry about it: both or neither. Returns when they are on disk.
+    ///
+    /// # Errors
+    /// The entry could not be made, or the database failed.
+    pub async fn recorded_incident(
+        &self,
+        entry: Result<NewEntry, Fault>,
+        incident: &Incident,
+    ) -> Result<(), Fault> {
+        let recorded = self.store.recording(entry?).append_incident(incident).await;
+        recorded.map_err(|error| store_fault(&error))
     }
 
     /// Records what changed nothing of ours. Returns when it is on disk.

@@ -15,12 +15,14 @@ use concordat_wire::v1::{
     PutAttachmentPartResponse, ReadLedgerRequest, ReadLedgerResponse, TakeCaseStepsRequest,
     TakeCaseStepsResponse,
 };
-use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE};
+use concordat_wire::{DATA_PIECE, Fault, MAX_CHUNK_ELEMENTS, PROTOCOL, Reason, SUITE, v1};
 use futures_util::{Stream, StreamExt};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::agreement::Agreement;
+use crate::access::PartnerCall;
+use crate::agreement::{Agreement, Offer};
+use crate::book::Entry;
 use crate::listen::Caller;
 use crate::state::State;
 use crate::tls::SpkiPin;
@@ -92,7 +94,7 @@ impl PeerService for Peer {
         let partner = partner(&request)?;
         let state = &self.0;
         let scope = request.get_ref().scope.as_ref();
-        let (entry, offer, epoch) = state.book.admit(&partner, scope, state.clock.now())?;
+        let (entry, offer, epoch) = admit(state, &partner, "get the key", scope).await?;
         let key = state
             .own_keys
             .get(state, (&entry.agreement, &offer, epoch))
@@ -170,10 +172,8 @@ impl PeerService for Peer {
     ) -> Result<Response<GetManifestResponse>, Status> {
         let partner = partner(&request)?;
         let state = &self.0;
-        let (entry, offer, epoch) =
-            state
-                .book
-                .admit(&partner, request.get_ref().scope.as_ref(), state.clock.now())?;
+        let scope = request.get_ref().scope.as_ref();
+        let (entry, offer, epoch) = admit(state, &partner, "get the manifest", scope).await?;
         let served = publish::served(state, (&entry.agreement, &offer, epoch)).await?;
         let snapshot = served.ok_or_else(not_published)?;
         Ok(Response::new(GetManifestResponse {
@@ -190,9 +190,8 @@ impl PeerService for Peer {
         let partner = partner(&request)?;
         let state = &self.0;
         let request = request.into_inner();
-        let (entry, offer, epoch) = state
-            .book
-            .admit(&partner, request.scope.as_ref(), state.clock.now())?;
+        let scope = request.scope.as_ref();
+        let (entry, offer, epoch) = admit(state, &partner, "fetch a segment", scope).await?;
         let snapshot = publish::served(state, (&entry.agreement, &offer, epoch))
             .await?
             .ok_or_else(not_published)?;
@@ -234,6 +233,23 @@ impl PeerService for Peer {
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+}
+
+/// As [`Book::admit`](crate::book::Book::admit); what is refused is on record.
+async fn admit(
+    state: &State,
+    partner: &SpkiPin,
+    name: &'static str,
+    scope: Option<&v1::Scope>,
+) -> Result<(Arc<Entry>, Offer, u32), Fault> {
+    let call = PartnerCall {
+        partner,
+        name,
+        scope,
+        stated: None,
+    };
+    let admitted = state.book.admit(partner, scope, state.clock.now());
+    state.noting(&call, admitted).await
 }
 
 fn not_published() -> Fault {

@@ -350,15 +350,15 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
     let router = server()
         .layer(tonic::service::InterceptorLayer::new(still_allowed))
         .add_service(health_service)
-        .add_service(InterceptedService::new(matching, no_auditor))
-        .add_service(InterceptedService::new(watchlists, no_auditor))
+        .add_service(InterceptedService::new(matching, no_auditor(&state)))
+        .add_service(InterceptedService::new(watchlists, no_auditor(&state)))
         .add_service(AgreementServiceServer::with_interceptor(
             Agreements(Arc::clone(&state)),
-            no_auditor,
+            no_auditor(&state),
         ))
         .add_service(SnapshotServiceServer::with_interceptor(
             Snapshots(Arc::clone(&state)),
-            no_auditor,
+            no_auditor(&state),
         ))
         .add_service(
             DisclosureServiceServer::new(Disclosures(Arc::clone(&state)))

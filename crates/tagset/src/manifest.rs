@@ -18,6 +18,8 @@ pub(crate) const MAX_DELTAS: usize = 64;
 pub(crate) const MAX_BASE_CANARIES: usize = 32;
 /// All segments of a snapshot.
 const MAX_SEGMENTS: usize = 4096;
+/// Whoever fetches it writes the version into its ledger, which holds no larger number.
+const MAX_VERSION: u64 = (1 << 53) - 1;
 
 /// For whom and under which key a snapshot is: everything that was agreed beforehand and a peer cannot choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,7 +205,10 @@ impl Manifest {
                 self.scope.names().all(|(_, name)| is_name(name)),
                 "a name is 1 to 128 visible ASCII characters",
             ),
-            (self.version > 0, "versions start at 1"),
+            (
+                (1..=MAX_VERSION).contains(&self.version),
+                "a version is 1 to 2^53 - 1",
+            ),
             (self.max_age_seconds > 0, "max-age is at least a second"),
             (self.as_of.subsec_nanosecond() == 0, "as-of is in whole seconds"),
             (

@@ -9,7 +9,7 @@ use concordat_node::http::Client;
 use concordat_node::identity;
 use concordat_node::tls::{self, Credentials};
 use concordat_node::witness::{self, Witness};
-use concordat_tests::{Agency, OWNER, Pair, START, Terms, document, item, person};
+use concordat_tests::{Agency, OWNER, Pair, START, Terms, document, item, person, wait_for};
 use concordat_wire::FaultView;
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::audit_service_client::AuditServiceClient;
@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::hostile_requester::listed;
+use crate::hostile_requester::{listed, refusals, rule_of};
 use crate::tls::channel;
 
 const NUMBER: &str = "ZX7741209";
@@ -444,6 +444,25 @@ async fn an_auditor_may_audit_and_nothing_else() {
         .list_clients(ListClientsRequest {})
         .await;
     assert_eq!(rule(clients), "NODE-010");
+    // Recorded in the background, each rule once a minute.
+    wait_for("both refusals are on record", || async {
+        refusals(agency).await.len() >= 2
+    })
+    .await;
+    let refused = refusals(agency).await;
+    let mut refused: Vec<_> = refused
+        .iter()
+        .map(|refusal| {
+            let claimed = refusal.claimed.as_ref().map(|person| person.id.as_str());
+            (rule_of(refusal), claimed, refusal.action.as_str())
+        })
+        .collect();
+    refused.sort_unstable();
+    let action = "calling what is not for this client";
+    assert_eq!(
+        refused,
+        ["NODE-010", "NODE-016"].map(|rule| (rule, Some("court"), action))
+    );
     let sign_ins = agency.entries_of("sign-in").await;
     let Some(Event::SignIn(sign_in)) = sign_ins.last().map(|entry| &entry.event) else {
         panic!("a sign-in")

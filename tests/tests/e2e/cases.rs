@@ -3,7 +3,7 @@
 use concordat_disclosure::codes::{CaseOutcome, Comparison, Field, NotPursuedReason};
 use concordat_disclosure::event::{Confirmed, NotPursued};
 use concordat_disclosure::{CaseId, ChangeWhat, Document, What, rule};
-use concordat_ledger::Hex;
+use concordat_ledger::{Event, Hex, Side};
 use concordat_node::desk::{Action, Saying, attachments};
 use concordat_tests::staff::{Staff, text, who, words};
 use concordat_tests::{Pair, Record, Terms, born, document, item, name, person, wait_for};
@@ -230,6 +230,29 @@ async fn a_decision_that_comes_too_late_ends_as_expired() {
     concordat_node::desk::upkeep::round(state).await.expect("a round");
     let view = desks.owning.view("anna", desks.case).await.expect("a view");
     assert_eq!(view.case.name(), "EXPIRED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_reminded_is_on_record() {
+    let desks = Desks::new().await;
+    desks.requested().await;
+    let owner = &desks.pair.owner;
+    let state = &owner.node().state;
+    let row = state.store.case_row(&desks.case.0).await.expect("read");
+    let due_ms = row.expect("a case").clock.expect("a clock").due_ms;
+    owner.clock.advance((due_ms - state.now_ms()) / 1_000 + 1);
+    for _ in 0..2 {
+        concordat_node::desk::upkeep::round(state).await.expect("a round");
+    }
+    let reminders = owner.entries_of("reminder").await;
+    let [Event::Reminded(reminded)] = reminders.iter().map(|entry| &entry.event).collect::<Vec<_>>()[..]
+    else {
+        panic!("one reminder: {reminders:?}")
+    };
+    assert_eq!((reminded.case, reminded.side), (desks.case, Side::Owner));
+    assert_eq!((reminded.number, reminded.to.as_str()), (3, "supervisor"));
+    assert_eq!(reminded.partner.as_str(), "aa-border");
+    assert_eq!(reminded.due.as_millisecond(), due_ms);
 }
 
 #[tokio::test(flavor = "multi_thread")]

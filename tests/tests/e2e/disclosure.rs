@@ -1,6 +1,7 @@
 //! `DisclosureService` over gRPC, with keys in files: the whole way from a hit to a closed case, and what is refused on it.
 
 use concordat_disclosure::{ChangeWhat, Decision, Document, FileKey, NewOfficer, Role};
+use concordat_ledger::Event;
 use concordat_node::identity;
 use concordat_node::tls::{self, Credentials};
 use concordat_tests::office::{Office, PEOPLE, ask, confirm, propose, rule, say, state};
@@ -403,6 +404,16 @@ async fn officers_change_by_two_signatures_and_a_lost_key_by_one() {
     );
     let known = office.apply(&enrol, &["ada", "bob"]).await.expect("enrolled");
     assert_eq!(known.officers.len(), PEOPLE.len() + 1);
+    // In the ledger with both signatures; what was refused is not.
+    let recorded = offices.pair.owner.entries_of("registry.changed").await;
+    assert_eq!(recorded.len() as u64, known.sequence);
+    let Some(Event::RegistryChanged(changed)) = recorded.last().map(|entry| &entry.event) else {
+        panic!("a change")
+    };
+    assert_eq!((changed.number, changed.what.as_str()), (known.sequence, "enrol"));
+    assert_eq!(changed.officer, Some(human("cleo")));
+    assert_eq!(changed.document, enrol.digest().expect("a digest"));
+    assert_eq!(changed.approvals.len(), 2);
     assert_eq!(
         rule(office.apply(&enrol, &["ada", "bob"]).await),
         "DISC-053",

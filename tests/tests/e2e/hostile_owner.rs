@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use concordat_ledger::{Event, Refusal};
 use concordat_note::Note;
 use concordat_tests::{Agency, Lies, OWNER, Pair, Relay, Terms, document, free_port, item, person};
 use concordat_wire::FaultView;
 use concordat_wire::v1::{ChunkRefused, UnknownReason, Verdict, chunk_refused::Cause, evaluate_response};
 use sha2::{Digest, Sha256};
 
-use crate::hostile_requester::listed;
+use crate::hostile_requester::{listed, refusals, rule_of};
 
 /// A pair whose owner has a door before it; nothing fetched yet.
 pub(crate) async fn behind_a_door(settings: &[(&str, &str)]) -> (Pair, Relay) {
@@ -128,6 +129,7 @@ async fn a_failed_proof_is_unknown_and_recorded() {
             );
             assert!(incident.exchange.is_some());
         }
+        in_the_ledger(&pair).await;
     }
     relay.lie(Lies::default());
     assert_eq!(verdicts(&pair).await, RIGHT, "the next query is not tainted");
@@ -172,6 +174,35 @@ async fn a_snapshot_under_another_key_is_unknown() {
     let incidents = incidents(&pair).await;
     assert_eq!(incidents[0].kind, "canary_failed");
     assert!(incidents[0].transcript_digest.is_some());
+    in_the_ledger(&pair).await;
+}
+
+/// Each failed proof among the asker's incidents is in its ledger, with exchange and transcript, and no other is.
+async fn in_the_ledger(pair: &Pair) {
+    let recorded = pair.asker.entries_of("proof.failed").await;
+    let mut recorded: Vec<_> = recorded
+        .iter()
+        .map(|entry| match &entry.event {
+            Event::ProofFailed(failed) => {
+                let scope = (failed.scope.agreement.as_str(), failed.scope.offer.as_str());
+                assert_eq!((failed.partner.as_str(), scope), (OWNER, ("aa-bb-2026", "docs")));
+                (failed.exchange.0, failed.transcript.0)
+            }
+            _ => panic!("a proof"),
+        })
+        .collect();
+    let incidents = incidents(pair).await;
+    let mut known: Vec<_> = incidents
+        .iter()
+        .map(|incident| {
+            let exchange = *incident.exchange.expect("an exchange").as_bytes();
+            (exchange, incident.transcript_digest.expect("a digest"))
+        })
+        .collect();
+    recorded.sort_unstable();
+    known.sort_unstable();
+    assert!(!recorded.is_empty());
+    assert_eq!(recorded, known);
 }
 
 type Tag = [u8; 16];
@@ -299,6 +330,10 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
             "another requester",
             resign(|text| text.replacen("requester aa-border", "requester cc-customs", 1)),
         ),
+        (
+            "a version that no ledger can hold",
+            resign(|text| text.replacen("version 2", "version 9007199254740992", 1)),
+        ),
         ("no manifest at all", changed(|_| "no".into())),
         ("a manifest larger than any", changed(|_| "x".repeat(900 << 10))),
         (
@@ -328,7 +363,12 @@ async fn a_bad_manifest_is_refused_and_the_last_good_one_kept() {
     }
     let refused = incidents(&pair).await;
     assert!(refused.iter().all(|incident| incident.kind == "snapshot_refused"));
-    assert!(refused.len() >= 12, "each is recorded");
+    assert!(refused.len() >= 13, "each is recorded");
+    let mut ledger = refusals(&pair.asker).await;
+    ledger.retain(|refusal| rule_of(refusal) == "SNAP-002");
+    let of_owner = |refusal: &Refusal| refusal.partner.as_ref().is_some_and(|id| id.as_str() == OWNER);
+    assert!(ledger.iter().all(of_owner));
+    assert_eq!(ledger.len(), refused.len(), "in the ledger too");
 
     // A restart keeps it too.
     let (mut pair, relay) = (pair, relay);

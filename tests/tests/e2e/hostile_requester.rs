@@ -1,5 +1,6 @@
 //! A partner with real credentials and bad intentions, against an honest owner's node.
 
+use concordat_ledger::{Event, Refusal};
 use concordat_oprf::{Blinded, Client, PublicKey};
 use concordat_tests::{Agency, LEGAL_BASIS, Offer, PURPOSE, Pair, Record, Terms, document, person};
 use concordat_wire::FaultView;
@@ -400,6 +401,126 @@ async fn a_query_outside_the_agreement_is_refused_by_the_owner() {
         "PEER-002"
     );
     assert_eq!(hostile.charged().await, 0);
+
+    // On record with what was stated, once a minute for each rule; of the second purpose the next one tells.
+    let owner = &hostile.pair.owner;
+    let refused = refusals(owner).await;
+    let rules: Vec<&str> = refused.iter().map(rule_of).collect();
+    assert_eq!(rules, ["AGR-102", "AGR-103", "PEER-003"]);
+    let actions: Vec<&str> = refused.iter().map(|refusal| refusal.action.as_str()).collect();
+    let under = "evaluate under docs of aa-bb-2026, epoch 0, for";
+    assert_eq!(actions[0], format!("{under} FINANCIAL_INTEL by {LEGAL_BASIS}"));
+    assert_eq!(actions[1], format!("{under} BORDER_CHECK by because"));
+    let whose = |refusal: &Refusal| refusal.partner.as_ref().map(|id| id.as_str().to_owned());
+    assert!(
+        refused
+            .iter()
+            .all(|refusal| whose(refusal).as_deref() == Some("aa-border"))
+    );
+    hostile.pair.advance(60);
+    let mut purpose = hostile.open(1);
+    purpose.purpose = concordat_wire::v1::Purpose::FinancialIntel.into();
+    hostile.send(purpose, Vec::new()).await.expect_err("again");
+    let refused = refusals(owner).await;
+    assert_eq!((refused.len(), rule_of(&refused[3])), (4, "AGR-102"));
+    let reason = refused[3].reason.as_str();
+    assert!(
+        reason.ends_with("1 more since the last one that was recorded"),
+        "{reason}"
+    );
+}
+
+/// Whatever a partner calls under an agreement that is suspended, or in an epoch that is over, the owner has it on record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_partner_is_refused_is_on_the_owners_record() {
+    let hostile = Hostile::new().await;
+    let owner = &hostile.pair.owner;
+    let elements = hostile.blind(16).await.elements().to_vec();
+    // Open while the agreement is suspended.
+    let message = evaluate_request::Message::Open(hostile.open(1));
+    let (sender, requests) = tokio::sync::mpsc::channel(1);
+    let request = |message| EvaluateRequest {
+        message: Some(message),
+    };
+    sender.send(request(message)).await.expect("room");
+    let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
+    let mut open = hostile
+        .peer
+        .clone()
+        .evaluate(requests)
+        .await
+        .expect("opened")
+        .into_inner();
+    owner.suspend("aa-bb-2026").await;
+    let one = evaluate_request::Message::Chunk(chunk(0, &elements));
+    sender.send(request(one)).await.expect("room");
+    assert_eq!(view(open.message().await.expect_err("suspended")).rule, "AGR-112");
+
+    let over = Scope {
+        epoch: 9,
+        ..hostile.scope.clone()
+    };
+    let mut expected = vec![("evaluate".to_owned(), "AGR-112")];
+    for (scope, rule) in [(hostile.scope.clone(), "AGR-112"), (over, "AGR-114")] {
+        if rule == "AGR-114" {
+            owner.resume("aa-bb-2026").await;
+        }
+        let mut peer = hostile.peer.clone();
+        for name in ["get the key", "get the manifest", "fetch a segment", "evaluate"] {
+            hostile.pair.advance(60);
+            let scope = Some(scope.clone());
+            let refused = match name {
+                "get the key" => peer.get_scope_key(GetScopeKeyRequest { scope }).await.map(drop),
+                "get the manifest" => peer.get_manifest(GetManifestRequest { scope }).await.map(drop),
+                "fetch a segment" => {
+                    let request = FetchSegmentRequest {
+                        scope,
+                        sha256: vec![0; 32],
+                        offset: 0,
+                    };
+                    peer.fetch_segment(request).await.map(drop)
+                }
+                _ => {
+                    let open = EvaluateOpen {
+                        scope,
+                        ..hostile.open(2)
+                    };
+                    hostile.send(open, Vec::new()).await.map(drop)
+                }
+            };
+            assert_eq!(view(refused.expect_err(name)).rule, rule, "{name}");
+            expected.push((name.to_owned(), rule));
+        }
+    }
+    let recorded: Vec<_> = refusals(owner)
+        .await
+        .iter()
+        .map(|refusal| {
+            let name = refusal.action.as_str().split(" under ").next().expect("a name");
+            (name.to_owned(), rule_of(refusal).to_owned())
+        })
+        .collect();
+    let expected: Vec<_> = expected
+        .into_iter()
+        .map(|(name, rule)| (name, rule.to_owned()))
+        .collect();
+    assert_eq!(recorded, expected);
+    assert_eq!(hostile.charged().await, 0);
+}
+
+/// What an agency has on record of those it refused, in order.
+pub(crate) async fn refusals(agency: &Agency) -> Vec<Refusal> {
+    let entries = agency.entries_of("refusal").await.into_iter();
+    entries
+        .map(|entry| match entry.event {
+            Event::Refusal(refusal) => *refusal,
+            _ => panic!("a refusal"),
+        })
+        .collect()
+}
+
+pub(crate) fn rule_of(refusal: &Refusal) -> &str {
+    refusal.rule.as_ref().map_or("", |rule| rule.as_str())
 }
 
 /// Sizes and counts are bounded before memory is taken.
@@ -519,6 +640,54 @@ async fn a_request_cannot_outgrow_what_the_owner_recorded() {
         [16],
         "one request of sixteen elements, and no other"
     );
+}
+
+/// A number that no entry of the ledger can hold is refused at the door: else it would fail all the chunks that are charged with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_announcement_beyond_all_bounds_fails_nobody_else() {
+    let hostile = Hostile::new().await;
+    let elements = hostile.blind(16).await.elements().to_vec();
+    let announcing = |id, padded_elements| EvaluateOpen {
+        padded_elements,
+        ..hostile.open(id)
+    };
+    let refused = [u64::MAX, 1 << 53, (1 << 30) + 1].map(|announced| {
+        let stream = hostile.send(announcing(1, announced), vec![chunk(0, &elements)]);
+        async { view(stream.await.expect_err("too many")) }
+    });
+    // Together with others, which share the transactions.
+    let others = (2..18).map(|id| hostile.one(id, chunk(0, &elements)));
+    let (refused, others) = tokio::join!(
+        futures_util::future::join_all(refused),
+        futures_util::future::join_all(others)
+    );
+    for refused in refused {
+        assert_eq!(
+            (refused.code, refused.rule.as_str(), refused.field.as_deref()),
+            (Code::InvalidArgument, "PEER-017", Some("padded_elements"))
+        );
+    }
+    for answer in others {
+        assert!(
+            matches!(answer, evaluate_response::Message::Chunk(_)),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(hostile.charged().await, 16 * 16);
+    // The largest that is let in can be recorded.
+    let most = hostile
+        .send(announcing(99, 1 << 30), vec![chunk(0, &elements)])
+        .await;
+    assert_eq!(most.expect("answered").len(), 1);
+    let opened = hostile.pair.owner.entries_of("evaluation.opened").await;
+    let elements: Vec<u64> = opened
+        .iter()
+        .map(|entry| match &entry.event {
+            Event::EvaluationOpened(opened) => opened.elements,
+            _ => panic!("an opening"),
+        })
+        .collect();
+    assert_eq!((elements.len(), elements.last()), (17, Some(&(1 << 30))));
 }
 
 /// Errors tell the peer nothing about the list: elements of listed and unlisted identifiers get answers of one shape.

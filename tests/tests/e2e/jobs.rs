@@ -12,6 +12,7 @@ use concordat_wire::v1::{
 use tokio::sync::Semaphore;
 
 use crate::hostile_owner::{behind_a_door, behind_a_door_with};
+use crate::hostile_requester::{refusals, rule_of};
 
 /// People with a passport each, which has two identifiers: with and without its issuer.
 fn passports(numbers: Range<u32>) -> Vec<Record> {
@@ -299,6 +300,18 @@ async fn what_a_job_may_not_ask_is_said() {
         said(&nothing),
         [(Kind::Person, forbidden), (Kind::Phone, forbidden)]
     );
+    // On record of the asker: by each job that would have compared people.
+    let refused = refusals(&pair.asker).await;
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    for refusal in refused {
+        assert_eq!(rule_of(&refusal), "AGR-112");
+        assert_eq!(refusal.partner.as_ref().map(|id| id.as_str()), Some(OWNER));
+        let action = refusal.action.as_str();
+        assert!(
+            action.starts_with("query under one of aa-bb-people for BORDER_CHECK"),
+            "{action}"
+        );
+    }
     assert!(nothing.detail.contains("AGR-112"), "{}", nothing.detail);
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use concordat_ledger::Side;
 use concordat_tests::{
     Agency, Lies, OWNER, Offer, Pair, Terms, born, document, free_port, item, name, person,
 };
@@ -12,7 +13,8 @@ use concordat_wire::v1::{
 };
 
 use crate::hostile_owner::{RIGHT, behind_a_door, verdicts};
-use crate::hostile_requester::listed;
+use crate::hostile_requester::{listed, refusals, rule_of};
+use crate::quota::quota_refusals;
 
 fn unknown(reason: UnknownReason) -> [(Verdict, UnknownReason); 2] {
     [(Verdict::Unknown, reason); 2]
@@ -159,6 +161,24 @@ async fn a_quota_that_is_used_up() {
         unknown(UnknownReason::Quota),
         "the epoch's is used up too"
     );
+    // Both have each on record, as one exchange.
+    let [ours, theirs] = [
+        quota_refusals(&pair.asker).await,
+        quota_refusals(&pair.owner).await,
+    ];
+    assert_eq!((ours.len(), theirs.len()), (2, 2));
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_eq!((ours.side, theirs.side), (Side::Requester, Side::Owner));
+        assert_eq!(
+            (ours.partner.as_str(), theirs.partner.as_str()),
+            (OWNER, "aa-border")
+        );
+        assert_eq!(
+            (ours.exchange, &ours.scope, ours.elements),
+            (theirs.exchange, &theirs.scope, theirs.elements)
+        );
+    }
+    assert_ne!(ours[0].exchange, ours[1].exchange);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,6 +243,9 @@ async fn a_purpose_or_basis_that_is_not_permitted() {
         assert!(detail.contains(rule), "{detail}");
     }
     assert_eq!(pair.charged("docs").await, 0, "nothing was sent");
+    let refused = refusals(&pair.asker).await;
+    let rules: Vec<&str> = refused.iter().map(rule_of).collect();
+    assert_eq!(rules, ["AGR-102", "AGR-103"], "the asker has it on record");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! The quota: charged in padded elements, on disk, never exceeded.
 
-use concordat_tests::Terms;
+use concordat_ledger::{Event, Hex, QuotaRefused, Side};
+use concordat_tests::{Agency, Terms};
 use concordat_wire::v1::{ChunkRefused, chunk_refused::Cause, evaluate_response};
 
 use crate::hostile_requester::{Hostile, chunk};
@@ -53,6 +54,29 @@ async fn a_day_is_used_up_and_the_next_one_is_not_but_the_epoch_ends_it() {
     let refused = refusal(&answer).expect("the epoch's is used up");
     assert!(refused.detail.contains("epoch"), "{}", refused.detail);
     assert_eq!(refused.retry_after_ms, 0, "waiting for tomorrow does not help");
+    // Each is on the owner's record, and nothing else is.
+    let recorded = quota_refusals(&hostile.pair.owner).await;
+    let exchanges: Vec<_> = recorded.iter().map(|refused| refused.exchange).collect();
+    assert_eq!(exchanges, [2, 4, 5, 7].map(|id| Hex([id; 16])));
+    for refused in recorded {
+        assert_eq!(
+            (refused.side, refused.partner.as_str(), refused.elements),
+            (Side::Owner, "aa-border", 64)
+        );
+        let scope = (refused.scope.agreement.as_str(), refused.scope.offer.as_str());
+        assert_eq!((scope, refused.scope.epoch), (("aa-bb-2026", "docs"), 0));
+    }
+}
+
+/// What an agency has on record of quotas that were used up, in order.
+pub(crate) async fn quota_refusals(agency: &Agency) -> Vec<QuotaRefused> {
+    let entries = agency.entries_of("quota.refused").await.into_iter();
+    entries
+        .map(|entry| match entry.event {
+            Event::QuotaRefused(refused) => *refused,
+            _ => panic!("a quota"),
+        })
+        .collect()
 }
 
 /// Every day holds the end of one epoch and the beginning of another: the quota of the day is one all the same.

@@ -10,7 +10,8 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Agreement, LIMITS, MARKER, Offer, Padding, Party, console, disclosure, is_label, purpose_from_name,
+    Agreement, LIMITS, MARKER, MAX_EVALUATIONS, Offer, Padding, Party, console, disclosure, is_label,
+    purpose_from_name,
 };
 use crate::config::{Keep, is_agency_id};
 
@@ -284,8 +285,7 @@ impl OfferText {
                 "quota_per_day must be at least 1 and quota_per_epoch no less than it",
             ));
         }
-        // Static Diffie-Hellman costs log2(Q)/2 bits: a key ends long before 2^30 evaluations (docs/protocol.md).
-        if self.quota_per_epoch > 1 << 30 {
+        if self.quota_per_epoch > MAX_EVALUATIONS {
             return Err(Fault::invalid(
                 "AGR-020",
                 field("quota_per_epoch"),

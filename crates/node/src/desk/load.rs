@@ -222,6 +222,23 @@ async fn note_damage(state: &State, terms: &Terms, row: &CaseRow, id: CaseId, fa
     .await;
 }
 
+/// A step of a case that was refused.
+pub(super) fn refusal(
+    (partner, case): (&str, CaseId),
+    claimed: Option<Person>,
+    action: &str,
+    why: &Fault,
+) -> concordat_ledger::Refusal {
+    concordat_ledger::Refusal {
+        claimed,
+        partner: Some(text(partner)),
+        case: Some(case),
+        action: text(action),
+        rule: Some(text(why.rule)),
+        reason: text(&why.message),
+    }
+}
+
 /// Puts on record what was refused in a case; what cannot be recorded is logged.
 pub(super) async fn note(
     state: &State,
@@ -231,14 +248,7 @@ pub(super) async fn note(
     action: &str,
     why: &Fault,
 ) {
-    let refusal = concordat_ledger::Refusal {
-        claimed,
-        partner: Some(text(partner)),
-        case: Some(case),
-        action: text(action),
-        rule: Some(text(why.rule)),
-        reason: text(&why.message),
-    };
+    let refusal = refusal((partner, case), claimed, action, why);
     if let Err(fault) = state.record_under(&entry.agreement, refusal).await {
         tracing::error!(%fault, action, "a refusal could not be recorded");
     }

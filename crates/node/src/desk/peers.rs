@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::act::new_document;
 use super::keep::{Also, keep, project, shared};
-use super::load::{Loaded, Terms, kind, load, note};
+use super::load::{Loaded, Terms, kind, load, note, refusal};
 use super::releases::statement;
 use super::{no_such_case, records, refused, refused_as, stored};
 use crate::book::Entry;
@@ -244,9 +244,10 @@ async fn open(state: &Arc<State>, pin: &SpkiPin, event: &Event) -> Result<(), Fa
     let opened = open_under(state, &entry, event).await;
     if let Err(fault) = &opened {
         let tried = (event.by.clone(), event.what.name());
-        note_refusal(state, &entry, event.case, tried, fault).await;
         if fault.rule == rule::PROOF_OF_HIT.id {
-            alarm(state, &entry, request.exchange).await;
+            alarm(state, &entry, (event.case, request.exchange), tried, fault).await;
+        } else {
+            note_refusal(state, &entry, event.case, tried, fault).await;
         }
     }
     opened
@@ -344,27 +345,33 @@ fn behind_open(open: Option<concordat_store::CaseKey>, case: CaseId) -> bool {
     open.is_some_and(|open| open != case.0)
 }
 
-/// Somebody asks who cannot have had the identifier: a tag picked out of a snapshot, or a broken node.
-async fn alarm(state: &State, entry: &Entry, exchange: Hex<16>) {
+/// Somebody asks who cannot have had the identifier: a tag picked out of a snapshot, or a broken node. The refused step is on record with
+/// the incident.
+async fn alarm(
+    state: &State,
+    entry: &Entry,
+    (case, exchange): (CaseId, Hex<16>),
+    (by, action): (Option<Person>, &str),
+    fault: &Fault,
+) {
     // Once a minute: nobody fills the disk by knocking.
-    let (partner, minute) = (Some(entry.partner.id.as_str()), state.minute());
-    if state.access.refuses(NO_PROOF, partner, minute).is_none() {
+    let (partner, minute) = (entry.partner.id.as_str(), state.minute());
+    if state.access.refuses(fault.rule, Some(partner), minute).is_none() {
         return;
     }
-    tracing::error!(
-        partner = entry.partner.id,
-        "a request for details came without a proof of its hit"
-    );
+    tracing::error!(partner, "a request for details came without a proof of its hit");
     let incident = Incident {
         at_ms: state.now_ms(),
-        partner: entry.partner.id.clone(),
+        partner: partner.to_owned(),
         kind: NO_PROOF.to_owned(),
         exchange: Some(uuid::Uuid::from_bytes(exchange.0)),
         transcript_digest: None,
         detail: "a request for details came without a proof of its hit: nobody was shown it".to_owned(),
     };
-    if let Err(error) = state.store.append_incident(&incident).await {
-        tracing::error!(%error, "an incident could not be recorded");
+    let refused = refusal((partner, case), by, action, fault);
+    let refused = state.entry_under(&entry.agreement, refused);
+    if let Err(fault) = state.recorded_incident(refused, &incident).await {
+        tracing::error!(%fault, "an incident could not be recorded");
     }
 }
 
