@@ -20,6 +20,7 @@ mod query;
 mod read;
 mod subject;
 mod upload;
+mod whom;
 mod words;
 
 use std::process::ExitCode;

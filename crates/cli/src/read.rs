@@ -11,6 +11,14 @@ use jiff::civil::Date;
 /// # Errors
 /// It cannot be opened, or is of another format.
 pub fn read(format: Format, file: &Path) -> Result<Reader> {
+    read_on(today(), format, file)
+}
+
+/// Reads it as it is read on this day: years of two digits depend on it.
+///
+/// # Errors
+/// It cannot be opened, or is of another format.
+pub fn read_on(today: Date, format: Format, file: &Path) -> Result<Reader> {
     let inputs = if file.as_os_str() == "-" {
         vec![Input::new("stdin", std::io::stdin())]
     } else {
@@ -20,7 +28,7 @@ pub fn read(format: Format, file: &Path) -> Result<Reader> {
         folder: std::env::temp_dir(),
         key: rand::random::<[u8; 32]>().into(),
     };
-    let options = Options::new(today()).with_spill(spill);
+    let options = Options::new(today).with_spill(spill);
     Ok(concordat_lists::open(format, inputs, &options)?)
 }
 

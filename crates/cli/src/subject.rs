@@ -8,7 +8,7 @@ use crate::exit::Usage;
 
 /// What is known of one subject, as it is written: normalising it is the node's work.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Whom we ask about")]
+#[command(next_help_heading = "About whom")]
 pub struct SubjectArgs {
     /// A whole name, parts not told apart; the first is the primary one
     #[arg(long, value_name = "TEXT")]

@@ -11,6 +11,8 @@
 #[path = "common/audited.rs"]
 mod audited;
 mod common;
+#[path = "common/queried.rs"]
+mod queried;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -484,6 +486,7 @@ fn two_agencies_by_the_command_line() {
     ask("--passport L898902C3:NLD").exits(3);
 
     audited::audited(root, &aa, &bb, port);
+    queried::queried(root, &aa);
 
     // A dead partner is UNKNOWN.
     let log_b = node_b.stop();

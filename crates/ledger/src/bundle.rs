@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! c2sp.org/tlog-proof@v1
-//! extra <base64 of: the leaf, a newline, and if it is opened the opening and a newline>
+//! extra <base64 of lines: the leaf; if it is opened, the opening; then, of a query, openings of identifiers, by position>
 //! index 73894
 //! <inclusion proof, one base64 hash a line>
 //!
@@ -15,8 +15,9 @@ use base64ct::{Base64, Encoding};
 
 use crate::audit::{Cosigned, Keys};
 use crate::checkpoint::{Checkpoint, CheckpointError, SignedCheckpoint};
-use crate::entry::Entry;
+use crate::entry::{Entry, Event};
 use crate::hash::Hash;
+use crate::identifiers::IdentifierOpening;
 use crate::leaf::Leaf;
 use crate::proof::{MAX_PROOF_HASHES, ProofError, verify_inclusion};
 use crate::reader::{ReadError, TileReader};
@@ -26,7 +27,10 @@ use crate::tile::{MAX_ENTRY_BYTES, decimal};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 /// The largest file that is read: a payload may double when it is escaped, and base64 adds a third.
-pub const MAX_BUNDLE_BYTES: usize = 3 * (MAX_PAYLOAD_BYTES + MAX_ENTRY_BYTES) + (64 << 10);
+pub const MAX_BUNDLE_BYTES: usize =
+    3 * (MAX_PAYLOAD_BYTES + MAX_ENTRY_BYTES) + (64 << 10) + MAX_OPENED_IDENTIFIERS * (8 << 10);
+/// The most identifiers that one bundle opens: those of some people, not of a flight.
+pub const MAX_OPENED_IDENTIFIERS: usize = 256;
 
 /// An entry with everything that proves it. `Display` gives the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub struct Bundle {
     /// The leaf's bytes.
     entry: String,
     opening: Option<Opening>,
+    /// By position, each once.
+    identifiers: Vec<IdentifierOpening>,
     proof: Vec<Hash>,
     checkpoint: String,
 }
@@ -48,6 +54,8 @@ pub struct Proven {
     pub leaf: Leaf,
     /// What it says, if the bundle opens it.
     pub entry: Option<Entry>,
+    /// Identifiers that the query was about, as far as the bundle opens them.
+    pub identifiers: Vec<IdentifierOpening>,
     /// The checkpoint that it is in.
     pub checkpoint: SignedCheckpoint,
     /// Who cosigned it, and when: the entry is not younger than the earliest of these times.
@@ -70,11 +78,31 @@ impl Bundle {
             index,
             entry: String::from_utf8(reader.entry(index)?).map_err(|_| BundleError::NotALeaf)?,
             opening,
+            identifiers: Vec::new(),
             proof: reader.inclusion_proof(index)?,
             checkpoint: checkpoint.to_string(),
         };
         bundle.prove(checkpoint)?;
         Ok(bundle)
+    }
+
+    /// Adds openings of identifiers that the query was about, by position. What they open stands in the file in clear.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), if one is not of this query; [`BundleError::Malformed`] if they are too many or not in order.
+    pub fn with_identifiers(mut self, identifiers: Vec<IdentifierOpening>) -> Result<Self, BundleError> {
+        if !are_in_order(&identifiers) {
+            return Err(BundleError::Malformed);
+        }
+        self.identifiers = identifiers;
+        let (_, leaf) = Leaf::parse(self.entry.as_bytes()).ok_or(BundleError::NotALeaf)?;
+        self.opened(&leaf)?;
+        Ok(self)
+    }
+
+    /// The identifiers that it presents, verified or not.
+    pub fn identifiers(&self) -> &[IdentifierOpening] {
+        &self.identifiers
     }
 
     /// Reads a file. Checks its form only.
@@ -95,7 +123,7 @@ impl Bundle {
     }
 
     /// Checks everything, offline: the log's signature, the witnesses' cosignatures and their quorum, that the entry is in the tree, and
-    /// that the opening is of this entry.
+    /// that the opening is of this entry, and that each identifier is one that this query committed to.
     ///
     /// # Errors
     /// [`BundleError`], which says what does not hold.
@@ -113,6 +141,7 @@ impl Bundle {
             index: self.index,
             leaf,
             entry,
+            identifiers: self.identifiers.clone(),
             checkpoint,
             cosigned,
         })
@@ -131,10 +160,35 @@ impl Bundle {
         if number != self.index {
             return Err(BundleError::NotALeaf);
         }
-        let opening = self.opening.as_ref();
-        let entry = opening.map(|opening| opening.verify(&leaf)).transpose()?;
+        let entry = self.opened(&leaf)?;
         Ok((leaf, entry))
     }
+
+    /// What the entry says, and whether each identifier is one that it committed to.
+    fn opened(&self, leaf: &Leaf) -> Result<Option<Entry>, BundleError> {
+        let opening = self.opening.as_ref();
+        let entry = opening.map(|opening| opening.verify(leaf)).transpose()?;
+        if self.identifiers.is_empty() {
+            return Ok(entry);
+        }
+        let commitment = match entry.as_ref().map(|entry| &entry.event) {
+            Some(Event::Query(query)) => query.identifiers.as_ref(),
+            _ => None,
+        };
+        let commitment = commitment.ok_or(BundleError::NoCommitment)?;
+        for opening in &self.identifiers {
+            let position = opening.position;
+            opening
+                .verify(commitment)
+                .map_err(|error| BundleError::Identifier { position, error })?;
+        }
+        Ok(entry)
+    }
+}
+
+fn are_in_order(identifiers: &[IdentifierOpening]) -> bool {
+    identifiers.len() <= MAX_OPENED_IDENTIFIERS
+        && identifiers.is_sorted_by(|one, next| one.position < next.position)
 }
 
 impl fmt::Display for Bundle {
@@ -142,6 +196,10 @@ impl fmt::Display for Bundle {
         let mut extra = format!("{}\n", self.entry);
         if let Some(opening) = self.opening.as_ref().and_then(Opening::encode) {
             extra.push_str(&opening);
+            extra.push('\n');
+        }
+        for identifier in self.identifiers.iter().filter_map(IdentifierOpening::encode) {
+            extra.push_str(&identifier);
             extra.push('\n');
         }
         let extra = Base64::encode_string(extra.as_bytes());
@@ -170,6 +228,17 @@ pub enum BundleError {
     /// The entry is in the log, and says something else.
     #[error(transparent)]
     Opening(#[from] OpeningError),
+    /// Identifiers are presented with an entry that commits to none, or is not opened.
+    #[error("the bundle presents identifiers, and its entry is no opened query that commits to any")]
+    NoCommitment,
+    /// What is presented as an identifier of the query is not one: whoever made the bundle is to blame.
+    #[error("what is presented as identifier {position} is not what the query committed to: {error}")]
+    Identifier {
+        /// Where in the query it was to be.
+        position: u64,
+        /// Why not.
+        error: ProofError,
+    },
     /// The entry is in the log, but too few witnesses have seen that log.
     #[error("{found} known witnesses cosigned the checkpoint, {needed} are needed")]
     NoQuorum {
@@ -197,9 +266,10 @@ fn parse(text: &str) -> Option<Bundle> {
         Some(opening) => Some(Opening::parse(opening)?),
         None => None,
     };
-    if parts.next().is_some() {
-        return None;
-    }
+    let identifiers = parts
+        .map(IdentifierOpening::parse)
+        .collect::<Option<Vec<_>>>()
+        .filter(|identifiers| are_in_order(identifiers))?;
     let index = decimal(lines.next()?.strip_prefix("index ")?)?;
     let proof: Vec<Hash> = lines
         .map(|line| line.parse().ok())
@@ -209,6 +279,7 @@ fn parse(text: &str) -> Option<Bundle> {
         index,
         entry,
         opening,
+        identifiers,
         proof,
         checkpoint: checkpoint.to_owned(),
     })

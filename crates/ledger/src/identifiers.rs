@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::bytes::{Digest, Hex, Text};
+use crate::canonical;
 use crate::events::ExchangeId;
 use crate::hash::Hash;
 use crate::leaf::keyed;
@@ -82,17 +83,21 @@ impl IdentifierCommitment {
     }
 }
 
-/// Opens one identifier of a query to an auditor. **Holds the identifier.**
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Opens one identifier of a query to an auditor. **Holds the identifier.** Shown redacted by `Debug`; wiped from memory when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 pub struct IdentifierOpening {
     /// Its position in the query.
     pub position: u64,
     /// Its kind.
+    #[zeroize(skip)]
     pub kind: Text,
     /// Its canonical bytes in hexadecimal; `None` for a biometric one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical: Option<String>,
+    // Opens this item and no other: nothing more than the rest tells.
+    #[zeroize(skip)]
     key: Hex<32>,
+    #[zeroize(skip)]
     proof: Vec<Digest>,
 }
 
@@ -128,12 +133,12 @@ impl IdentifierOpening {
     /// [`ProofError`]: it was not, or not in this position.
     pub fn verify(&self, commitment: &IdentifierCommitment) -> Result<(), ProofError> {
         let canonical = match &self.canonical {
-            Some(text) => Some(hex::decode(text).map_err(|_| ProofError::OtherRoot)?),
+            Some(text) => Some(bytes_of(text).ok_or(ProofError::OtherRoot)?),
             None => None,
         };
         let queried = Queried {
             kind: self.kind.as_str(),
-            canonical: canonical.as_deref(),
+            canonical: canonical.as_ref().map(|bytes| bytes.as_slice()),
         };
         let proof: Vec<Hash> = self.proof.iter().map(|hash| Hash(hash.0)).collect();
         verify_inclusion(
@@ -144,6 +149,28 @@ impl IdentifierOpening {
             &Hash(commitment.root.0),
         )
     }
+
+    /// The opening as one line of canonical JSON.
+    pub fn encode(&self) -> Option<String> {
+        canonical::to_string(self)
+    }
+
+    /// Reads an opening. `None` unless it is written in the one way.
+    pub fn parse(text: &str) -> Option<Self> {
+        let opening: Self = canonical::parse(text)?;
+        let canonical = opening.canonical.as_deref();
+        canonical
+            .is_none_or(|text| bytes_of(text).is_some())
+            .then_some(opening)
+    }
+}
+
+/// Of lower-case hexadecimal only: there is one way to write an identifier.
+fn bytes_of(text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    lower
+        .then(|| hex::decode(text).ok().map(Zeroizing::new))
+        .flatten()
 }
 
 fn items(key: &AuditKey, exchange: &ExchangeId, identifiers: &[Queried<'_>]) -> Vec<Hash> {

@@ -88,7 +88,7 @@ mod tree;
 mod witness;
 
 pub use audit::{AuditOptions, Cosigned, Extended, Finding, Keys, Report, Verdict, verify};
-pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, Proven};
+pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, MAX_OPENED_IDENTIFIERS, Proven};
 pub use bytes::{Digest, Hex, NotAText, Text};
 pub use cases::{
     Approved, CaseId, CaseStep, Console, Decision, DetailRequested, DetailStep, HitStep, Outcome, Receipt,

@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::HashSet;
 
+use base64ct::{Base64, Encoding};
 use common::*;
 use concordat_ledger::*;
 use proptest::prelude::*;
@@ -733,6 +734,85 @@ fn a_bundle_proves_one_entry() {
         Err(BundleError::Malformed)
     ));
     assert!(matches!(Bundle::parse(&[0xff; 10]), Err(BundleError::Malformed)));
+}
+
+/// Identifiers of a query, in the bundle that opens it: those that were committed to, and no others.
+#[test]
+fn a_bundle_opens_identifiers_of_its_query() {
+    let audit = AuditKey::new([9; 32]);
+    let canonical: Vec<Vec<u8>> = (0..5).map(|n| format!("UTO\u{1f}X{n:07}").into_bytes()).collect();
+    let queried: Vec<Queried<'_>> = canonical
+        .iter()
+        .map(|c| Queried {
+            kind: "travel_document",
+            canonical: Some(c),
+        })
+        .collect();
+    let of = |n: u64, position| IdentifierOpening::new(&audit, &exchange(n), &queried, position).unwrap();
+    let mut entry = query(0);
+    if let Event::Query(query) = &mut entry.event {
+        query.identifiers = IdentifierCommitment::new(&audit, &exchange(0), &queried);
+    }
+    let sealed = [seal(0, &entry), seal(1, &query(1))];
+    let dir = tempfile::tempdir().unwrap();
+    let mut log = Log::open(Folder::create(dir.path()).unwrap(), key().verifier()).unwrap();
+    let checkpoint = log
+        .append(sealed.each_ref().map(|sealed| &sealed.leaf), &key())
+        .unwrap()
+        .clone();
+    let bundle = |n: u64| {
+        let sealed = &sealed[n as usize];
+        let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &entry_key(n)).unwrap();
+        Bundle::new(log.source(), n, &checkpoint, Some(opening)).unwrap()
+    };
+    let keys = Keys::of(key().verifier());
+    let good = bundle(0).with_identifiers(vec![of(0, 1), of(0, 3)]).unwrap();
+    let file = good.to_string();
+    let read = Bundle::parse(file.as_bytes()).unwrap();
+    assert_eq!(read, good);
+    let proven = read.check(&keys).unwrap();
+    assert_eq!(proven.identifiers, [of(0, 1), of(0, 3)]);
+    // Nothing of the others is in it.
+    let extra = file.lines().nth(1).unwrap().strip_prefix("extra ").unwrap();
+    let extra = String::from_utf8(Base64::decode_vec(extra).unwrap()).unwrap();
+    for (position, shown) in [(0, false), (1, true), (2, false), (3, true), (4, false)] {
+        assert_eq!(extra.contains(&hex::encode(&canonical[position])), shown);
+    }
+
+    // Another query's, out of order, twice; with an entry that is shut, or commits to none.
+    let refused = |bundle: Bundle, identifiers| bundle.with_identifiers(identifiers).unwrap_err();
+    assert!(matches!(
+        refused(bundle(0), vec![of(1, 1)]),
+        BundleError::Identifier { position: 1, .. }
+    ));
+    for identifiers in [vec![of(0, 3), of(0, 1)], vec![of(0, 1), of(0, 1)]] {
+        assert!(matches!(refused(bundle(0), identifiers), BundleError::Malformed));
+    }
+    let shut = Bundle::new(log.source(), 0, &checkpoint, None).unwrap();
+    assert!(matches!(refused(shut, vec![of(0, 1)]), BundleError::NoCommitment));
+    assert!(matches!(
+        refused(bundle(1), vec![of(1, 1)]),
+        BundleError::NoCommitment
+    ));
+    // One byte of what is opened: every place of the line is read in one way and bound.
+    let line = of(0, 1).encode().unwrap();
+    for place in 0..line.len() {
+        let mut bytes = line.clone().into_bytes();
+        bytes[place] ^= if bytes[place].is_ascii_lowercase() {
+            0x20
+        } else {
+            1
+        };
+        let Ok(altered) = String::from_utf8(bytes) else {
+            continue;
+        };
+        let extra = Base64::encode_string(extra.replace(&line, &altered).as_bytes());
+        let mut lines: Vec<_> = file.lines().map(str::to_owned).collect();
+        lines[1] = format!("extra {extra}");
+        let file = format!("{}\n", lines.join("\n"));
+        let checked = Bundle::parse(file.as_bytes()).and_then(|bundle| bundle.check(&keys));
+        assert!(checked.is_err(), "{place}: {altered}");
+    }
 }
 
 proptest! {

@@ -24,6 +24,7 @@ use crate::agreement::is_label;
 use crate::book::store_fault;
 use crate::ledger::{person, text};
 use crate::listen::Caller;
+use crate::queried::Given;
 use crate::reconcile;
 use crate::state::State;
 
@@ -144,10 +145,14 @@ impl AuditService for Audit {
         &self,
         request: Request<ProveEntryRequest>,
     ) -> Result<Response<ProveEntryResponse>, Status> {
-        let (state, number) = (&self.0, request.get_ref().number);
-        let context = request.get_ref().context.as_ref();
-        let opener = context.map(|context| Opener::check(Some(context), request.extensions().get()));
-        let opener = opener.transpose()?;
+        let caller = request.extensions().get().cloned();
+        let (state, request) = (&self.0, request.into_inner());
+        let number = request.number;
+        let given = request.queried.map(Given::check).transpose()?;
+        let opener = match &request.context {
+            None if given.is_none() => None,
+            context => Some(Opener::check(context.as_ref(), caller.as_ref())?),
+        };
         let kept = one(state, number).await?.ok_or_else(|| {
             Fault::new(
                 Reason::NotFound,
@@ -162,27 +167,34 @@ impl AuditService for Audit {
             Fault::new(Reason::Precondition, "AUD-005", message)
                 .retry_after(std::time::Duration::from_secs(1))
         })?;
-        let opening = match &opener {
-            Some(opener) => {
-                let (opening, _) = open(&kept)?.ok_or_else(|| {
-                    Fault::new(
-                        Reason::Precondition,
-                        "AUD-006",
-                        "what the entry said was erased: it can be proven, not opened",
-                    )
-                })?;
-                opener.record(state, &[number]).await?;
-                Some(opening)
+        let mut opening = None;
+        let mut identifiers = Vec::new();
+        if let Some(opener) = &opener {
+            let (opened, entry) = open(&kept)?.ok_or_else(|| {
+                Fault::new(
+                    Reason::Precondition,
+                    "AUD-006",
+                    "what the entry said was erased, the commitment to identifiers with it: it can be proven, not opened",
+                )
+            })?;
+            opener.record(state, &[number]).await?;
+            opening = Some(opened);
+            if let Some(given) = given {
+                let ledger = Arc::clone(&state.ledger);
+                let opened = tokio::task::spawn_blocking(move || given.open(ledger.audit_key(), &entry));
+                identifiers = opened
+                    .await
+                    .map_err(|_| Fault::internal("opening identifiers"))??;
             }
-            None => None,
-        };
+        }
         let ledger = Arc::clone(&state.ledger);
         let bundle = tokio::task::spawn_blocking(move || {
             ledger.with_log(|log| {
                 // Witnesses have seen this one; if it has the entry, it proves more.
                 let cosigned = log.last_cosigned()?.filter(|cosigned| cosigned.size() > number);
                 let checkpoint = cosigned.unwrap_or(latest);
-                Ok(Bundle::new(log.source(), number, &checkpoint, opening))
+                let bundle = Bundle::new(log.source(), number, &checkpoint, opening);
+                Ok(bundle.and_then(|bundle| bundle.with_identifiers(identifiers)))
             })
         });
         let bundle = bundle

@@ -41,6 +41,7 @@ pub mod partner;
 mod party;
 pub mod peer_service;
 pub mod publish;
+pub mod queried;
 pub mod reconcile;
 pub mod rows;
 pub mod state;

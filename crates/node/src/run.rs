@@ -364,7 +364,9 @@ async fn serve_api(state: Arc<State>, connections: mpsc::Receiver<std::io::Resul
             DisclosureServiceServer::new(Disclosures(Arc::clone(&state)))
                 .max_decoding_message_size(API_MESSAGE_LIMIT),
         )
-        .add_service(AuditServiceServer::new(Audit(Arc::clone(&state))))
+        .add_service(
+            AuditServiceServer::new(Audit(Arc::clone(&state))).max_decoding_message_size(API_MESSAGE_LIMIT),
+        )
         .add_service(NodeServiceServer::new(Info(Arc::clone(&state))));
     let served = router
         .serve_with_incoming_shutdown(ReceiverStream::new(connections), state.stop.cancelled())

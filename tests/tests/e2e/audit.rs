@@ -32,7 +32,7 @@ use crate::tls::channel;
 
 const NUMBER: &str = "ZX7741209";
 
-fn passport(number: &str) -> MatchItem {
+pub(crate) fn passport(number: &str) -> MatchItem {
     item(number, person(vec![], vec![], vec![document(number, "NLD")]))
 }
 
@@ -71,7 +71,7 @@ async fn open(
     Ok(opened)
 }
 
-fn rule<T: std::fmt::Debug>(answer: Result<T, Status>) -> String {
+pub(crate) fn rule<T: std::fmt::Debug>(answer: Result<T, Status>) -> String {
     FaultView::from(&answer.expect_err("refused")).rule
 }
 
@@ -142,7 +142,11 @@ async fn what_is_opened_is_on_record_first_and_proven_offline() {
     // Proven, with the node away.
     agency.published().await;
     let prove = |number, context| async move {
-        let request = ProveEntryRequest { number, context };
+        let request = ProveEntryRequest {
+            number,
+            context,
+            queried: None,
+        };
         agency
             .auditing()
             .prove_entry(request)

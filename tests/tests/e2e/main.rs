@@ -22,6 +22,7 @@ mod ledger;
 mod matching;
 mod never_false;
 mod publication;
+mod queried;
 mod quota;
 mod reconciled;
 mod recorded;

@@ -6,6 +6,7 @@ mod bundle;
 mod entries;
 mod files;
 mod keys;
+mod prove;
 mod reconcile;
 mod report;
 mod verify;
@@ -50,7 +51,12 @@ pub enum Command {
     /// Open entries; that is recorded first
     Open(Box<entries::OpenArgs>),
     /// Write a proof of one entry that can be verified without the node, years later
-    Prove(Box<entries::ProveArgs>),
+    ///
+    /// With a reason, it shows what the entry says. Of a query, also whom it was about: give all that was asked about again, with the
+    /// options and the file that `concordat match` was given, and --item for one of several. The node derives the identifiers as on
+    /// that day and holds them to what it committed to then. The bundle shows those of this item, and nothing of the others but how
+    /// many there are.
+    Prove(Box<prove::ProveArgs>),
     /// Draw entries at random, so that a second auditor draws the same
     Sample(Box<entries::SampleArgs>),
     /// Count entries by type, purpose and partner

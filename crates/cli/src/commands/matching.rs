@@ -1,10 +1,6 @@
 //! `concordat match`.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, bail};
-use concordat_lists::{Format, Item, Lost, Reject, Rule};
-use concordat_wire::subject_to_proto;
 use concordat_wire::v1::{
     ItemResult, KindVerdict, MatchItem, MatchRequest, OfferSummary, PartnerSummary, PartnerVerdict,
     QueryContext, UnknownReason, Verdict, match_item,
@@ -15,8 +11,8 @@ use crate::connect::{Connection, Node};
 use crate::exit::{Exit, Usage};
 use crate::out::{Out, count, counted, time};
 use crate::query::QueryArgs;
-use crate::read::read;
-use crate::subject::SubjectArgs;
+use crate::read::today;
+use crate::whom::{CALL_ITEMS, Question, What, Whom, WhomArgs};
 use crate::{json, words};
 
 /// Ask whether a person, document or reference is on a partner's list.
@@ -39,45 +35,20 @@ pub struct Args {
     /// Show items that are not listed, too (a single subject is always shown)
     #[arg(long)]
     all: bool,
-    /// Machine-readable zones of documents, from a file or - for stdin
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "source",
-        help_heading = "Whom we ask about"
-    )]
-    mrz: Option<PathBuf>,
-    /// A UN/EDIFACT passenger list message
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "source",
-        help_heading = "Whom we ask about"
-    )]
-    paxlst: Option<PathBuf>,
-    /// Subjects as JSON lines (docs/lists.md)
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "source",
-        help_heading = "Whom we ask about"
-    )]
-    jsonl: Option<PathBuf>,
     #[command(flatten)]
-    subject: SubjectArgs,
+    whom: WhomArgs,
     #[command(flatten)]
     query: QueryArgs,
     #[command(flatten)]
     connection: Connection,
 }
 
-/// Items in one call. A call's items are padded together, and a person waits for the whole call.
-const CALL_ITEMS: usize = 2_000;
-
 impl Args {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
-        let (mut items, single) = self.questions()?;
+        let asked = self.whom.questions(today())?;
+        let Whom { mut items, single } = asked
+            .ok_or_else(|| Usage::error("nothing to ask about: give a name, a document, …, or a file"))?;
         let node = self.connection.open().await?;
         let template = MatchRequest {
             context: Some(QueryContext::from(self.query)),
@@ -101,113 +72,6 @@ impl Args {
             bail!("there was nothing to ask about");
         }
         report.end()
-    }
-
-    /// What is asked, and whether it is one subject from the command line.
-    fn questions(&self) -> Result<(Asked, bool)> {
-        let sources = [
-            (Format::Mrz, &self.mrz),
-            (Format::Paxlst, &self.paxlst),
-            (Format::Jsonl, &self.jsonl),
-        ];
-        let source = sources
-            .into_iter()
-            .find_map(|(format, path)| path.as_ref().map(|path| (format, path)));
-        match (self.subject.subject()?, source) {
-            (Some(_), Some(_)) => Err(Usage::error("give a subject by options or a file, not both")),
-            (None, None) => Err(Usage::error(
-                "nothing to ask about: give a name, a document, …, or a file",
-            )),
-            (Some(subject), None) => {
-                let question = Question {
-                    label: "1".into(),
-                    line: None,
-                    what: What::Ask(subject_to_proto(&subject)),
-                    doubts: Vec::new(),
-                };
-                Ok((Box::new(std::iter::once(Ok(question))), true))
-            }
-            (None, Some((format, path))) => {
-                let name = path.display().to_string();
-                let items = read(format, path)?.map(move |item| item.with_context(|| name.clone()));
-                Ok((
-                    Box::new(Questions {
-                        items: items.peekable(),
-                        numbered: (format != Format::Jsonl).then_some(0),
-                    }),
-                    false,
-                ))
-            }
-        }
-    }
-}
-
-/// What is asked, in order.
-type Asked = Box<dyn Iterator<Item = Result<Question>>>;
-
-/// One item of the input.
-struct Question {
-    /// The item's own id, or its number in the input; where neither is known, the line where it should be.
-    label: String,
-    /// Line of the input, if there is one.
-    line: Option<u64>,
-    what: What,
-    /// Values of the item that this side could not read.
-    doubts: Vec<Reject>,
-}
-
-enum What {
-    Ask(concordat_wire::v1::Subject),
-    /// Not readable at all: UNKNOWN without asking.
-    Unreadable,
-}
-
-/// Joins the items of an input with the rejects that belong to them. Nothing is left out: an item that cannot be
-/// read is a question whose answer is UNKNOWN.
-struct Questions<I: Iterator> {
-    items: std::iter::Peekable<I>,
-    /// Items so far, in a format whose items have no id but their number.
-    numbered: Option<u64>,
-}
-
-impl<I: Iterator<Item = Result<Item>>> Iterator for Questions<I> {
-    type Item = Result<Question>;
-
-    fn next(&mut self) -> Option<Result<Question>> {
-        let item = match self.items.next()? {
-            Ok(item) => item,
-            Err(error) => return Some(Err(error)),
-        };
-        let (label, line, what, mut doubts) = match item {
-            Item::Entry(entry) => {
-                let what = What::Ask(subject_to_proto(&entry.subject));
-                self.numbered = self.numbered.map(|number| number + 1);
-                (entry.source_id, entry.line, what, Vec::new())
-            }
-            Item::Reject(reject) => {
-                // A message of another type is no passenger: it has no number.
-                let number = self.numbered.as_mut().filter(|_| reject.rule != Rule::NotPaxlst);
-                let label = match number {
-                    Some(number) => {
-                        *number += 1;
-                        number.to_string()
-                    }
-                    None => format!("line {}", reject.line),
-                };
-                (label, reject.line, What::Unreadable, vec![reject])
-            }
-        };
-        let of_field =
-            |item: &Result<Item>| matches!(item, Ok(Item::Reject(reject)) if reject.lost == Lost::Field);
-        while let Some(Ok(Item::Reject(reject))) = self.items.next_if(of_field) {
-            doubts.push(reject);
-        }
-        Some(Ok(Question {
-            label,
-            line: Some(line),
-            what,
-            doubts,
-        }))
     }
 }
 
@@ -463,7 +327,10 @@ fn spoken(verdict: Verdict) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use concordat_lists::{Item, Lost, Reject, Rule};
+
     use super::*;
+    use crate::whom::Questions;
 
     fn question(doubts: Vec<Reject>) -> Question {
         Question {

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use concordat_ledger::{Bundle, Keys, MAX_BUNDLE_BYTES, Proven};
+use concordat_identifiers::Kind;
+use concordat_ledger::{Bundle, Event, IdentifierOpening, Keys, MAX_BUNDLE_BYTES, Proven};
+use concordat_wire::kind_to_proto;
 use serde_json::{Value, json};
 
 use super::approvals::{Approvals, is_signed};
 use super::keys::KeyArgs;
 use super::{cosigned, read_small};
 use crate::exit::{Advice, Exit};
-use crate::out::Out;
+use crate::out::{Out, count};
+use crate::words;
 
 /// The most that people sign.
 const MAX_DOCUMENT: usize = 1 << 20;
@@ -109,6 +112,7 @@ impl Shown {
             "cosigned": cosigned(&self.proven.cosigned),
             "quorum": self.quorum,
             "entry": self.proven.entry,
+            "identifiers": self.proven.identifiers.iter().map(identifier_json).collect::<Vec<_>>(),
             "approvals": self.approvals.as_ref().map(Approvals::json),
             "document_signed": self.signed,
         })
@@ -141,6 +145,7 @@ impl Shown {
             }
             None => text += "What it says is not part of this bundle.\n",
         }
+        text += &self.identifiers();
         text += &self.approvals.as_ref().map(Approvals::text).unwrap_or_default();
         match self.signed {
             Some(true) => text += "The document is the one that was signed.\n",
@@ -156,4 +161,50 @@ impl Shown {
         }
         text
     }
+
+    /// Whom the query was about, as far as the bundle opens it.
+    fn identifiers(&self) -> String {
+        let all = match self.proven.entry.as_ref().map(|entry| &entry.event) {
+            Some(Event::Query(query)) => query.identifiers.as_ref().map_or(0, |all| all.count),
+            _ => 0,
+        };
+        let opened = &self.proven.identifiers;
+        let mut text = String::new();
+        for opening in opened {
+            let place = format!("identifier {} of {}", count(opening.position + 1), count(all));
+            let kind = Kind::from_name(opening.kind.as_str())
+                .map(|kind| words::kind_spoken(kind_to_proto(kind).into()));
+            let kind = kind.unwrap_or_else(|| opening.kind.as_str().to_owned());
+            text += &match spoken(opening) {
+                Some(identifier) => format!("The query was about this {kind}: {identifier} ({place})\n"),
+                None => format!("The query was about a {kind} ({place}); which one is not recorded.\n"),
+            };
+        }
+        if all > opened.len() as u64 && !opened.is_empty() {
+            text += "Nothing is shown of its other identifiers.\n";
+        }
+        text
+    }
+}
+
+fn identifier_json(opening: &IdentifierOpening) -> Value {
+    json!({
+        "position": opening.position,
+        "kind": opening.kind.as_str(),
+        "canonical": opening.canonical,
+        "text": spoken(opening),
+    })
+}
+
+/// Canonical bytes (docs/identifiers.md) as people read them; `None` of a biometric one.
+fn spoken(opening: &IdentifierOpening) -> Option<String> {
+    let canonical = opening.canonical.as_deref()?;
+    let text = hex::decode(canonical)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    // Nothing that is not to be seen, or does something to a terminal.
+    Some(
+        text.filter(|text| !text.chars().any(char::is_control))
+            .unwrap_or_else(|| canonical.to_owned()),
+    )
 }

@@ -1,4 +1,4 @@
-//! `concordat audit list`, `show`, `open`, `prove` and `sample`: what the agency's own node has of its ledger.
+//! `concordat audit list`, `show`, `open` and `sample`: what the agency's own node has of its ledger.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use concordat_ledger::{EntryType, Leaf, Opening, Sampler, SignedCheckpoint};
 use concordat_wire::v1::{
     AuditContext, EntryFilter, GetCheckpointRequest, LedgerEntry, ListEntriesRequest, OpenEntriesRequest,
-    ProveEntryRequest,
 };
 use serde_json::{Value, json};
 
@@ -89,40 +88,6 @@ pub struct ReasonArgs {
     officer: String,
 }
 
-/// The same where an entry may also stay shut: all or none.
-#[derive(clap::Args)]
-#[command(next_help_heading = "To open the entry in the bundle (recorded in the ledger)")]
-pub struct MaybeReasonArgs {
-    /// What for, for example "AUDIT"
-    #[arg(long, value_name = "TEXT", requires_all = ["legal_basis", "case_reference", "recipient"])]
-    purpose: Option<String>,
-    /// On what legal basis
-    #[arg(long, value_name = "TEXT", requires = "purpose")]
-    legal_basis: Option<String>,
-    /// The number of the audit
-    #[arg(long = "case", value_name = "TEXT", requires = "purpose")]
-    case_reference: Option<String>,
-    /// Whom it is opened to, for example the supervisory authority
-    #[arg(long, value_name = "NAME", requires = "purpose")]
-    recipient: Option<String>,
-    /// Who opens it [default: the client certificate's name]
-    #[arg(long, value_name = "NAME", requires = "purpose")]
-    officer: Option<String>,
-}
-
-impl MaybeReasonArgs {
-    fn context(self) -> Option<AuditContext> {
-        Some(AuditContext {
-            purpose: self.purpose?,
-            // The command line has them all or none.
-            legal_basis: self.legal_basis?,
-            case_reference: self.case_reference?,
-            recipient: self.recipient?,
-            officer: self.officer.unwrap_or_default(),
-        })
-    }
-}
-
 /// What to list.
 #[derive(clap::Args)]
 pub struct ListArgs {
@@ -150,20 +115,6 @@ pub struct OpenArgs {
     /// Write leaves and openings here, one JSON object a line, for `audit reconcile` or another auditor
     #[arg(long, value_name = "FILE")]
     export: Option<PathBuf>,
-    #[command(flatten)]
-    connection: Connection,
-}
-
-/// What to prove.
-#[derive(clap::Args)]
-pub struct ProveArgs {
-    /// The entry's number
-    number: u64,
-    /// Where the bundle goes
-    #[arg(long = "out", value_name = "FILE")]
-    file: PathBuf,
-    #[command(flatten)]
-    reason: MaybeReasonArgs,
     #[command(flatten)]
     connection: Connection,
 }
@@ -297,26 +248,30 @@ impl ListArgs {
     }
 }
 
-/// Shows one entry's public part.
-pub async fn show(number: u64, connection: &Connection, out: Out) -> Result<Exit> {
-    let node = connection.open().await?;
+/// One entry, as far as it can be told without opening it.
+pub async fn one(node: &Node, number: u64) -> Result<LedgerEntry> {
     let filter = EntryFilter {
         from: number,
         until: number.checked_add(1),
         ..EntryFilter::default()
     };
     let mut found = None;
-    listed(&node, filter, 1, |entry| {
+    listed(node, filter, 1, |entry| {
         found = Some(entry);
         Ok(())
     })
     .await?;
-    let entry = found.ok_or_else(|| {
+    found.ok_or_else(|| {
         Advice::error(
             format!("the ledger has no entry {number}"),
             "`concordat audit list` shows which there are",
         )
-    })?;
+    })
+}
+
+/// Shows one entry's public part.
+pub async fn show(number: u64, connection: &Connection, out: Out) -> Result<Exit> {
+    let entry = one(&connection.open().await?, number).await?;
     let text = || {
         let exchange = match entry.exchange.as_slice() {
             [] => String::new(),
@@ -409,27 +364,6 @@ pub fn verified(number: u64, leaf: &str, opening: &str) -> Result<concordat_ledg
     let (_, leaf) = leaf.context("the leaf is not one of this entry")?;
     let opening = Opening::parse(opening).context("the opening cannot be read")?;
     Ok(opening.verify(&leaf)?)
-}
-
-impl ProveArgs {
-    /// Proves.
-    pub async fn run(self, out: Out) -> Result<Exit> {
-        let mut file = OutFile::create(&self.file)?;
-        let request = ProveEntryRequest {
-            number: self.number,
-            context: self.reason.context(),
-        };
-        let node = self.connection.open().await?;
-        let bundle = node.audit().prove_entry(request).await?.into_inner().bundle;
-        file.write_all(bundle.as_bytes()).context("the bundle")?;
-        file.finish()?;
-        let place = self.file.display();
-        out.result(
-            || json!({ "number": self.number, "bundle": place.to_string(), "bytes": bundle.len() }),
-            || format!("{place}: `concordat audit check-bundle` verifies it, without a node"),
-        )?;
-        Ok(Exit::Done)
-    }
 }
 
 impl SampleArgs {
