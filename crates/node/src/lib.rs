@@ -44,6 +44,7 @@ pub mod publish;
 pub mod reconcile;
 pub mod rows;
 pub mod state;
+pub mod steps;
 pub mod tls;
 pub mod upkeep;
 pub mod upload;

@@ -38,6 +38,7 @@ use crate::listen::{self, Caller, Connection, Revoked};
 use crate::matching_service::Matching;
 use crate::peer_service::Peer;
 use crate::state::State;
+use crate::steps::Steps;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
 use crate::witnesses::Witnesses;
@@ -51,6 +52,8 @@ pub struct Outside {
     pub entropy: Entropy,
     /// Randomness of the database's nonces.
     pub store_entropy: Box<dyn rand::CryptoRng + Send>,
+    /// What happens after each step of an entry's way.
+    pub steps: Steps,
 }
 
 impl Default for Outside {
@@ -60,6 +63,7 @@ impl Default for Outside {
             clock: Arc::new(SystemClock),
             entropy: Entropy::system(),
             store_entropy: Box::new(rand::rand_core::UnwrapErr(rand::rngs::SysRng)),
+            steps: Steps::default(),
         }
     }
 }
@@ -169,7 +173,8 @@ impl Node {
         let store = open_store(&config, outside.store_entropy).await?;
         // Only now: whoever has the database open has the folder to himself.
         import::prepare_sorting(&config).map_err(StartError::Sorting)?;
-        let ledger = ledger::open(&config.node.data_dir.join("ledger"), &identity.signing, &store).await?;
+        let folder = config.node.data_dir.join("ledger");
+        let ledger = ledger::open(&folder, &identity.signing, &store, outside.steps).await?;
         let compute =
             Compute::new(config.compute.threads, config.compute.queue_chunks).map_err(StartError::Compute)?;
         let pins = Pins::default();
