@@ -554,7 +554,7 @@ fn export(path: &str, entries: &[(u64, u8)]) {
         let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &key).expect("it opens");
         format!(
             "{}\n",
-            serde_json::json!({ "number": number, "leaf": leaf, "opening": opening.to_string() })
+            serde_json::json!({ "number": number, "leaf": leaf, "opening": opening.encode().expect("text") })
         )
     });
     std::fs::write(path, lines.collect::<String>()).expect("written");
