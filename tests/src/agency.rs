@@ -1,6 +1,7 @@
 //! One agency: its node, and the system of its own that calls it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use concordat_node::clock::ManualClock;
 use concordat_node::config::Config;
 use concordat_node::identity::{self, Identity};
 use concordat_node::partner::Partner;
+use concordat_node::steps::Step;
 use concordat_node::{Node, Outside, StartError};
 use concordat_wire::v1::agreement_service_client::AgreementServiceClient;
 use concordat_wire::v1::audit_service_client::AuditServiceClient;
@@ -35,6 +37,9 @@ use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::terms::{LEGAL_BASIS, PURPOSE, START};
+
+/// What [`Agency::try_start`] says of a node that was killed before it served.
+pub const KILLED: &str = "killed";
 
 /// How an agency's node runs.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +67,7 @@ pub struct Agency {
     folder: tempfile::TempDir,
     run: Run,
     running: Option<Running>,
+    dies_after: Option<Step>,
     channel: Channel,
 }
 
@@ -84,6 +90,7 @@ impl Agency {
             folder,
             run,
             running: None,
+            dies_after: None,
             channel: Endpoint::from_static("http://127.0.0.1:1").connect_lazy(),
         };
         // Another test may take the port between our look and our start: then another one will do.
@@ -162,6 +169,7 @@ impl Agency {
                 let mut child = Command::new(program)
                     .arg(&path)
                     .arg(self.clock.seconds().to_string())
+                    .args(self.dies_after.map(Step::name))
                     .stdin(Stdio::piped())
                     .stdout(Stdio::piped())
                     .stderr(Stdio::piped())
@@ -175,6 +183,9 @@ impl Agency {
                         .wait_with_output()
                         .await
                         .map_err(|error| error.to_string())?;
+                    if output.status.signal() == Some(9) {
+                        return Err(KILLED.to_owned());
+                    }
                     return Err(String::from_utf8_lossy(&output.stderr).into_owned());
                 };
                 self.running = Some(Running::Child(Box::new(child)));
@@ -204,6 +215,21 @@ impl Agency {
         match self.running.take() {
             Some(Running::Child(mut child)) => child.kill().await.expect("killed"),
             _ => panic!("only a child process can be killed"),
+        }
+    }
+
+    /// A node in a process of its own kills itself from its next start on as soon as its ledger has done this step.
+    pub fn dies_after(&mut self, step: Option<Step>) {
+        self.dies_after = step;
+    }
+
+    /// Waits until a node in a process of its own has been killed.
+    pub async fn died(&mut self) {
+        match self.running.take() {
+            Some(Running::Child(mut child)) => {
+                assert_eq!(child.wait().await.expect("ended").signal(), Some(9), "killed");
+            }
+            _ => panic!("only a child process can die"),
         }
     }
 

@@ -21,7 +21,7 @@ mod relay;
 pub mod staff;
 mod terms;
 
-pub use agency::{Agency, Run, free_port, import_messages, wait_for};
+pub use agency::{Agency, KILLED, Run, free_port, import_messages, wait_for};
 pub use ledger::opened;
 pub use people::{Record, born, document, item, name, person};
 pub use relay::{Lies, Relay};

@@ -12,6 +12,7 @@ pub mod info;
 pub mod init;
 pub mod intersect;
 pub mod job;
+pub mod key;
 pub mod list;
 pub mod matching;
 pub mod node;

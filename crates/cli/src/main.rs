@@ -1,6 +1,6 @@
 //! The `concordat` command: an agency's node, and a thin client of it.
 //!
-//! Every command but `init`, `node`, `client`, much of `audit`, `witness`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
+//! Every command but `init`, `node`, `client`, `key`, much of `audit`, `witness`, `gen`, `demo`, `bench` and `completions` is one call or two to the agency's own
 //! node, over the services of `proto/concordat/v1/`. Results go to stdout, progress and errors to stderr.
 
 #![expect(
@@ -68,6 +68,8 @@ enum Command {
     #[command(subcommand)]
     Client(commands::client::Command),
     #[command(subcommand)]
+    Key(commands::key::Command),
+    #[command(subcommand)]
     List(commands::list::Command),
     #[command(subcommand)]
     Agreement(commands::agreement::Command),
@@ -106,6 +108,7 @@ async fn run(command: Command, out: Out) -> anyhow::Result<Exit> {
         Command::Node(args) => args.run().await,
         Command::Info(args) => args.run(out).await,
         Command::Client(command) => command.run(out).await,
+        Command::Key(command) => command.run(out).await,
         Command::List(command) => command.run(out).await,
         Command::Agreement(command) => command.run(out).await,
         Command::Match(args) => args.run(out).await,

@@ -545,3 +545,109 @@ async fn clients_of_a_stopped_node_are_on_record() {
         ]
     );
 }
+
+/// Writes entries as `audit open --export` does.
+fn export(path: &str, entries: &[(u64, u8)]) {
+    let lines = entries.iter().map(|(number, who)| {
+        let (sealed, key) = entry(*who);
+        let leaf = String::from_utf8(sealed.leaf.encode(*number)).expect("text");
+        let opening = Opening::unseal(&sealed.leaf, &sealed.sealed, &key).expect("it opens");
+        format!(
+            "{}\n",
+            serde_json::json!({ "number": number, "leaf": leaf, "opening": opening.encode().expect("text") })
+        )
+    });
+    std::fs::write(path, lines.collect::<String>()).expect("written");
+}
+
+#[test]
+fn a_sample_is_drawn_from_the_signed_tree_and_nothing_drawn_can_be_kept_back() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| home.path().join(name).to_str().expect("text").to_owned();
+    let checkpoint = write(&home.path().join("ledger"), 200);
+    let (kept, ledger) = (path("kept"), path("ledger"));
+    std::fs::write(&kept, checkpoint.to_string()).expect("written");
+    let own = key(7, "aa/ledger").verifier().to_string();
+    let partner = key(8, "bb").verifier().to_string();
+    let sample = |seed: &str, more: &[&str]| {
+        let words = [
+            "sample",
+            "--seed",
+            seed,
+            "--count",
+            "5",
+            "--log-key",
+            &own,
+            "--json",
+        ];
+        audit(words.into_iter().chain(more.iter().copied()))
+    };
+    // Key, checkpoint and seed: a second auditor needs no more. The formula has its frozen vector in crates/ledger/tests.
+    let drawn = |seed: &str| -> Vec<u64> {
+        let ran = sample(seed, &["--checkpoint", &kept, "--witness", &partner]).exits(0);
+        serde_json::from_value(ran.json()[0]["entries"].clone()).expect("numbers")
+    };
+    let mut sampler = concordat_ledger::Sampler::new(b"s1", checkpoint.checkpoint(), 5);
+    (0..200).for_each(|number| sampler.offer(number));
+    let expected = sampler.finish();
+    assert_eq!(drawn("s1"), expected);
+    assert_ne!(drawn("s2"), expected);
+    let files = ["--checkpoint", kept.as_str(), "--files", &ledger];
+    assert_eq!(
+        sample("s1", &files).exits(0).json()[0]["entries"],
+        serde_json::json!(expected)
+    );
+
+    // All opened; then one kept back; then another entry in its place.
+    let opened: Vec<(u64, u8)> = expected.iter().map(|number| (*number, *number as u8)).collect();
+    let (whole, less, other) = (path("whole"), path("less"), path("other"));
+    export(&whole, &opened);
+    export(&less, &opened[1..]);
+    export(&other, &[&[(opened[0].0, 77)], &opened[1..]].concat());
+    let with = |more: &[&str]| sample("s1", &[&files, more].concat());
+    let shown = with(&["--export", &whole]).exits(0).json().remove(0);
+    assert_eq!(shown["opened"].as_array().map(Vec::len), Some(5));
+    assert_eq!(shown["opened"][0]["type"], "sign-in");
+    let none = with(&["--export", &whole, "--type", "query"])
+        .exits(0)
+        .json()
+        .remove(0);
+    assert_eq!(
+        (&none["opened"], &none["not_opened"]),
+        (&serde_json::json!([]), &serde_json::json!([]))
+    );
+    let owed = with(&["--export", &less, "--type", "query"])
+        .exits(4)
+        .json()
+        .remove(0);
+    assert_eq!(owed["not_opened"], serde_json::json!([expected[0]]));
+    let refused = with(&["--export", &other]).exits(1);
+    assert!(
+        refused.stderr.contains("is not the one in the published ledger"),
+        "{}",
+        refused.stderr
+    );
+
+    // A checkpoint of another history, of another ledger, or that nobody cosigned.
+    let (fork, alone) = (path("fork"), path("alone"));
+    let signed = |size, root| SignedCheckpoint::sign(size, root, &key(7, "aa/ledger")).expect("signed");
+    std::fs::write(&fork, signed(100, Hash([7; 32])).to_string()).expect("written");
+    let refused = sample("s1", &["--checkpoint", &fork, "--files", &ledger]).exits(1);
+    assert!(
+        refused
+            .stderr
+            .contains("is not the one of which 100 entries were seen"),
+        "{}",
+        refused.stderr
+    );
+    std::fs::write(&alone, signed(200, checkpoint.root()).to_string()).expect("written");
+    let refused = sample("s1", &["--checkpoint", &alone, "--witness", &partner]).exits(1);
+    assert!(
+        refused.stderr.contains("0 of the witnesses have cosigned"),
+        "{}",
+        refused.stderr
+    );
+    let stranger = SignedCheckpoint::sign(200, checkpoint.root(), &key(9, "aa/ledger")).expect("signed");
+    std::fs::write(path("stranger"), stranger.to_string()).expect("written");
+    sample("s1", &["--checkpoint", &path("stranger")]).exits(1);
+}

@@ -328,6 +328,9 @@ pub struct KeyChanged {
     /// SHA-256 of its public half, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub public_key: Option<Digest>,
+    /// A digest of a key without public half, which tells it from others and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Digest>,
     /// What became of it.
     pub change: KeyChange,
 }

@@ -135,6 +135,7 @@ fn every_event() -> Vec<Event> {
             what: text("scope"),
             scope: Some(scope()),
             public_key: Some(digest(4)),
+            fingerprint: None,
             change: KeyChange::Destroyed,
         }
         .into(),

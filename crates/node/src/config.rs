@@ -264,7 +264,7 @@ pub struct Ledger {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LedgerWitness {
-    /// `http://HOST[:PORT][/PATH]` below which `add-checkpoint` is served.
+    /// `http[s]://HOST[:PORT][/PATH]` below which `add-checkpoint` is served.
     pub url: String,
     /// The key that verifies its cosignatures, `name+id+base64`.
     pub key: String,

@@ -21,6 +21,7 @@ use crate::book::{Entry, store_fault};
 use crate::fetch::answer;
 use crate::ledger::{key_of, text};
 use crate::state::State;
+use crate::steps::Step;
 use crate::tls::SpkiPin;
 
 /// Between two requests to a partner, at least.
@@ -106,6 +107,7 @@ pub async fn add_checkpoint(
         if !is_latest {
             continue;
         }
+        state.ledger.passed(Step::Judge);
         let time = u64::try_from(state.clock.now().as_second()).unwrap_or(0);
         let line = signed
             .cosign(&state.identity.signing, time)
@@ -224,8 +226,11 @@ pub async fn ask(state: &Arc<State>, entry: &Entry, latest: &SignedCheckpoint) -
         }
         let note = cosigned.to_string();
         publish(state, cosigned).await?;
+        state.ledger.passed(Step::Cosign);
         let kept = state.store.keep_ours(partner, &note).await;
-        return kept.map_err(|error| store_fault(&error));
+        kept.map_err(|error| store_fault(&error))?;
+        state.ledger.passed(Step::Keep);
+        return Ok(());
     }
     // It answered with other sizes again and again: its checkpoints of us change faster than we ask, or it does not want.
     Err(Fault::new(

@@ -1,5 +1,6 @@
 //! HTTP/1.1 for what is public anyway: a ledger's files and a witness. Small, and bounded in connections, time and
-//! sizes. No TLS: what is read here is signed, and proven against keys that come another way.
+//! sizes. What is read here is signed, and proven against keys that come another way: we serve without TLS, for a proxy to add it, and read
+//! with TLS 1.3 where the address says so.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -15,9 +16,14 @@ use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, Semaphore};
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
+
+use crate::tls;
 
 /// Connections at once; others wait.
 const CONNECTIONS: usize = 64;
@@ -146,10 +152,21 @@ where
     response
 }
 
-/// One server, by its `http://` address. Requests go over one connection, one after another.
+/// Names a file of root certificates (PEM), as other programs know it.
+const ROOTS_VARIABLE: &str = "SSL_CERT_FILE";
+/// Where systems keep theirs.
+const ROOTS: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// One server, by its `http://` or `https://` address. Requests go over one connection, one after another.
 pub struct Client {
     authority: String,
     prefix: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
     connection: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
@@ -157,34 +174,48 @@ pub struct Client {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadUrl {
-    /// TLS.
+    /// There are no authorities to hold a server to.
     #[error(
-        "only http:// is read here: fetch the files of an https:// server first, or go through a proxy of your own"
+        "no root certificates for https:// can be read: install the system's (ca-certificates), or name a file of them (PEM) in SSL_CERT_FILE"
     )]
-    NotHttp,
+    NoRoots,
     /// No host, or a query.
     #[error("not an address such as http://HOST:PORT/PATH")]
     Malformed,
 }
 
 impl Client {
-    /// A client of `http://HOST[:PORT][/PATH]`. Connects when it is first asked.
+    /// A client of `http[s]://HOST[:PORT][/PATH]`. Connects when it is first asked. With TLS, the server's certificate must be one of the
+    /// authorities that the system trusts, or of those in the file that `SSL_CERT_FILE` names.
     ///
     /// # Errors
     /// [`BadUrl`].
     pub fn new(url: &str) -> Result<Self, BadUrl> {
-        if url.starts_with("https://") {
-            return Err(BadUrl::NotHttp);
-        }
+        Self::trusting(url, system_roots)
+    }
+
+    fn trusting(url: &str, roots: impl FnOnce() -> Option<Vec<u8>>) -> Result<Self, BadUrl> {
         let uri: hyper::Uri = url.parse().map_err(|_| BadUrl::Malformed)?;
-        let (Some("http"), Some(authority), None) = (uri.scheme_str(), uri.authority(), uri.query()) else {
+        let (Some(scheme), Some(authority), None) = (uri.scheme_str(), uri.authority(), uri.query()) else {
             return Err(BadUrl::Malformed);
         };
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(BadUrl::Malformed);
         }
-        let port = authority.port_u16().unwrap_or(80);
+        let (port, tls) = match scheme {
+            "http" => (80, None),
+            "https" => {
+                let host = authority.host().trim_matches(['[', ']']).to_owned();
+                let name = ServerName::try_from(host).map_err(|_| BadUrl::Malformed)?;
+                let config = roots().and_then(|roots| tls::web_client(&roots));
+                let connector = TlsConnector::from(config.ok_or(BadUrl::NoRoots)?);
+                (443, Some((connector, name)))
+            }
+            _ => return Err(BadUrl::Malformed),
+        };
+        let port = authority.port_u16().unwrap_or(port);
         Ok(Self {
+            tls,
             authority: format!("{}:{port}", authority.host()),
             prefix: uri.path().trim_end_matches('/').to_owned(),
             connection: Mutex::new(None),
@@ -264,15 +295,31 @@ impl Client {
 
     async fn connect(&self) -> io::Result<SendRequest<Full<Bytes>>> {
         let stream = TcpStream::connect(&self.authority).await?;
-        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(io::Error::other)?;
-        tokio::spawn(async move {
-            // How it ended, its sender hears.
-            let _ = connection.await;
-        });
-        Ok(sender)
+        match &self.tls {
+            None => speak(stream).await,
+            Some((connector, name)) => speak(connector.connect(name.clone(), stream).await?).await,
+        }
     }
+}
+
+fn system_roots() -> Option<Vec<u8>> {
+    match std::env::var_os(ROOTS_VARIABLE) {
+        Some(file) => std::fs::read(file).ok(),
+        None => ROOTS.iter().find_map(|file| std::fs::read(file).ok()),
+    }
+}
+
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+) -> io::Result<SendRequest<Full<Bytes>>> {
+    let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    tokio::spawn(async move {
+        // How it ended, its sender hears.
+        let _ = connection.await;
+    });
+    Ok(sender)
 }
 
 #[cfg(test)]
@@ -298,6 +345,57 @@ mod tests {
         ] {
             assert_eq!(Client::new(bad).err(), Some(BadUrl::Malformed), "{bad}");
         }
-        assert_eq!(Client::new("https://a").err(), Some(BadUrl::NotHttp));
+        let none = Client::trusting("https://a", || None).err();
+        assert_eq!(none, Some(BadUrl::NoRoots));
+        let none = Client::trusting("https://a", || Some(b"no certificate".to_vec())).err();
+        assert_eq!(none, Some(BadUrl::NoRoots));
+    }
+
+    /// Answers each connection once.
+    async fn tls_server(identity: &crate::identity::Identity) -> u16 {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let config = tls::console_server(&identity.api).expect("TLS");
+        let acceptor = tokio_rustls::TlsAcceptor::from(config);
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("bound").port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let mut head = [0; 1_024];
+                    let _ = stream.read(&mut head).await;
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+                        .await;
+                }
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_servers_certificate_must_be_vouched_for() {
+        let (folder, other) = (
+            tempfile::tempdir().expect("one"),
+            tempfile::tempdir().expect("two"),
+        );
+        for folder in [&folder, &other] {
+            crate::identity::create(folder.path(), "aa", &["localhost".into()], &mut rand::rng())
+                .expect("keys");
+        }
+        let identity = crate::identity::Identity::load(folder.path()).expect("keys");
+        let port = tls_server(&identity).await;
+        let ask = async |host: &str, roots: &std::path::Path| {
+            let roots = std::fs::read(roots.join("tls/ca.crt")).ok();
+            let client = Client::trusting(&format!("https://{host}:{port}/log"), || roots).expect("usable");
+            client.get("checkpoint", 100).await
+        };
+        let answer = ask("localhost", folder.path()).await.expect("answered");
+        assert_eq!(answer.as_deref(), Some(b"hi".as_slice()));
+        let stranger = ask("localhost", other.path())
+            .await
+            .expect_err("another authority");
+        assert!(stranger.to_string().contains("certificate"), "{stranger}");
+        let misnamed = ask("127.0.0.1", folder.path()).await.expect_err("another name");
+        assert!(misnamed.to_string().contains("certificate"), "{misnamed}");
     }
 }

@@ -150,6 +150,7 @@ pub fn changed(what: &str, scope: Scope, public_key: &[u8; 32], change: KeyChang
         what: ledger::text(what),
         scope: Some(scope),
         public_key: Some(ledger::digest(Sha256::digest(public_key).into())),
+        fingerprint: None,
         change,
     }
 }

@@ -28,6 +28,7 @@ use crate::book::store_fault;
 use crate::config::Keep;
 use crate::entropy::Entropy;
 use crate::state::State;
+use crate::steps::{Step, Steps};
 
 /// Entries published at once.
 const BATCH: u32 = 4_096;
@@ -43,6 +44,7 @@ pub struct Ledger {
     log: Mutex<Option<Log>>,
     latest: watch::Sender<Option<SignedCheckpoint>>,
     halted: OnceLock<String>,
+    steps: Steps,
 }
 
 /// Why the ledger cannot be opened. The node must not start: it would sign another history.
@@ -100,7 +102,12 @@ pub fn key_of(identity: &VerifierKey) -> Result<VerifierKey, concordat_note::Key
 ///
 /// # Errors
 /// [`OpenError`].
-pub async fn open(folder: &Path, identity: &SigningKey, store: &Store) -> Result<Ledger, OpenError> {
+pub async fn open(
+    folder: &Path,
+    identity: &SigningKey,
+    store: &Store,
+    steps: Steps,
+) -> Result<Ledger, OpenError> {
     let key = identity.renamed(&origin(identity.name()))?;
     let log_fault = |source| OpenError::Log {
         folder: folder.to_owned(),
@@ -132,6 +139,7 @@ pub async fn open(folder: &Path, identity: &SigningKey, store: &Store) -> Result
         folder: folder.to_owned(),
         log: Mutex::new(Some(log)),
         halted: OnceLock::new(),
+        steps,
     })
 }
 
@@ -171,6 +179,11 @@ impl Ledger {
             "the ledger has been halted: nothing is recorded, so nothing is done any more"
         );
         let _ = self.halted.set(why);
+    }
+
+    /// Says that a step of an entry's way is done.
+    pub(crate) fn passed(&self, step: Step) {
+        self.steps.passed(step);
     }
 
     /// Why nothing is recorded any more, if so.
@@ -239,12 +252,24 @@ impl Ledger {
             let leaves = leaves.ok_or(StoreError::Corrupt {
                 what: "ledger_entry.leaf",
             })?;
+            self.passed(Step::Append);
             let this = Arc::clone(self);
-            let checkpoint = self
-                .blocking(move |log| log.append(&leaves, &this.key).cloned())
-                .await?;
+            let checkpoint = self.blocking(move |log| this.append(log, &leaves)).await?;
             self.latest.send_replace(Some(checkpoint));
         }
+    }
+
+    /// What readers see is written last.
+    fn append(&self, log: &mut Log, leaves: &[Leaf]) -> Result<SignedCheckpoint, LogError> {
+        let batch = log.prepare(leaves)?;
+        self.passed(Step::Sequence);
+        log.write(&batch)?;
+        self.passed(Step::Tile);
+        let checkpoint = batch.sign(&self.key)?;
+        self.passed(Step::Sign);
+        log.publish(batch, checkpoint.clone())?;
+        self.passed(Step::Checkpoint);
+        Ok(checkpoint)
     }
 
     async fn blocking<T: Send + 'static>(

@@ -1,10 +1,9 @@
 //! Starting and stopping a node: a checklist.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use concordat_store::{MasterKey, Store, StoreError, StoreOptions};
+use concordat_store::{Store, StoreError};
 use concordat_wire::v1::agreement_service_server::AgreementServiceServer;
 use concordat_wire::v1::audit_service_server::AuditServiceServer;
 use concordat_wire::v1::disclosure_service_server::DisclosureServiceServer;
@@ -21,7 +20,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
-use zeroize::Zeroizing;
 
 use crate::admin_services::{self, Agreements, Info, Snapshots, no_auditor};
 use crate::audit_service::Audit;
@@ -33,15 +31,19 @@ use crate::config::Config;
 use crate::disclosure_service::Disclosures;
 use crate::entropy::Entropy;
 use crate::fairness::Fairness;
-use crate::identity::{Identity, IdentityError, parse_master_key, read_secret};
+use crate::identity::{Identity, IdentityError};
 use crate::listen::{self, Caller, Connection, Revoked};
 use crate::matching_service::Matching;
 use crate::peer_service::Peer;
 use crate::state::State;
+use crate::steps::Steps;
 use crate::tls::{self, Pins, TlsError};
 use crate::watchlist_service::Watchlists;
 use crate::witnesses::Witnesses;
-use crate::{access, asked, cosigning, desk, import, jobs, ledger, log_files, maintenance, upkeep};
+use crate::{
+    access, asked, cosigning, desk, import, jobs, key_record, ledger, log_files, maintenance, master_key,
+    upkeep,
+};
 
 /// What comes from outside, so that a test can hold it.
 pub struct Outside {
@@ -51,6 +53,8 @@ pub struct Outside {
     pub entropy: Entropy,
     /// Randomness of the database's nonces.
     pub store_entropy: Box<dyn rand::CryptoRng + Send>,
+    /// What happens after each step of an entry's way.
+    pub steps: Steps,
 }
 
 impl Default for Outside {
@@ -60,6 +64,7 @@ impl Default for Outside {
             clock: Arc::new(SystemClock),
             entropy: Entropy::system(),
             store_entropy: Box::new(rand::rand_core::UnwrapErr(rand::rngs::SysRng)),
+            steps: Steps::default(),
         }
     }
 }
@@ -128,27 +133,8 @@ pub struct Node {
 /// # Errors
 /// The key cannot be read or is wrong, another process has the database open, or it is damaged.
 pub async fn open_store(config: &Config, rng: Box<dyn rand::CryptoRng + Send>) -> Result<Store, StartError> {
-    let text = match &config.secrets.master_key_env {
-        Some(name) => Zeroizing::new(
-            std::env::var(name)
-                .map_err(|_| StartError::MasterKey(format!("environment variable {name} is not set")))?,
-        ),
-        None => {
-            let path: PathBuf = config.node.data_dir.join(&config.secrets.master_key_file);
-            read_secret(&path).map_err(|error| match error {
-                IdentityError::File { .. } => StartError::MasterKey(error.to_string()),
-                error => StartError::Identity(error),
-            })?
-        }
-    };
-    let key = parse_master_key(&text)?;
-    let options = StoreOptions {
-        path: config.node.data_dir.join("node.db"),
-        master_key: MasterKey::new(*key),
-        rng,
-        readers: 8,
-    };
-    Ok(Store::open(options).await?)
+    let (store, _) = master_key::open_database(config, rng).await?;
+    Ok(store)
 }
 
 impl Node {
@@ -166,10 +152,11 @@ impl Node {
             tracing::info!(?names, "made the listener's certificate for its new names");
         }
         let peer_pin = identity.peer.pin()?;
-        let store = open_store(&config, outside.store_entropy).await?;
+        let (store, master) = master_key::open_database(&config, outside.store_entropy).await?;
         // Only now: whoever has the database open has the folder to himself.
         import::prepare_sorting(&config).map_err(StartError::Sorting)?;
-        let ledger = ledger::open(&config.node.data_dir.join("ledger"), &identity.signing, &store).await?;
+        let folder = config.node.data_dir.join("ledger");
+        let ledger = ledger::open(&folder, &identity.signing, &store, outside.steps).await?;
         let compute =
             Compute::new(config.compute.threads, config.compute.queue_chunks).map_err(StartError::Compute)?;
         let pins = Pins::default();
@@ -227,6 +214,7 @@ impl Node {
         state.ledger.publish(&state.store).await?;
         cosigning::check_at_start(&state).await?;
         upkeep::record_configuration(&state).await?;
+        key_record::record(&state, master).await?;
         desk::console::check_at_start(&state).await;
 
         let mut tasks = JoinSet::new();

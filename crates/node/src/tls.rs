@@ -222,6 +222,24 @@ pub fn api_client(credentials: &Credentials, ca: &[u8]) -> Result<Arc<ClientConf
     Ok(finish_client(config))
 }
 
+/// A connection to a server of the open web, under a certificate that one of the authorities in `roots` (PEM) vouches for. Of many
+/// authorities those that cannot be read are left out; `None` if none can be read.
+pub(crate) fn web_client(roots: &[u8]) -> Option<Arc<ClientConfig>> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(CertificateDer::pem_slice_iter(roots).filter_map(Result::ok));
+    if store.is_empty() {
+        return None;
+    }
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .ok()?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.resumption = rustls::client::Resumption::disabled();
+    Some(Arc::new(config))
+}
+
 fn finish_client(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     config.resumption = rustls::client::Resumption::disabled();

@@ -27,6 +27,7 @@ mod quota;
 mod reconciled;
 mod recorded;
 mod rules;
+mod steps;
 mod tls;
 mod upkeep;
 mod witnesses;

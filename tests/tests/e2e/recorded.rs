@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use concordat_identifiers::derive;
-use concordat_ledger::{
-    AuditOptions, CHECKPOINT_PATH, COSIGNED_PATH, Class, ClientChange, Event, Folder, Keys, Leaf,
-    SignedCheckpoint, TileReader, Verdict, verify,
-};
+use concordat_ledger::{AuditOptions, Class, ClientChange, Event, Folder, Keys, Leaf, Verdict, verify};
 use concordat_node::config::Config;
 use concordat_node::ledger::key_of;
 use concordat_node::tls::{self, Credentials};
@@ -119,7 +116,7 @@ fn gone_and_said(entries: &[LedgerEntry]) -> (BTreeSet<u64>, BTreeSet<u64>) {
     (gone.map(|entry| entry.number).collect(), said.collect())
 }
 
-async fn all_on_disk(agency: &Agency) -> Vec<LedgerEntry> {
+pub(crate) async fn all_on_disk(agency: &Agency) -> Vec<LedgerEntry> {
     let config = Config::load(&agency.folder().join("concordat.toml")).expect("a config");
     // A process that was killed may hold the folder for a moment longer.
     let mut tries = 0..250;
@@ -202,88 +199,6 @@ async fn killed_during_an_erasure_either_all_of_it_happened_or_nothing() {
     let report = verify(&folder, &Keys::of(log), &[], &options);
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
     assert_eq!(report.erased, gone.len() as u64);
-}
-
-/// A checkpoint in the published files.
-fn checkpoint(agency: &Agency, file: &str) -> Option<SignedCheckpoint> {
-    let log = key_of(&agency.identity().signing.verifier()).expect("a key");
-    let note = std::fs::read(agency.folder().join("ledger").join(file)).ok()?;
-    Some(SignedCheckpoint::open(&note, &log).expect("signed"))
-}
-
-/// A process of its own is killed after a named step of an entry's way, another one after another step, for each pair of steps; then a
-/// node goes on. No entry is lost or twice, and every checkpoint that anybody can have seen is a beginning of the log.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_at_every_step_of_an_entry_and_again_at_every_other() {
-    use std::os::unix::process::ExitStatusExt;
-    const STEPS: [&str; 7] = [
-        "append",
-        "sequence",
-        "tile",
-        "sign",
-        "checkpoint",
-        "cosign",
-        "keep",
-    ];
-    let mut agency = Agency::configured(OWNER, child(), &[]).await;
-    agency.create_list("wanted").await;
-    agency.stop().await;
-    let log = key_of(&agency.identity().signing.verifier()).expect("a key");
-    let (mut seen, mut appended) = (Vec::new(), 0);
-    for first in STEPS {
-        for second in STEPS {
-            for step in [first, second] {
-                let sizes = || {
-                    [CHECKPOINT_PATH, COSIGNED_PATH]
-                        .map(|file| checkpoint(&agency, file).map_or(0, |c| c.size()))
-                };
-                let [published, cosigned] = sizes();
-                let config = agency.folder().join("concordat.toml");
-                let steps = std::process::Command::new(env!("CARGO_BIN_EXE_concordat-test-steps"))
-                    .args([config.as_os_str(), step.as_ref()])
-                    .status();
-                assert_eq!(steps.expect("it ran").signal(), Some(9), "{step}");
-                appended += 1;
-                let [published_now, cosigned_now] = sizes();
-                // A reader sees what was committed, and nothing before.
-                let place = format!("{first}, then {second}: after {step}");
-                let committed = matches!(step, "checkpoint" | "cosign" | "keep");
-                assert_eq!(published_now > published, committed, "{place}");
-                let has_cosigned = matches!(step, "cosign" | "keep");
-                assert_eq!(cosigned_now > cosigned, has_cosigned, "{place}");
-                assert!(!has_cosigned || cosigned_now == published_now, "{place}");
-                seen.extend(
-                    [CHECKPOINT_PATH, COSIGNED_PATH]
-                        .iter()
-                        .filter_map(|file| checkpoint(&agency, file)),
-                );
-            }
-            agency.start().await;
-            agency.stop().await;
-        }
-    }
-    let entries = entries_on_disk(&agency).await;
-    let killed = entries.iter().filter(|(_, entry)| {
-        matches!(&entry.event, Event::SignIn(sign_in) if sign_in.by.id.as_str().starts_with("killed after"))
-    });
-    assert_eq!(killed.count(), appended, "each once");
-    let latest = checkpoint(&agency, CHECKPOINT_PATH).expect("a checkpoint");
-    assert_eq!(latest.size(), entries.len() as u64);
-    let folder = Folder::read_only(&agency.folder().join("ledger"));
-    let options = AuditOptions {
-        now: concordat_node::clock::Clock::now(&*agency.clock),
-        leaves: true,
-    };
-    let report = verify(&folder, &Keys::of(log), &seen, &options);
-    assert_eq!(report.verdict(), Verdict::Holds, "{report}");
-    // What is published is what is in the database, entry by entry.
-    let kept = all_on_disk(&agency).await;
-    let reader = TileReader::new(folder, latest.size());
-    let mut leaves = reader.leaves(0);
-    for entry in kept {
-        let (number, leaf) = leaves.next().expect("a leaf").expect("readable");
-        assert_eq!((number, leaf.draft().into_bytes()), (entry.number, entry.leaf));
-    }
 }
 
 /// Every identifier of a list, as it is derived and as it was written.

@@ -27,12 +27,12 @@ const MANY: u64 = 10_000;
 async fn every_change_is_recorded_once() {
     let pair = Pair::with(Terms::default(), listed()).await;
     let counts = pair.owner.entry_counts().await;
-    // One list made and filled, one agreement signed and in force, two keys, two snapshots, one configuration.
+    // One list made and filled, one agreement signed and in force, two scopes' keys and the node's seven, two snapshots, one configuration.
     for (kind, expected) in [
         ("list.changed", 1),
         ("import", 1),
         ("snapshot.published", 2),
-        ("key.changed", 2),
+        ("key.changed", 9),
         ("configuration.changed", 1),
     ] {
         assert_eq!(counts.get(kind), Some(&expected), "{kind} in {counts:?}");
@@ -234,6 +234,123 @@ async fn a_key_that_was_destroyed_is_recorded() {
         |entry| matches!(&entry.event, Event::KeyChanged(changed) if changed.change == KeyChange::Destroyed),
     );
     assert_eq!(destroyed.count(), 2);
+}
+
+/// The node's own keys as they are recorded, in order: what, its fingerprint, what became of it, by whom.
+async fn own_keys(agency: &Agency) -> Vec<(String, [u8; 32], KeyChange, Actor)> {
+    let entries = agency.entries_of("key.changed").await;
+    let key = |entry: concordat_ledger::Entry| match entry.event {
+        Event::KeyChanged(changed) if changed.scope.is_none() => {
+            let digest = changed.public_key.or(changed.fingerprint).expect("one of them");
+            Some((
+                changed.what.as_str().to_owned(),
+                digest.0,
+                changed.change,
+                changed.by,
+            ))
+        }
+        _ => None,
+    };
+    entries.into_iter().filter_map(key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_nodes_own_keys_are_recorded_when_they_are_new_or_others() {
+    use concordat_node::master_key::Rotation;
+    let mut agency = Agency::new(OWNER).await;
+    let first = own_keys(&agency).await;
+    let names: Vec<&str> = first.iter().map(|(what, ..)| what.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "audit",
+            "disclosure",
+            "identity and ledger",
+            "master",
+            "tls api",
+            "tls authority",
+            "tls peer"
+        ]
+    );
+    assert!(
+        first
+            .iter()
+            .all(|(_, _, change, by)| *change == KeyChange::Created && *by == Actor::Node)
+    );
+    let peer = agency.identity().peer.pin().expect("a pin");
+    assert_eq!(first[6].1, peer);
+
+    // The same again: nothing is recorded. Another disclosure key and another TLS key: each by its name.
+    agency.stop().await;
+    agency.start().await;
+    assert_eq!(own_keys(&agency).await, first);
+    agency.stop().await;
+    std::fs::remove_file(agency.folder().join("disclosure.key")).expect("removed");
+    let other = tempfile::tempdir().expect("a folder");
+    concordat_node::identity::create(other.path(), OWNER, &[], &mut rand::rng()).expect("keys");
+    for file in ["tls/peer.key", "tls/peer.crt"] {
+        std::fs::copy(other.path().join(file), agency.folder().join(file)).expect("copied");
+    }
+    agency.start().await;
+    let keys = own_keys(&agency).await;
+    let new: Vec<_> = keys[7..]
+        .iter()
+        .map(|(what, _, change, _)| (what.as_str(), *change))
+        .collect();
+    assert_eq!(
+        new,
+        [
+            ("disclosure", KeyChange::Rotated),
+            ("tls peer", KeyChange::Rotated)
+        ]
+    );
+    assert_eq!(keys[8].1, agency.identity().peer.pin().expect("a pin"));
+
+    // The master key is rotated: to the end, and once more with a crash before it is recorded. Each is recorded once.
+    agency.stop().await;
+    let config =
+        concordat_node::config::Config::load(&agency.folder().join("concordat.toml")).expect("a config");
+    let rotation = Rotation::prepare(&config, None).await.expect("prepared");
+    rotation.switch().await.expect("switched");
+    rotation.finish().await.expect("finished");
+    std::fs::remove_file(agency.folder().join("master.key.old")).expect("destroyed");
+    let rotation = Rotation::prepare(&config, None).await.expect("prepared");
+    rotation.switch().await.expect("switched");
+    drop(rotation);
+    // Its database is closed in the background.
+    let mut started = agency.try_start().await;
+    for _ in 0..250 {
+        if started.is_ok() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        started = agency.try_start().await;
+    }
+    started.expect("it opens with the new key");
+    let keys = own_keys(&agency).await;
+    let new: Vec<_> = keys[9..]
+        .iter()
+        .map(|(what, _, change, _)| (what.as_str(), *change))
+        .collect();
+    assert_eq!(
+        new,
+        [("master", KeyChange::Rotated), ("master", KeyChange::Rotated)]
+    );
+    assert_eq!(
+        (&keys[9].3, &keys[10].3),
+        (&concordat_node::upkeep::local_operator(), &Actor::Node)
+    );
+    let distinct: std::collections::BTreeSet<_> = keys.iter().map(|(_, digest, ..)| digest).collect();
+    assert_eq!(distinct.len(), keys.len(), "each is another one");
+    // No secret is in what was recorded.
+    let secrets = ["master.key", "disclosure.key"].map(|file| {
+        let text = std::fs::read_to_string(agency.folder().join(file)).expect("a key");
+        text.trim().to_owned()
+    });
+    for (_, entry) in agency.entries().await {
+        let said = entry.encode().expect("canonical");
+        assert!(!secrets.iter().any(|secret| said.contains(secret.as_str())));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,6 +9,7 @@ mod keys;
 mod prove;
 mod reconcile;
 mod report;
+mod sample;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use crate::out::Out;
 
 /// Verify a ledger, or a piece of it, trusting nobody
 ///
-/// `verify`, `check-bundle`, `check-misbehaviour` and `reconcile` work on files and public keys alone: no node is asked.
+/// `verify`, `check-bundle`, `check-misbehaviour`, `reconcile` and `sample` work on files and public keys alone: no node is asked.
 /// They exit with 0 if everything holds, with 1 if something does not, with 4 if what could be looked at holds, but too
 /// few witnesses have cosigned, a file could not be read, or an exchange has not ended, and with 6 if a ledger could not
 /// be read and nothing is said about it. The others ask our own node: their `--key` is the private key of our client
@@ -58,7 +59,7 @@ pub enum Command {
     /// many there are.
     Prove(Box<prove::ProveArgs>),
     /// Draw entries at random, so that a second auditor draws the same
-    Sample(Box<entries::SampleArgs>),
+    Sample(Box<sample::Args>),
     /// Count entries by type, purpose and partner
     Report(Box<report::Args>),
     /// Verify a proof that an agency signed two histories
@@ -85,7 +86,7 @@ impl Command {
             Self::Show { number, connection } => entries::show(number, &connection, out).await,
             Self::Open(args) => args.run(out).await,
             Self::Prove(args) => args.run(out).await,
-            Self::Sample(args) => args.run(out).await,
+            Self::Sample(args) => offline(move || args.run(out)).await,
             Self::Report(args) => args.run(out).await,
         }
     }

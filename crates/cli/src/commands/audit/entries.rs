@@ -1,24 +1,19 @@
-//! `concordat audit list`, `show`, `open` and `sample`: what the agency's own node has of its ledger.
+//! `concordat audit list`, `show` and `open`: what the agency's own node has of its ledger.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use concordat_ledger::{EntryType, Leaf, Opening, Sampler, SignedCheckpoint};
+use concordat_ledger::{EntryType, Leaf, Opening};
 use concordat_wire::v1::{
-    AuditContext, EntryFilter, GetCheckpointRequest, LedgerEntry, ListEntriesRequest, OpenEntriesRequest,
+    AuditContext, EntryFilter, LedgerEntry, ListEntriesRequest, OpenEntriesRequest,
 };
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
-use super::keys::verifier_of;
-use super::read_small;
 use crate::connect::{Connection, Node};
 use crate::exit::{Advice, Exit};
 use crate::out::{Out, OutFile, Table, count, note, time};
-
-/// Far more than a signed checkpoint has.
-const MAX_CHECKPOINT: usize = 64 << 10;
 
 /// Which entries, as far as it can be told without opening any.
 #[derive(clap::Args)]
@@ -119,24 +114,6 @@ pub struct OpenArgs {
     connection: Connection,
 }
 
-/// What to draw from.
-#[derive(clap::Args)]
-pub struct SampleArgs {
-    /// Any text; both sides should have a say in it, after the checkpoint was cosigned
-    #[arg(long, value_name = "TEXT")]
-    seed: String,
-    /// How many entries
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    count: u32,
-    /// Draw from the ledger as of this checkpoint, the one that another auditor drew from [default: the newest]
-    #[arg(long, value_name = "FILE")]
-    checkpoint: Option<PathBuf>,
-    #[command(flatten)]
-    filter: FilterArgs,
-    #[command(flatten)]
-    connection: Connection,
-}
-
 impl FilterArgs {
     fn message(&self) -> EntryFilter {
         let text = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
@@ -164,7 +141,8 @@ impl From<ReasonArgs> for AuditContext {
     }
 }
 
-fn kind(text: &str) -> Result<EntryType, String> {
+/// A type of entry, by its name.
+pub fn kind(text: &str) -> Result<EntryType, String> {
     EntryType::parse(text).ok_or_else(|| {
         let names: Vec<_> = EntryType::ALL.iter().map(|kind| kind.name()).collect();
         format!("no entry is of this type; use one of {}", names.join(", "))
@@ -364,45 +342,4 @@ pub fn verified(number: u64, leaf: &str, opening: &str) -> Result<concordat_ledg
     let (_, leaf) = leaf.context("the leaf is not one of this entry")?;
     let opening = Opening::parse(opening).context("the opening cannot be read")?;
     Ok(opening.verify(&leaf)?)
-}
-
-impl SampleArgs {
-    /// Draws.
-    pub async fn run(self, out: Out) -> Result<Exit> {
-        let node = self.connection.open().await?;
-        let newest = node
-            .audit()
-            .get_checkpoint(GetCheckpointRequest {})
-            .await?
-            .into_inner();
-        let note = match &self.checkpoint {
-            Some(path) => read_small(path, MAX_CHECKPOINT)?,
-            None => newest.checkpoint.into_bytes(),
-        };
-        let checkpoint = SignedCheckpoint::open(&note, &verifier_of(&newest.key)?)
-            .context("the checkpoint is not this ledger's")?;
-        let size = checkpoint.size();
-        let mut sampler = Sampler::new(self.seed.as_bytes(), checkpoint.checkpoint(), self.count as usize);
-        let mut filter = self.filter.message();
-        filter.until = Some(filter.until.map_or(size, |until| until.min(size)));
-        let offered = listed(&node, filter, 0, |entry| {
-            sampler.offer(entry.number);
-            Ok(())
-        })
-        .await?;
-        let drawn = sampler.finish();
-        let root = checkpoint.root().to_string();
-        let text = || {
-            let lines: String = drawn.iter().map(|number| format!("{number}\n")).collect();
-            format!(
-                "{} of {offered}, from the ledger of {size} entries with the root {root}:\n{lines}",
-                drawn.len()
-            )
-        };
-        out.result(
-            || json!({ "size": size, "root": root, "offered": offered, "entries": drawn }),
-            text,
-        )?;
-        Ok(Exit::Done)
-    }
 }

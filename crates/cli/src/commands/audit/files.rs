@@ -30,7 +30,7 @@ enum Place {
 }
 
 impl Files {
-    /// The files in a folder, or below an `http://` address. Reading blocks: not for a thread of the runtime.
+    /// The files in a folder, or below an `http://` or `https://` address. Reading blocks: not for a thread of the runtime.
     ///
     /// # Errors
     /// There is no such folder, or the address cannot be used.
@@ -46,7 +46,7 @@ impl Files {
         } else {
             return Err(Advice::error(
                 format!("{name} is no folder"),
-                "give the folder of a ledger's files, or their http:// address",
+                "give the folder of a ledger's files, or their http:// or https:// address",
             ));
         };
         Ok(Self {

@@ -163,7 +163,10 @@ impl Log {
 }
 
 /// The entries of an export, each held to its own leaf.
-fn exported(path: &Path) -> Result<BTreeMap<u64, (String, Entry)>> {
+///
+/// # Errors
+/// The file cannot be read, or a line is none of an export.
+pub fn exported(path: &Path) -> Result<BTreeMap<u64, (String, Entry)>> {
     let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
     let mut file = BufReader::new(file);
     let mut entries = BTreeMap::new();

@@ -16,8 +16,8 @@ use crate::out::{Out, OutFile};
 /// What to verify.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder of the ledger's files (`ledger` in a node's data folder, or a copy), or the http:// address where they are
-    /// served
+    /// Folder of the ledger's files (`ledger` in a node's data folder, or a copy), or the http:// or https:// address where
+    /// they are served
     #[arg(value_name = "FOLDER|URL")]
     files: String,
     #[command(flatten)]
