@@ -1,6 +1,7 @@
 //! An auditor is shown whom a query was about: one item of several, from what the agency gives again.
 
-use concordat_ledger::{Bundle, BundleError, Event, Keys, Proven};
+use concordat_ledger::{Actor, Bundle, BundleError, Event, Keys, Proven};
+use concordat_node::erasure;
 use concordat_tests::{Agency, Pair, Terms, born, document, item, name, person};
 use concordat_wire::v1::{AuditContext, MatchItem, ProveEntryRequest, QueriedItems};
 use tonic::Status;
@@ -152,10 +153,11 @@ async fn whom_a_query_was_about_is_opened_one_by_one() {
     assert!(matches!(moved, Err(BundleError::Identifier { .. })));
 
     // Once the entry is erased there is nothing to open; what was opened before still holds.
-    agency
-        .erase(docs, "court order 7, a mistake")
-        .await
-        .expect("erased");
+    let by = Actor::Person(concordat_node::ledger::person("chief-1"));
+    let order = concordat_node::ledger::text("court order 7 of 2026");
+    let state = &agency.node().state;
+    let ordered = erasure::erase_ordered(state, std::slice::from_ref(&(docs..=docs)), &by, &order).await;
+    assert_eq!(ordered.expect("erased"), 1);
     let erased = prove(agency, docs, Some(reason()), travellers(), &["second"]).await;
     assert_eq!(rule(erased), "AUD-006");
     check(&second);
