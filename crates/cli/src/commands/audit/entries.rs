@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use concordat_ledger::{EntryType, Leaf, Opening};
-use concordat_wire::v1::{
-    AuditContext, EntryFilter, LedgerEntry, ListEntriesRequest, OpenEntriesRequest,
-};
+use concordat_wire::v1::{AuditContext, EntryFilter, LedgerEntry, ListEntriesRequest, OpenEntriesRequest};
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
