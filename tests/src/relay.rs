@@ -86,9 +86,15 @@ impl Relay {
         let pin = asker.identity().peer.pin().expect("a pin");
         pins.replace([pin].into());
         let config = tls::peer_server(&owner.identity().peer, pins).expect("TLS");
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            .await
-            .expect("a port");
+        // The port was free; a connection of another test may have it for a moment.
+        let mut tries = 0..100;
+        let listener = loop {
+            match tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+                Ok(listener) => break listener,
+                Err(error) => assert!(tries.next().is_some(), "{error}"),
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        };
         let stop = CancellationToken::new();
         let identify = move |_| async move { Some(Caller::Partner(pin)) };
         let connections = listen::accept_tls(listener, config, identify, stop.clone());

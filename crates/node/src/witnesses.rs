@@ -273,11 +273,11 @@ mod tests {
         let cosigner = key(1).cosigner().to_string();
         let good = [
             one("http://127.0.0.1:1", cosigner.clone()),
-            one("http://w.example/log", key(2).to_string()),
+            one("https://w.example/log", key(2).to_string()),
         ];
         assert_eq!(Witnesses::of(&good).expect("good").keys().count(), 2);
         for (field, bad) in [
-            ("ledger.witness.url", one("https://w.example", key(3).to_string())),
+            ("ledger.witness.url", one("ftp://w.example", key(3).to_string())),
             ("ledger.witness.url", one("w.example", key(3).to_string())),
             ("ledger.witness.key", one("http://w.example", "w.example".into())),
             // The same key in its other form.

@@ -472,6 +472,7 @@ async fn proof(agency: &Agency, number: u64, opened: bool) -> Result<Bundle, ton
     let request = ProveEntryRequest {
         number,
         context: opened.then(reason),
+        queried: None,
     };
     let bundle = agency.auditing().prove_entry(request).await?.into_inner().bundle;
     Ok(Bundle::parse(bundle.as_bytes()).expect("a bundle"))

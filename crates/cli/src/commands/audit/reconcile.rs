@@ -27,13 +27,13 @@ const MAX_LINE: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
 pub struct Args {
     /// The first agency's opened entries, as its `concordat audit open --export` wrote them
     export: PathBuf,
-    /// Folder or http:// address of the first agency's ledger
+    /// Folder or http(s):// address of the first agency's ledger
     #[arg(long, value_name = "FOLDER|URL")]
     files: String,
     /// The first agency's ledger key, as its `concordat info` shows it, or a file that holds it
     #[arg(long, alias = "key", value_name = "VKEY|FILE")]
     log_key: String,
-    /// Folder or http:// address of the other agency's ledger
+    /// Folder or http(s):// address of the other agency's ledger
     #[arg(long, value_name = "FOLDER|URL")]
     other_files: String,
     /// The other agency's ledger key, as its `concordat info` shows it, or a file that holds it

@@ -34,7 +34,7 @@ pub struct Args {
     /// Draw from the ledger as of this checkpoint, as `audit verify --keep` wrote it [default: the newest in --files]
     #[arg(long, value_name = "FILE", required_unless_present = "files")]
     checkpoint: Option<PathBuf>,
-    /// Folder or http:// address of the ledger's files, which are held to the checkpoint
+    /// Folder or http(s):// address of the ledger's files, which are held to the checkpoint
     #[arg(long, value_name = "FOLDER|URL")]
     files: Option<String>,
     /// Opened entries, as the agency's `concordat audit open --export` wrote them, each held to the ledger's files; says of
