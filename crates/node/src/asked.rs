@@ -207,17 +207,19 @@ pub async fn not_permitted(state: &State, context: &Context, entry: &Entry, offe
 
 /// Commits to the identifiers of a query. Of a biometric one only that it was used.
 pub fn commit(key: &AuditKey, exchange: Uuid, identifiers: &[Identifier]) -> Option<IdentifierCommitment> {
-    let queried: Vec<Queried<'_>> = identifiers
-        .iter()
-        .map(|identifier| Queried {
-            kind: identifier.kind().name(),
-            canonical: match identifier.kind() {
-                Kind::BiometricReference | Kind::BiometricRecordDigest => None,
-                _ => Some(identifier.canonical()),
-            },
-        })
-        .collect();
-    IdentifierCommitment::new(key, &Hex(*exchange.as_bytes()), &queried)
+    IdentifierCommitment::new(key, &Hex(*exchange.as_bytes()), &queried(identifiers))
+}
+
+/// As the ledger commits to them.
+pub fn queried(identifiers: &[Identifier]) -> Vec<Queried<'_>> {
+    let queried = identifiers.iter().map(|identifier| Queried {
+        kind: identifier.kind().name(),
+        canonical: match identifier.kind() {
+            Kind::BiometricReference | Kind::BiometricRecordDigest => None,
+            _ => Some(identifier.canonical()),
+        },
+    });
+    queried.collect()
 }
 
 /// Closes what is open and will not go on. `all`: no query of ours is on the way, as when a node has just started.

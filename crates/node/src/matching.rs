@@ -25,8 +25,8 @@ use crate::listen::Caller;
 use crate::state::State;
 use asking::{Prepared, ask, open};
 pub use asking::{describe, usable_scope};
-pub use item::kinds_of_field;
 use item::read_item;
+pub use item::{each_once, identifiers_of, kinds_of_field};
 use verdict::judge;
 
 /// Cases that one query opens at most; whoever compares whole lists opens them one by one.
@@ -187,13 +187,8 @@ pub async fn run(state: &Arc<State>, query: Query) -> Result<MatchResponse, Faul
     let id = state.new_uuid();
     let mut prepared = Vec::new();
     for route in &routes {
-        let mut wanted: Vec<Identifier> = Vec::new();
-        let mut seen: HashSet<&Identifier> = HashSet::new();
-        for identifier in items.iter().flat_map(|item| &item.identifiers) {
-            if identifier.kind() == route.offer.kind && seen.insert(identifier) {
-                wanted.push(identifier.clone());
-            }
-        }
+        let identifiers = items.iter().flat_map(|item| &item.identifiers);
+        let wanted = each_once(identifiers, route.offer.kind);
         if !wanted.is_empty() {
             prepared.push(Prepared::of(state, route, wanted, (&query.context, id)));
         }

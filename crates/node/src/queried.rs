@@ -8,14 +8,15 @@ use std::collections::HashSet;
 
 use concordat_identifiers::{Identifier, Kind};
 use concordat_ledger::{
-    AuditKey, Entry, Event, IdentifierCommitment, IdentifierOpening, MAX_OPENED_IDENTIFIERS, Queried, Query,
+    AuditKey, Entry, Event, IdentifierCommitment, IdentifierOpening, MAX_OPENED_IDENTIFIERS, Query,
 };
-use concordat_wire::v1::{MatchItem, QueriedItems, match_item};
-use concordat_wire::{Fault, MAX_MATCH_ITEMS, Reason, subject_from_proto};
+use concordat_wire::v1::{MatchItem, QueriedItems};
+use concordat_wire::{Fault, MAX_MATCH_ITEMS, Reason};
 use jiff::civil::Date;
 use uuid::Uuid;
 
 use crate::asked;
+use crate::matching::{each_once, identifiers_of};
 
 /// The items of a query, given again, checked.
 pub struct Given {
@@ -101,34 +102,8 @@ fn committed(entry: &Entry) -> Result<(&Query, &IdentifierCommitment), Fault> {
     Err(Fault::new(Reason::Precondition, "AUD-015", message).field("number"))
 }
 
-/// What a query asks about an item, as matching derives it. One that cannot be read is not asked about.
-fn identifiers_of(item: &MatchItem, today: Date) -> Vec<Identifier> {
-    let subject = match &item.what {
-        Some(match_item::What::Subject(subject)) => subject_from_proto(subject).ok(),
-        Some(match_item::What::Mrz(lines)) => concordat_identifiers::mrz::parse(lines, today)
-            .ok()
-            .map(|mrz| mrz.subject()),
-        None => None,
-    };
-    let Some(subject) = subject else {
-        return Vec::new();
-    };
-    let derived = concordat_identifiers::derive(&subject, today).identifiers;
-    derived
-        .into_iter()
-        .filter(|identifier| !identifier.is_variant())
-        .collect()
-}
-
-/// What an offer of this kind is asked: each identifier once, in the order of the items.
 fn asked_about(items: &[Item], kind: Kind) -> Vec<Identifier> {
-    let mut seen = HashSet::new();
-    items
-        .iter()
-        .flat_map(|(identifiers, _)| identifiers)
-        .filter(|identifier| identifier.kind() == kind && seen.insert(*identifier))
-        .cloned()
-        .collect()
+    each_once(items.iter().flat_map(|(identifiers, _)| identifiers), kind)
 }
 
 fn openings(
@@ -155,17 +130,7 @@ fn openings(
             "the items named have more than {MAX_OPENED_IDENTIFIERS} identifiers: name fewer"
         ));
     }
-    let queried: Vec<Queried<'_>> = asked
-        .iter()
-        .map(|identifier| Queried {
-            kind: identifier.kind().name(),
-            canonical: match identifier.kind() {
-                // Of these it is only recorded that one was used: see `asked::commit`.
-                Kind::BiometricReference | Kind::BiometricRecordDigest => None,
-                _ => Some(identifier.canonical()),
-            },
-        })
-        .collect();
+    let queried = asked::queried(asked);
     positions
         .into_iter()
         .map(|position| IdentifierOpening::new(key, &query.exchange, &queried, position))
@@ -177,6 +142,7 @@ fn openings(
 mod tests {
     use concordat_ledger::{Digest, ExchangeId, Hex, Scope, VerdictCounts, Why};
     use concordat_wire::subject_to_proto;
+    use concordat_wire::v1::match_item;
     use jiff::Timestamp;
 
     use super::*;

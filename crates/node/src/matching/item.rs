@@ -1,10 +1,26 @@
 //! What is asked about: read, normalised, turned into identifiers.
 
+use std::collections::HashSet;
+
 use concordat_identifiers::{Identifier, Kind, Other, Severity, Subject};
 use concordat_wire::subject_from_proto;
 use concordat_wire::v1::{MatchItem, Rejection, match_item};
 
 use super::Item;
+
+/// What a query asks about an item; nothing if it cannot be read.
+pub fn identifiers_of(item: &MatchItem, today: jiff::civil::Date) -> Vec<Identifier> {
+    read_item(item.clone(), today).identifiers
+}
+
+/// What an offer of this kind is asked: each identifier once, in the order of the items.
+pub fn each_once<'a>(identifiers: impl Iterator<Item = &'a Identifier>, kind: Kind) -> Vec<Identifier> {
+    let mut seen = HashSet::new();
+    identifiers
+        .filter(|identifier| identifier.kind() == kind && seen.insert(*identifier))
+        .cloned()
+        .collect()
+}
 
 pub(super) fn read_item(item: MatchItem, today: jiff::civil::Date) -> Item {
     let rejection = |field: &str, rule: &str, reason: String, notice| Rejection {
