@@ -4,7 +4,7 @@ mod asking;
 mod item;
 mod verdict;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
