@@ -7,10 +7,12 @@ use concordat_ledger::{
     AuditOptions, CHECKPOINT_PATH, COSIGNED_PATH, Event, Folder, Keys, SignIn, SignedCheckpoint, Text,
     TileReader, Verdict, verify,
 };
+use concordat_node::clock::Clock;
 use concordat_node::config::Config;
-use concordat_node::ledger::{key_of, person};
+use concordat_node::entropy::Entropy;
+use concordat_node::ledger::{self, key_of, person};
 use concordat_node::steps::Step;
-use concordat_node::{Outside, open_store, upkeep};
+use concordat_node::{Outside, open_store};
 use concordat_store::Store;
 use concordat_tests::{Agency, KILLED, OWNER, Pair, Run, Terms};
 
@@ -39,7 +41,10 @@ async fn record(agency: &Agency, number: usize) {
         method: Text::new("a test").expect("a text"),
         role: Text::new("client").expect("a text"),
     };
-    let entry = upkeep::entry_of_stopped_node(&config(agency), event).expect("an entry");
+    // By the clock of the node, which may record something after it.
+    let (at, entropy) = (Clock::now(&*agency.clock), Entropy::system());
+    let retention = ledger::retention(config(agency).ledger.retention);
+    let entry = ledger::seal(at, &entropy, &retention, event).expect("an entry");
     let store = store_of(agency).await;
     store.append_entries(vec![entry]).await.expect("recorded");
     store.close().await;
@@ -95,7 +100,7 @@ async fn assert_whole(agency: &Agency, seen: &[SignedCheckpoint], recorded: usiz
     let latest = checkpoint(agency, CHECKPOINT_PATH).expect("a checkpoint");
     let folder = Folder::read_only(&agency.folder().join("ledger"));
     let options = AuditOptions {
-        now: concordat_node::clock::Clock::now(&*agency.clock),
+        now: Clock::now(&*agency.clock),
         leaves: true,
     };
     let log = key_of(&agency.identity().signing.verifier()).expect("a key");
