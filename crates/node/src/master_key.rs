@@ -121,6 +121,12 @@ pub enum RotateError {
         "the master key is in environment variable {0}: say with --out which file is to hold the new one"
     )]
     Variable(String),
+    /// The key in use is still beside the configured file.
+    #[error(
+        "an earlier rotation could not be finished: the database opens with {}, put that in the place of the configured file first",
+        .0.display()
+    )]
+    Unfinished(PathBuf),
     /// An older key is kept.
     #[error("{} holds an older master key: destroy it, or move it to where the backups' keys are", .0.display())]
     OldKept(PathBuf),
@@ -173,7 +179,13 @@ impl<'a> Rotation<'a> {
             }
         };
         // What an interrupted rotation left is finished here, or of no use.
-        let (store, _) = open_database(config, system_rng()).await?;
+        let (store, in_use) = open_database(config, system_rng()).await?;
+        let named = configured(config)?;
+        if fingerprint(MASTER, &named) != in_use {
+            // It could not be finished: FILE.new is the only place of the key in use, and is not to be written over.
+            store.close().await;
+            return Err(RotateError::Unfinished(new));
+        }
         let mut key = Secret::new([0; 32]);
         system_rng().fill_bytes(&mut *key);
         let prepared = Self {
