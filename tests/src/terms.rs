@@ -57,6 +57,8 @@ pub struct Terms {
     pub id: String,
     /// Lifetime of a key.
     pub epoch_days: u32,
+    /// How long both keep what their ledgers say; each as it is configured, if `None`.
+    pub log_retention: Option<&'static str>,
     /// What may be asked.
     pub offers: Vec<Offer>,
     /// What follows a hit: lines of the block `[[disclosure]]`; no block if empty.
@@ -68,6 +70,7 @@ impl Default for Terms {
         Self {
             id: "aa-bb-2026".into(),
             epoch_days: 7,
+            log_retention: None,
             offers: vec![
                 Offer::new("docs", "travel_document"),
                 Offer::new("people", "person"),
@@ -101,11 +104,14 @@ impl Terms {
         let mut text = format!(
             "[agreement]\nid = \"{}\"\ntitle = \"Trial\"\nprofile = \"{}\"\nsuite = \"{}\"\n\
              valid_from = \"2026-03-01T10:00:00Z\"\nvalid_until = \"2027-03-01T10:00:00Z\"\nepoch_days = {}\n\
-             legal_bases = [\"{LEGAL_BASIS}\"]\n\n{}\n{}\n",
+             legal_bases = [\"{LEGAL_BASIS}\"]\n{}\n{}\n{}\n",
             self.id,
             concordat_identifiers::PROFILE,
             concordat_wire::SUITE,
             self.epoch_days,
+            self.log_retention
+                .map(|keep| format!("log_retention = \"{keep}\"\n"))
+                .unwrap_or_default(),
             parties[0],
             parties[1],
         );

@@ -197,7 +197,7 @@ mod tests {
         let agreement = Agreement::parse(&text).expect("an agreement");
         assert_eq!(
             agreement.log_retention,
-            Some(concordat_node::config::Keep::OneYear)
+            Some(concordat_ledger::Retention::OneYear)
         );
         assert_eq!(agreement.offers.len(), Kind::ALL.len());
         assert_eq!(agreement.legal_bases, ["A \"quoted\" basis"]);

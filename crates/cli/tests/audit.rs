@@ -30,7 +30,7 @@ fn entry(number: u8) -> (SealedEntry, EntryKey) {
     );
     let key = EntryKey::new([number; 32]);
     (
-        SealedEntry::seal(&entry, &Retention::three_years(), &key).expect("sealed"),
+        SealedEntry::seal(&entry, Retention::ThreeYears, &key).expect("sealed"),
         key,
     )
 }
@@ -405,7 +405,7 @@ fn bundle_of(folder: &Path, decision: concordat_ledger::Decision) -> (String, St
     let own = key(7, "bb/ledger");
     let at = jiff::Timestamp::from_second(1_795_000_000).expect("a time");
     let (entry, entry_key) = (Entry::new(at, decision), EntryKey::new([9; 32]));
-    let sealed = SealedEntry::seal(&entry, &Retention::three_years(), &entry_key).expect("sealed");
+    let sealed = SealedEntry::seal(&entry, Retention::ThreeYears, &entry_key).expect("sealed");
     let log_folder = tempfile::tempdir_in(folder).expect("a folder");
     let mut log = Log::open(
         Folder::create(log_folder.path()).expect("a folder"),

@@ -80,7 +80,7 @@ fn seal(n: u64) -> Result<SealedEntry, Box<dyn Error>> {
     let entry = Entry::new("2026-11-21T20:15:00Z".parse()?, evaluation);
     Ok(SealedEntry::seal(
         &entry,
-        &Retention::three_years(),
+        Retention::ThreeYears,
         &EntryKey::new(entry_key),
     )?)
 }

@@ -156,7 +156,7 @@ mod tests {
             },
         );
         let key = EntryKey::new([u8::try_from(number % 251).expect("small"); 32]);
-        SealedEntry::seal(&entry, &Retention::one_year(), &key)
+        SealedEntry::seal(&entry, Retention::OneYear, &key)
             .expect("sealed")
             .leaf
     }

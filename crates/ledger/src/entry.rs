@@ -82,7 +82,7 @@ impl Entry {
         }
     }
 
-    pub(crate) fn leaf(&self, commitment: Digest, retention: &Retention) -> Leaf {
+    pub(crate) fn leaf(&self, commitment: Digest, retention: Retention) -> Leaf {
         Leaf {
             class: self.class(),
             time: Hour::of(self.at),

@@ -31,7 +31,7 @@
 //!     },
 //! );
 //! let entry_key = EntryKey::new([1; 32]); // from a random generator
-//! let sealed = SealedEntry::seal(&entry, &Retention::three_years(), &entry_key)?;
+//! let sealed = SealedEntry::seal(&entry, Retention::ThreeYears, &entry_key)?;
 //! let checkpoint = log.append([&sealed.leaf], &key)?.clone();
 //!
 //! // The auditor: files and a public key.
@@ -116,7 +116,7 @@ pub use reconcile::{
     ExchangeRecord, MAX_STEPS, Reason, Reconciliation, Stage, Unmatched, reconcile, reconcile_with_leaves,
     transcript,
 };
-pub use retention::{Keep, Retention, is_due};
+pub use retention::{Retention, is_due};
 pub use sample::Sampler;
 pub use seal::{EntryKey, MAX_PAYLOAD_BYTES, Opening, OpeningError, SealedEntry};
 pub use source::Source;

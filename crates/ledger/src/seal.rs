@@ -86,7 +86,7 @@ impl SealedEntry {
     ///
     /// # Errors
     /// [`EntryError`] if the entry is too large.
-    pub fn seal(entry: &Entry, retention: &Retention, key: &EntryKey) -> Result<Self, EntryError> {
+    pub fn seal(entry: &Entry, retention: Retention, key: &EntryKey) -> Result<Self, EntryError> {
         let payload = Zeroizing::new(entry.encode()?);
         let commitment = commit(&key.salt(), payload.as_bytes());
         let (nonce, aad) = nonce_and_place(&commitment);

@@ -12,13 +12,13 @@ use std::str::FromStr;
 
 use concordat_disclosure::{RelyingParty, Rules};
 use concordat_identifiers::Kind;
+use concordat_ledger::Retention;
 use concordat_note::{Limits, Note, Policy, VerifierKey};
 use concordat_wire::v1::Purpose;
 use concordat_wire::{Fault, Reason};
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use crate::config::Keep;
 use crate::tls::SpkiPin;
 
 pub use disclosure::console;
@@ -53,7 +53,7 @@ pub struct Agreement {
     /// Legal bases a query may name.
     pub legal_bases: Vec<String>,
     /// How long both sides keep what their ledgers say of exchanges under it; each as it is configured, if `None`.
-    pub log_retention: Option<Keep>,
+    pub log_retention: Option<Retention>,
     /// Exactly two.
     pub parties: Vec<Party>,
     /// What may be asked.

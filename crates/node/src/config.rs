@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use concordat_disclosure::RelyingParty;
+use concordat_ledger::Retention;
 use serde::{Deserialize, Serialize};
 
 use crate::agreement::console;
@@ -236,22 +237,12 @@ impl Default for Jobs {
     }
 }
 
-/// How long what an entry says is kept; that there was one stays for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Keep {
-    /// The EU's interoperability regulations; the CJIS policy's minimum.
-    OneYear,
-    /// Prüm II Articles 18, 40 and 45; SIS Article 12.
-    ThreeYears,
-}
-
 /// The record of everything.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ledger {
     /// How long entries are kept that no agreement says it of.
-    pub retention: Keep,
+    pub retention: Retention,
     /// How often a new checkpoint is signed at most, in milliseconds.
     pub publish_interval_ms: u32,
     /// Serve the log's files read-only over HTTP (C2SP tlog-tiles) at this address. None: auditors get the folder.
@@ -273,7 +264,7 @@ pub struct LedgerWitness {
 impl Default for Ledger {
     fn default() -> Self {
         Self {
-            retention: Keep::ThreeYears,
+            retention: Retention::ThreeYears,
             publish_interval_ms: 1_000,
             listen: None,
             witness: Vec::new(),
@@ -507,7 +498,7 @@ keep_days = 90
 
 # Every query and every change is recorded, in the folder `ledger` beside the database.
 [ledger]
-# How long what an entry says is kept, unless an agreement says otherwise: one_year or three_years.
+# How long what an entry says is kept, unless an agreement says otherwise (log_retention): one_year or three_years.
 retention = "three_years"
 # A new checkpoint is signed at most so often.
 publish_interval_ms = 1000

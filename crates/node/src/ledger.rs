@@ -25,7 +25,6 @@ use tokio::sync::watch;
 
 use crate::agreement::{Agreement, Offer};
 use crate::book::store_fault;
-use crate::config::Keep;
 use crate::entropy::Entropy;
 use crate::state::State;
 use crate::steps::{Step, Steps};
@@ -230,7 +229,7 @@ impl Ledger {
         &self,
         at: Timestamp,
         entropy: &Entropy,
-        retention: &Retention,
+        retention: Retention,
         event: impl Into<Event>,
     ) -> Result<NewEntry, Fault> {
         self.records()?;
@@ -289,7 +288,7 @@ impl Ledger {
 pub fn seal(
     at: Timestamp,
     entropy: &Entropy,
-    retention: &Retention,
+    retention: Retention,
     event: impl Into<Event>,
 ) -> Result<NewEntry, Fault> {
     let key = entropy.seed();
@@ -359,9 +358,9 @@ impl State {
     /// # Errors
     /// The ledger was halted: nothing may be done that cannot be recorded.
     pub fn entry(&self, event: impl Into<Event>) -> Result<NewEntry, Fault> {
-        let retention = retention(self.config.ledger.retention);
+        let retention = self.config.ledger.retention;
         self.ledger
-            .entry(self.clock.now(), &self.entropy, &retention, event)
+            .entry(self.clock.now(), &self.entropy, retention, event)
     }
 
     /// An entry about an exchange under `agreement`, kept as that says.
@@ -369,9 +368,9 @@ impl State {
     /// # Errors
     /// As [`entry`](Self::entry).
     pub fn entry_under(&self, agreement: &Agreement, event: impl Into<Event>) -> Result<NewEntry, Fault> {
-        let keep = agreement.log_retention.unwrap_or(self.config.ledger.retention);
+        let retention = agreement.log_retention.unwrap_or(self.config.ledger.retention);
         self.ledger
-            .entry(self.clock.now(), &self.entropy, &retention(keep), event)
+            .entry(self.clock.now(), &self.entropy, retention, event)
     }
 
     /// Records something about an exchange under `agreement` that changed nothing of ours. Returns when it is on disk.
@@ -409,14 +408,6 @@ impl State {
             .append_entries(vec![entry])
             .await
             .map_err(|error| store_fault(&error))
-    }
-}
-
-/// How long each type of entry is kept.
-pub fn retention(keep: Keep) -> Retention {
-    match keep {
-        Keep::OneYear => Retention::one_year(),
-        Keep::ThreeYears => Retention::three_years(),
     }
 }
 

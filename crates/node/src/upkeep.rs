@@ -104,8 +104,12 @@ impl Refused {
 /// # Errors
 /// It is too large.
 pub fn entry_of_stopped_node(config: &Config, event: impl Into<Event>) -> Result<NewEntry, Fault> {
-    let retention = crate::ledger::retention(config.ledger.retention);
-    seal(SystemClock.now(), &Entropy::system(), &retention, event)
+    seal(
+        SystemClock.now(),
+        &Entropy::system(),
+        config.ledger.retention,
+        event,
+    )
 }
 
 /// Who works on the data folder while the node does not run: the operating system let them.

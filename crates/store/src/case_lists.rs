@@ -200,15 +200,26 @@ impl Store {
         Ok(gone.rows_affected())
     }
 
-    /// Deletes cases that were last changed before `before_ms` (Unix milliseconds), with everything of them, at most `limit`;
+    /// The agreements that cases are under, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`](crate::StoreError::Database).
+    pub async fn agreements_of_cases(&self) -> Result<Vec<String>> {
+        Ok(sqlx::query_scalar(AGREEMENTS)
+            .fetch_all(&self.inner.reader)
+            .await?)
+    }
+
+    /// Deletes cases under an agreement that were last changed before `before_ms` (Unix milliseconds), with everything of them, at most `limit`;
     /// returns how many. Ended or not: what the other agency never answers does not stay for ever. What the ledger committed to of them stays. The bytes are overwritten in the
     /// database file, and gone from its log after [`Store::checkpoint`].
     ///
     /// # Errors
     /// [`StoreError::Database`](crate::StoreError::Database). Parts of attachments may be deleted by then: they go first, in
     /// transactions of their own, for no transaction is long.
-    pub async fn erase_cases(&self, before_ms: i64, limit: u32) -> Result<u64> {
+    pub async fn erase_cases(&self, agreement: &str, before_ms: i64, limit: u32) -> Result<u64> {
         let rows = sqlx::query(OLDEST)
+            .bind(agreement)
             .bind(before_ms)
             .bind(limit)
             .fetch_all(&self.inner.reader)
@@ -272,7 +283,15 @@ const DUE: &str = "SELECT * FROM disclosure_case WHERE wake_ms <= ? ORDER BY wak
 
 const ASKED: &str = "SELECT count(*) AS requests FROM disclosure_case WHERE side = 'owner' AND partner = ? AND opened_ms >= ?";
 
-const OLDEST: &str = "SELECT id FROM disclosure_case WHERE updated_ms < ? ORDER BY updated_ms LIMIT ?";
+const OLDEST: &str =
+    "SELECT id FROM disclosure_case WHERE agreement = ? AND updated_ms < ? ORDER BY updated_ms LIMIT ?";
+/// From each to the next: there are few agreements and many cases.
+const AGREEMENTS: &str = "WITH RECURSIVE each (agreement) AS (
+     SELECT min(agreement) FROM disclosure_case
+     UNION ALL
+     SELECT (SELECT min(agreement) FROM disclosure_case c WHERE c.agreement > each.agreement) FROM each
+     WHERE each.agreement IS NOT NULL)
+ SELECT agreement FROM each WHERE agreement IS NOT NULL";
 
 /// The statement of a page. Its index is named: the planner knows nothing of how rare a partner or a state is.
 fn page_sql(filter: &CaseFilter) -> String {
@@ -351,6 +370,7 @@ mod tests {
             (DUE, "disclosure_case_wake"),
             (ASKED, "disclosure_case_asked"),
             (OLDEST, "disclosure_case_oldest"),
+            (AGREEMENTS, "disclosure_case_oldest"),
             (TO_DELIVER, "disclosure_case_undelivered"),
         ] {
             let plan = plan(&mut conn, sql).await;

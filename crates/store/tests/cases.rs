@@ -493,7 +493,7 @@ async fn parts_of_attachments_are_kept_once_and_within_bounds() {
     let refused = put(name(17, 3), "theirs", false).await;
     assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
     put(name(18, 1), "ours", true).await.unwrap();
-    store.erase_cases(i64::MAX, 10).await.unwrap();
+    store.erase_cases("a-1", i64::MAX, 10).await.unwrap();
     assert_eq!(kept().await, MAX_PARTNER_BYTES - 20 * theirs);
 }
 
@@ -539,10 +539,27 @@ async fn an_ended_case_is_erased_with_everything_and_no_other() {
     }
 
     let entry = || an_entry("erasure", None);
-    assert_eq!(store.recording(entry()).erase_cases(99, 10).await.unwrap(), 0);
+    assert_eq!(
+        store.recording(entry()).erase_cases("a-1", 99, 10).await.unwrap(),
+        0
+    );
     assert_eq!(store.ledger_size().await.unwrap(), 0);
-    assert_eq!(store.recording(entry()).erase_cases(100, 10).await.unwrap(), 1);
-    assert_eq!(store.recording(entry()).erase_cases(100, 10).await.unwrap(), 0);
+    assert_eq!(
+        store
+            .recording(entry())
+            .erase_cases("a-1", 100, 10)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        store
+            .recording(entry())
+            .erase_cases("a-1", 100, 10)
+            .await
+            .unwrap(),
+        0
+    );
     assert_eq!(store.ledger_size().await.unwrap(), 1);
     assert!(store.checkpoint().await.unwrap() == Erasure::Complete);
 
@@ -568,9 +585,24 @@ async fn an_ended_case_is_erased_with_everything_and_no_other() {
         assert!(store.case_private(&id(n)).await.unwrap().is_some());
         assert!(store.case_pending(&id(n)).await.unwrap().is_some());
     }
+    // Each agreement has its own time.
+    assert_eq!(store.agreements_of_cases().await.unwrap(), ["a-1"]);
+    let other = CaseRow {
+        agreement: "a-2".to_owned(),
+        ..row(4)
+    };
+    let change = CaseChange {
+        row: other,
+        counters: Vec::new(),
+        ..full(1)
+    };
+    store.change_case(change).await.unwrap();
+    assert_eq!(store.agreements_of_cases().await.unwrap(), ["a-1", "a-2"]);
+    assert_eq!(store.erase_cases("a-2", i64::MAX, 10).await.unwrap(), 1);
+    assert_eq!(store.agreements_of_cases().await.unwrap(), ["a-1"]);
     // What has not ended, and what has: when nobody has moved it for so long.
-    assert_eq!(store.erase_cases(i64::MAX, 1).await.unwrap(), 1);
-    assert_eq!(store.erase_cases(i64::MAX, 10).await.unwrap(), 1);
+    assert_eq!(store.erase_cases("a-1", i64::MAX, 1).await.unwrap(), 1);
+    assert_eq!(store.erase_cases("a-1", i64::MAX, 10).await.unwrap(), 1);
     assert!(store.case_row(&id(3)).await.unwrap().is_none());
     assert_eq!(
         (rows(&home, "case_event").await, rows(&home, "case_part").await),

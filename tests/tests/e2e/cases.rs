@@ -611,7 +611,21 @@ async fn another_agencys_case_is_nobodys() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_case_that_ended_long_ago_is_erased() {
-    let desks = Desks::new().await;
+    // As the node is configured: for three years.
+    erased_after(None, 3 * 366).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_case_is_erased_when_its_agreement_says() {
+    erased_after(Some("one_year"), 366).await;
+}
+
+async fn erased_after(log_retention: Option<&'static str>, days: i64) {
+    let terms = Terms {
+        log_retention,
+        ..Terms::default()
+    };
+    let desks = Desks::under(terms.disclosing()).await;
     let different = Action::Confirm(Confirmed {
         comparison: Comparison::Different,
         method: words("another face"),
@@ -631,10 +645,10 @@ async fn a_case_that_ended_long_ago_is_erased() {
         .await
         .expect("dropped");
     let state = &desks.pair.asker.node().state;
-    desks.pair.asker.clock.advance(300 * 86_400);
+    desks.pair.asker.clock.advance((days - 1) * 86_400);
     concordat_node::desk::upkeep::round(state).await.expect("a round");
     assert!(state.store.case_row(&desks.case.0).await.expect("read").is_some());
-    desks.pair.asker.clock.advance(4 * 366 * 86_400);
+    desks.pair.asker.clock.advance(2 * 86_400);
     concordat_node::desk::upkeep::round(state).await.expect("a round");
     assert!(state.store.case_row(&desks.case.0).await.expect("read").is_none());
     assert!(

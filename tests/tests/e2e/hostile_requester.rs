@@ -46,7 +46,7 @@ impl Hostile {
         }
     }
 
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::with(Terms::default()).await
     }
 
@@ -71,7 +71,7 @@ impl Hostile {
         self.send_raw(messages.collect()).await
     }
 
-    async fn send_raw(
+    pub(crate) async fn send_raw(
         &self,
         messages: Vec<evaluate_request::Message>,
     ) -> Result<Vec<evaluate_response::Message>, Status> {
@@ -125,7 +125,7 @@ impl Hostile {
         client.blind(&inputs, &mut rand::rng()).expect("blinded")
     }
 
-    async fn charged(&self) -> u64 {
+    pub(crate) async fn charged(&self) -> u64 {
         self.pair.charged("docs").await
     }
 }
@@ -137,7 +137,7 @@ pub(crate) fn chunk(index: u32, elements: &[u8]) -> EvaluateChunk {
     }
 }
 
-fn view(status: Status) -> FaultView {
+pub(crate) fn view(status: Status) -> FaultView {
     FaultView::from(&status)
 }
 
@@ -523,173 +523,6 @@ pub(crate) fn rule_of(refusal: &Refusal) -> &str {
     refusal.rule.as_ref().map_or("", |rule| rule.as_str())
 }
 
-/// Sizes and counts are bounded before memory is taken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sizes_and_counts_are_bounded() {
-    let hostile = Hostile::new().await;
-    let most = concordat_wire::MAX_CHUNK_ELEMENTS as usize;
-    // One element too many: refused for its size, before a single element is looked at or charged.
-    let refused = hostile
-        .send(hostile.open(1), vec![chunk(0, &vec![0; (most + 1) * 32])])
-        .await;
-    assert_eq!(view(refused.expect_err("too many")).rule, "PEER-004");
-    // A message above the limit is not read to its end.
-    let refused = hostile
-        .send(hostile.open(1), vec![chunk(0, &vec![0; 8 << 20])])
-        .await
-        .expect_err("too large");
-    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
-    // More elements than announced are not charged, and end the stream; so does one chunk again and again.
-    let element = hostile.blind(16).await.elements().to_vec();
-    let chunks = (0..64).map(|index| chunk(index, &element)).collect();
-    assert_eq!(
-        view(hostile.send(hostile.open(2), chunks).await.expect_err("endless")).rule,
-        "PEER-014"
-    );
-    assert_eq!(hostile.charged().await, 64, "what was announced");
-    let chunks = (0..64).map(|_| chunk(0, &element)).collect();
-    assert_eq!(
-        view(hostile.send(hostile.open(3), chunks).await.expect_err("endless")).rule,
-        "PEER-005"
-    );
-    assert_eq!(hostile.charged().await, 64 + 16);
-    // A segment's name of the wrong length, and an offset past its end.
-    let scope = Some(hostile.scope.clone());
-    let mut peer = hostile.peer.clone();
-    let request = FetchSegmentRequest {
-        scope: scope.clone(),
-        sha256: vec![0; 33],
-        offset: 0,
-    };
-    assert_eq!(
-        view(peer.fetch_segment(request).await.expect_err("33 bytes")).rule,
-        "PEER-009"
-    );
-    let request = GetManifestRequest { scope: scope.clone() };
-    let manifest = peer
-        .get_manifest(request)
-        .await
-        .expect("a manifest")
-        .into_inner()
-        .note;
-    let digest = manifest
-        .lines()
-        .find_map(|line| line.strip_prefix("segment "))
-        .expect("a segment");
-    let sha256 = hex::decode(digest.split(' ').next().expect("a digest")).expect("hex");
-    for (sha256, offset) in [(sha256, u64::MAX), (vec![7; 32], 0)] {
-        let request = FetchSegmentRequest {
-            scope: scope.clone(),
-            sha256,
-            offset,
-        };
-        let mut pieces = peer.fetch_segment(request).await.expect("a stream").into_inner();
-        assert_eq!(
-            view(pieces.message().await.expect_err("no such range")).rule,
-            "SNAP-004"
-        );
-    }
-    // An agreement larger than any.
-    let request = ExchangeAgreementRequest {
-        note: "x".repeat(900 << 10),
-    };
-    assert_eq!(
-        view(peer.exchange_agreement(request).await.expect_err("too long")).rule,
-        "AGR-010"
-    );
-}
-
-/// The record of a request says how large it was: nobody stretches a small one over many days.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_cannot_outgrow_what_the_owner_recorded() {
-    let hostile = Hostile::new().await;
-    let blinded = hostile.blind(32).await;
-    let half = &blinded.elements()[..16 * 32];
-    let announcing = |padded_elements| EvaluateOpen {
-        padded_elements,
-        ..hostile.open(1)
-    };
-    let evaluated = |answers: Vec<evaluate_response::Message>| {
-        let chunk =
-            |answer: &evaluate_response::Message| matches!(answer, evaluate_response::Message::Chunk(_));
-        answers.iter().filter(|answer| chunk(answer)).count()
-    };
-    let first = hostile.send(announcing(16), vec![chunk(0, half)]).await;
-    assert_eq!(evaluated(first.expect("answered")), 1);
-    // New chunks under the id: today, tomorrow, or with a larger announcement.
-    for padded_elements in [16, 16, 1 << 20] {
-        let more = hostile
-            .send(announcing(padded_elements), vec![chunk(1, half)])
-            .await
-            .expect_err("more");
-        let rule = view(more).rule;
-        if padded_elements == 16 {
-            assert_eq!(rule, "PEER-014");
-        } else {
-            assert_eq!(rule, "PEER-011", "the record says another number");
-        }
-        hostile.pair.advance(3_600);
-    }
-    // What was charged is answered again.
-    let again = hostile.send(announcing(16), vec![chunk(0, half)]).await;
-    assert_eq!(evaluated(again.expect("answered")), 1);
-    let store = &hostile.pair.owner.node().state.store;
-    let recorded = store.exchanges(None, 10).await.expect("read");
-    assert_eq!(
-        recorded.iter().map(|one| one.elements).collect::<Vec<_>>(),
-        [16],
-        "one request of sixteen elements, and no other"
-    );
-}
-
-/// A number that no entry of the ledger can hold is refused at the door: else it would fail all the chunks that are charged with it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_announcement_beyond_all_bounds_fails_nobody_else() {
-    let hostile = Hostile::new().await;
-    let elements = hostile.blind(16).await.elements().to_vec();
-    let announcing = |id, padded_elements| EvaluateOpen {
-        padded_elements,
-        ..hostile.open(id)
-    };
-    let refused = [u64::MAX, 1 << 53, (1 << 30) + 1].map(|announced| {
-        let stream = hostile.send(announcing(1, announced), vec![chunk(0, &elements)]);
-        async { view(stream.await.expect_err("too many")) }
-    });
-    // Together with others, which share the transactions.
-    let others = (2..18).map(|id| hostile.one(id, chunk(0, &elements)));
-    let (refused, others) = tokio::join!(
-        futures_util::future::join_all(refused),
-        futures_util::future::join_all(others)
-    );
-    for refused in refused {
-        assert_eq!(
-            (refused.code, refused.rule.as_str(), refused.field.as_deref()),
-            (Code::InvalidArgument, "PEER-017", Some("padded_elements"))
-        );
-    }
-    for answer in others {
-        assert!(
-            matches!(answer, evaluate_response::Message::Chunk(_)),
-            "{answer:?}"
-        );
-    }
-    assert_eq!(hostile.charged().await, 16 * 16);
-    // The largest that is let in can be recorded.
-    let most = hostile
-        .send(announcing(99, 1 << 30), vec![chunk(0, &elements)])
-        .await;
-    assert_eq!(most.expect("answered").len(), 1);
-    let opened = hostile.pair.owner.entries_of("evaluation.opened").await;
-    let elements: Vec<u64> = opened
-        .iter()
-        .map(|entry| match &entry.event {
-            Event::EvaluationOpened(opened) => opened.elements,
-            _ => panic!("an opening"),
-        })
-        .collect();
-    assert_eq!((elements.len(), elements.last()), (17, Some(&(1 << 30))));
-}
-
 /// Errors tell the peer nothing about the list: elements of listed and unlisted identifiers get answers of one shape.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_look_the_same_for_listed_and_unlisted() {
@@ -795,65 +628,4 @@ async fn a_foreign_agreement_looks_like_none_at_all() {
         (unknown.code(), unknown.message())
     );
     assert_eq!(known.details(), unknown.details());
-}
-
-/// Asking again is free, but not without end.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replays_are_bounded() {
-    let hostile = Hostile::with(Terms::default().quota(16, 16)).await;
-    let blinded = hostile.blind(16).await;
-    for _ in 0..9 {
-        let answer = hostile.one(1, chunk(0, blinded.elements())).await;
-        assert!(
-            matches!(answer, evaluate_response::Message::Chunk(_)),
-            "{answer:?}"
-        );
-    }
-    let evaluate_response::Message::Refused(refused) = hostile.one(1, chunk(0, blinded.elements())).await
-    else {
-        panic!("answered");
-    };
-    assert_eq!(
-        (refused.cause(), refused.rule.as_str()),
-        (Cause::Quota, "PEER-013")
-    );
-    hostile.pair.advance(86_400);
-    let answer = hostile.one(1, chunk(0, blinded.elements())).await;
-    assert!(
-        matches!(answer, evaluate_response::Message::Chunk(_)),
-        "another day"
-    );
-    assert_eq!(hostile.charged().await, 16);
-}
-
-/// Streams that are opened and left open cost a place each; and nothing is written for one that asks nothing.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn open_streams_are_bounded_and_leave_no_trace() {
-    let hostile = Hostile::new().await;
-    let open = |id| {
-        let message = evaluate_request::Message::Open(hostile.open(id));
-        let first = EvaluateRequest {
-            message: Some(message),
-        };
-        // The sending half is kept: a stream whose requests never end stays open.
-        let (sender, requests) = tokio::sync::mpsc::channel(1);
-        sender.try_send(first).expect("room");
-        let requests = tokio_stream::wrappers::ReceiverStream::new(requests);
-        let mut peer = hostile.peer.clone();
-        async move { peer.evaluate(requests).await.map(|answers| (sender, answers)) }
-    };
-    let mut held = Vec::new();
-    for id in 0..128 {
-        held.push(open(id).await.expect("a place"));
-    }
-    let refused = view(open(200).await.expect_err("no place"));
-    assert_eq!(
-        (refused.code, refused.rule.as_str()),
-        (Code::ResourceExhausted, "PEER-012")
-    );
-    assert!(refused.retry_after.is_some());
-    drop(held);
-    concordat_tests::wait_for("a place is free", || async { open(201).await.is_ok() }).await;
-    let store = &hostile.pair.owner.node().state.store;
-    assert_eq!(store.exchanges(None, 10).await.expect("read"), []);
 }

@@ -16,6 +16,7 @@ mod crash;
 mod disclosure;
 mod hostile_owner;
 mod hostile_requester;
+mod hostile_sizes;
 mod imports;
 mod jobs;
 mod ledger;

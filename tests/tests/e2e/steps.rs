@@ -43,8 +43,8 @@ async fn record(agency: &Agency, number: usize) {
     };
     // By the clock of the node, which may record something after it.
     let (at, entropy) = (Clock::now(&*agency.clock), Entropy::system());
-    let retention = ledger::retention(config(agency).ledger.retention);
-    let entry = ledger::seal(at, &entropy, &retention, event).expect("an entry");
+    let retention = config(agency).ledger.retention;
+    let entry = ledger::seal(at, &entropy, retention, event).expect("an entry");
     let store = store_of(agency).await;
     store.append_entries(vec![entry]).await.expect("recorded");
     store.close().await;

@@ -123,7 +123,7 @@ pub fn entry_key(n: u64) -> EntryKey {
 }
 
 pub fn seal(n: u64, entry: &Entry) -> SealedEntry {
-    SealedEntry::seal(entry, &Retention::three_years(), &entry_key(n)).unwrap()
+    SealedEntry::seal(entry, Retention::ThreeYears, &entry_key(n)).unwrap()
 }
 
 pub fn leaves(range: std::ops::Range<u64>) -> Vec<Leaf> {

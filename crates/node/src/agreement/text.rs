@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use concordat_identifiers::Kind;
+use concordat_ledger::Retention;
 use concordat_note::VerifierKey;
 use concordat_wire::Fault;
 use jiff::{SignedDuration, Timestamp};
@@ -13,7 +14,7 @@ use super::{
     Agreement, LIMITS, MARKER, MAX_EVALUATIONS, Offer, Padding, Party, console, disclosure, is_label,
     purpose_from_name,
 };
-use crate::config::{Keep, is_agency_id};
+use crate::config::is_agency_id;
 
 const MAX_OFFERS: usize = 256;
 
@@ -41,7 +42,7 @@ struct Head {
     epoch_days: u32,
     legal_bases: Vec<String>,
     #[serde(default)]
-    log_retention: Option<Keep>,
+    log_retention: Option<Retention>,
 }
 
 #[derive(Deserialize)]

@@ -13,7 +13,6 @@ use super::act::{self, commit, plain};
 use super::keep::{Also, keep, reminders};
 use super::load::{Loaded, load};
 use super::{deliver, stored};
-use crate::config::Keep;
 use crate::ledger::text;
 use crate::matching::in_force;
 use crate::state::State;
@@ -110,22 +109,20 @@ pub async fn round(state: &Arc<State>) -> Result<(), Fault> {
 
 /// Cases go when the ledger's entries about them do; what the ledger committed to stays.
 async fn erase(state: &Arc<State>) -> Result<(), Fault> {
-    let days = match state.config.ledger.retention {
-        Keep::OneYear => 366,
-        Keep::ThreeYears => 3 * 366,
-    };
-    let before_ms = state.now_ms() - days * 86_400_000;
+    let agreements = state.store.agreements_of_cases().await;
     let mut erased = 0;
-    loop {
-        let gone = state
-            .store
-            .erase_cases(before_ms, ROUND)
-            .await
-            .map_err(|error| stored(&error))?;
-        if gone == 0 {
-            break;
+    for agreement in agreements.map_err(|error| stored(&error))? {
+        let entry = state.book.get(&agreement);
+        let agreed = entry.and_then(|entry| entry.agreement.log_retention);
+        let years = agreed.unwrap_or(state.config.ledger.retention).years();
+        let before_ms = state.now_ms() - i64::from(years) * 366 * 86_400_000;
+        loop {
+            let gone = state.store.erase_cases(&agreement, before_ms, ROUND).await;
+            match gone.map_err(|error| stored(&error))? {
+                0 => break,
+                gone => erased += gone,
+            }
         }
-        erased += gone;
     }
     if erased > 0 {
         tracing::info!(erased, "cases that nobody has moved for so long are erased");

@@ -29,6 +29,9 @@ pub struct Args {
     /// given with --kept
     #[arg(long, value_name = "FILE")]
     keep: Option<PathBuf>,
+    /// Write the proof here, if the agency signed two histories: anybody can check it with `audit check-misbehaviour`
+    #[arg(long, value_name = "FILE")]
+    proof: Option<PathBuf>,
 }
 
 impl Args {
@@ -51,6 +54,7 @@ impl Args {
                 false => OutFile::create(path),
             });
         let keep = keep.transpose()?;
+        let proof = self.proof.as_deref().map(OutFile::create).transpose()?;
         let options = AuditOptions {
             now: jiff::Timestamp::now(),
             leaves: true,
@@ -65,6 +69,10 @@ impl Args {
             let checkpoint = files.read(CHECKPOINT_PATH)?.context("the checkpoint is gone")?;
             let checkpoint = SignedCheckpoint::open(&checkpoint, &keys.log)?;
             file.write_all(checkpoint.to_string().as_bytes())?;
+            file.finish()?;
+        }
+        if let (Some(mut file), Some(misbehaviour)) = (proof, &report.misbehaviour) {
+            write!(file, "{misbehaviour}")?;
             file.finish()?;
         }
         let names: Vec<String> = self.kept.iter().map(|path| path.display().to_string()).collect();
