@@ -130,6 +130,31 @@ impl Connection {
     }
 }
 
+/// The configuration of a node on this machine.
+#[derive(Args)]
+pub struct ConfigFile {
+    /// The node's configuration
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "CONCORDAT_CONFIG",
+        hide_env_values = true,
+        default_value = "concordat.toml"
+    )]
+    config: PathBuf,
+}
+
+impl ConfigFile {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is not there, or is not a configuration.
+    pub fn load(&self) -> Result<Config> {
+        let advice = "say with --config where it is, or make one with `concordat init`";
+        Config::load(&self.config).map_err(|error| unusable(error, advice))
+    }
+}
+
 /// A configuration that cannot be used; `where_to_look` helps only where there is none.
 pub fn unusable(error: ConfigError, where_to_look: &str) -> anyhow::Error {
     match &error {

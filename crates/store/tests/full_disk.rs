@@ -108,17 +108,10 @@ fn close(store: &Store, ids: Vec<[u8; 16]>) -> Vec<impl Future<Output = Result<b
 }
 
 fn begin(store: &Store, id: [u8; 16]) -> impl Future<Output = Result<(), StoreError>> + use<> {
-    let exchange = Exchange {
-        id: uuid::Uuid::from_bytes(id),
-        at_ms: 1,
-        partner: "agency-b".to_owned(),
-        scope: None,
-        purpose: "p".to_owned(),
-        legal_basis: "l".to_owned(),
-        elements: 1,
-        asked: None,
-    };
-    store.begin_exchanges(vec![(exchange, an_entry("evaluation.opened", Some(id)))])
+    store.begin_exchanges(vec![(
+        an_exchange(id, 1),
+        an_entry("evaluation.opened", Some(id)),
+    )])
 }
 
 fn largest_file(home: &Home) -> u64 {

@@ -206,17 +206,10 @@ async fn entries_of_those_who_go_away_are_numbered_without_a_gap() {
     let home = Home::new();
     let store = home.open().await;
     let begin = |id: u8| {
-        let exchange = Exchange {
-            id: uuid::Uuid::from_bytes([id; 16]),
-            at_ms: 1,
-            partner: "agency-b".to_owned(),
-            scope: None,
-            purpose: "p".to_owned(),
-            legal_basis: "l".to_owned(),
-            elements: 1,
-            asked: None,
-        };
-        store.begin_exchanges(vec![(exchange, an_entry("evaluation.opened", Some([id; 16])))])
+        store.begin_exchanges(vec![(
+            an_exchange([id; 16], 1),
+            an_entry("evaluation.opened", Some([id; 16])),
+        )])
     };
     for polls in 0..40_u8 {
         let mut transaction = Box::pin(store.append_entries(vec![entry(1, None), entry(2, None)]));

@@ -304,16 +304,7 @@ async fn a_client_is_known_by_its_certificate_until_it_is_revoked() {
 
 /// One in which a partner asked us.
 fn exchange(n: u8) -> Exchange {
-    Exchange {
-        id: Uuid::from_bytes([n; 16]),
-        at_ms: i64::from(n),
-        partner: "agency-b".to_owned(),
-        scope: None,
-        purpose: "p".to_owned(),
-        legal_basis: "l".to_owned(),
-        elements: 1_024,
-        asked: None,
-    }
+    an_exchange([n; 16], i64::from(n))
 }
 
 #[tokio::test]

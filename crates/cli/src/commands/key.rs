@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 use concordat_node::StartError;
-use concordat_node::config::Config;
 use concordat_node::master_key::{RotateError, Rotation};
 use concordat_store::StoreError;
 use serde_json::json;
 
-use crate::connect::unusable;
+use crate::connect::ConfigFile;
 use crate::exit::{Advice, Exit};
 use crate::out::Out;
 
@@ -23,15 +22,8 @@ pub enum Command {
     /// keys, both are on disk, and the next start or the same command finishes it. The old key opens backups made before, and
     /// nothing else: it is kept beside the new one. That it was done is recorded in the ledger.
     RotateMaster {
-        /// The node's configuration
-        #[arg(
-            long,
-            value_name = "FILE",
-            env = "CONCORDAT_CONFIG",
-            hide_env_values = true,
-            default_value = "concordat.toml"
-        )]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
         /// Write the new key to this new file instead of replacing the configured one: for a key that comes from the
         /// environment, from systemd or from a container engine
         #[arg(long, value_name = "FILE")]
@@ -43,8 +35,7 @@ impl Command {
     /// Runs the command.
     pub async fn run(self, out: Out) -> Result<Exit> {
         let Self::RotateMaster { config, out: file } = self;
-        let config = Config::load(&config)
-            .map_err(|error| unusable(error, "give the node's configuration with --config"))?;
+        let config = config.load()?;
         let rotation = Rotation::prepare(&config, file.as_deref())
             .await
             .map_err(refused)?;

@@ -5,14 +5,13 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use concordat_console::Console;
-use concordat_node::config::Config;
 use concordat_node::identity::IdentityError;
 use concordat_node::{Node, Outside, StartError};
 use concordat_store::StoreError;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::connect::unusable;
+use crate::connect::ConfigFile;
 use crate::exit::{Advice, Exit};
 
 /// Run an agency's node until SIGINT or SIGTERM.
@@ -21,15 +20,8 @@ use crate::exit::{Advice, Exit};
 /// holds an identifier.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The node's configuration
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "CONCORDAT_CONFIG",
-        hide_env_values = true,
-        default_value = "concordat.toml"
-    )]
-    config: PathBuf,
+    #[command(flatten)]
+    config: ConfigFile,
     /// Log lines as JSON objects
     #[arg(long)]
     log_json: bool,
@@ -42,8 +34,7 @@ impl Args {
     /// Runs the command.
     pub async fn run(self) -> Result<Exit> {
         self.log()?;
-        let config = Config::load(&self.config)
-            .map_err(|error| unusable(error, "make a configuration with `concordat init`"))?;
+        let config = self.config.load()?;
         // From here on a signal ends the node in order, even while it starts.
         let (mut interrupt, mut terminate) =
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);

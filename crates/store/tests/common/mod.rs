@@ -249,3 +249,17 @@ pub fn an_entry(kind: &'static str, exchange: Option<[u8; 16]>) -> NewEntry {
 pub fn unrecorded(_: usize, _: Progress) -> Option<NewEntry> {
     Some(an_entry("evaluation", None))
 }
+
+/// An exchange of agency-b; `id`, then when.
+pub fn an_exchange(id: [u8; 16], at_ms: i64) -> Exchange {
+    Exchange {
+        id: uuid::Uuid::from_bytes(id),
+        at_ms,
+        partner: "agency-b".to_owned(),
+        scope: None,
+        purpose: "p".to_owned(),
+        legal_basis: "l".to_owned(),
+        elements: 1_024,
+        asked: None,
+    }
+}
