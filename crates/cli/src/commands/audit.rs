@@ -4,6 +4,7 @@
 mod approvals;
 mod bundle;
 mod entries;
+mod erase;
 mod files;
 mod keys;
 mod prove;
@@ -62,6 +63,11 @@ pub enum Command {
     Sample(Box<sample::Args>),
     /// Count entries by type, purpose and partner
     Report(Box<report::Args>),
+    /// Destroy what entries say before their day, by order
+    ///
+    /// As the client `admin` only. An audit sees that entries were erased, when, and that there was an order; who has the erasure's own
+    /// entry opened sees whose.
+    Erase(Box<erase::Args>),
     /// Verify a proof that an agency signed two histories
     CheckMisbehaviour {
         /// The proof
@@ -88,6 +94,7 @@ impl Command {
             Self::Prove(args) => args.run(out).await,
             Self::Sample(args) => offline(move || args.run(out)).await,
             Self::Report(args) => args.run(out).await,
+            Self::Erase(args) => args.run(out).await,
         }
     }
 }

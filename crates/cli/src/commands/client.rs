@@ -25,8 +25,7 @@ pub enum Command {
     /// Make a certificate for a system or person and let it call
     ///
     /// Whoever has the certificate and its key may do everything that this program does except manage clients: import
-    /// and delete lists, sign agreements, ask about anybody. There are no roles yet. The key is made on this machine
-    /// and never leaves it.
+    /// and delete lists, sign agreements, ask about anybody. The key is made on this machine and never leaves it.
     Add {
         /// Lower-case letters, digits, '-' and '.'
         name: String,

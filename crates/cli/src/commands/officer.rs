@@ -328,16 +328,16 @@ pub fn read_key(file: &Path) -> Result<FileKey> {
 ///
 /// # Errors
 /// There is nobody to ask.
-pub fn confirmed(question: &str, yes: bool) -> Result<bool> {
+pub fn confirmed(question: &str, to: &str, yes: bool) -> Result<bool> {
     if yes {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        return Err(Usage::error(
-            "there is nobody to ask: read what is signed, then say --yes",
-        ));
+        return Err(Usage::error(format!(
+            "there is nobody to ask: read what you are about to {to}, then say --yes"
+        )));
     }
-    note(format!("\n{question} Type \"yes\" to sign."));
+    note(format!("\n{question} Type \"yes\" to {to}."));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(answer.trim() == "yes")

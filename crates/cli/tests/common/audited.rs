@@ -295,6 +295,27 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         elsewhere.stderr
     );
 
+    // A court has one entry erased: nobody opens it any more, the ledger still holds.
+    let erase = format!("audit erase {number} --order Court-order-7 --dir {a}");
+    let unasked = run(&erase).exits(2);
+    assert!(unasked.stderr.contains("nobody to ask"), "{}", unasked.stderr);
+    let erased = |line: &str| run(line).exits(0).json()[0]["erased"].clone();
+    assert_eq!(erased(&format!("{erase} --yes --json")), 1);
+    assert_eq!(erased(&format!("{erase} --yes --json")), 0);
+    run(&format!("audit erase 7-5 --order Court-order-7 --dir {a}")).exits(2);
+    let range = format!("--from {number} --until {}", number + 1);
+    let gone = run(&format!("audit open {range} {REASON} --json --dir {a}"))
+        .exits(0)
+        .json();
+    assert!(gone.iter().all(|line| line["entry"].is_null()), "{gone:?}");
+    let whole = until(
+        &format!("audit verify {url} --key {key_a} --kept {kept} --json"),
+        0,
+    )
+    .json();
+    assert_eq!(whole[0]["verdict"], "holds");
+    run(&format!("audit check-bundle {proof} --key {key_a}")).exits(0);
+
     // The key of the agreement, as the partner holds it.
     let agreement = place("both.txt");
     let agreed = format!("audit verify {url} --agreement {agreement}");

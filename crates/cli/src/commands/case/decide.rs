@@ -215,7 +215,7 @@ impl Approve {
         note(show::decision(&decision));
         note(format!("\nThe text that is signed:\n{}", case.decision));
         note(format!("SHA-256 {digest}"));
-        if !confirmed("Sign this decision?", self.yes)? {
+        if !confirmed("Sign this decision?", "sign", self.yes)? {
             return Ok(Exit::Failed);
         }
         let officer =

@@ -248,7 +248,7 @@ pub(super) fn sign(file: &Path, officer: &Text, key_file: &Path, yes: bool, out:
     ));
     note(serde_json::to_string_pretty(&signed.change)?);
     note(format!("\nThe text that is signed:\n{text}\nSHA-256 {digest}"));
-    if !confirmed("Sign this change?", yes)? {
+    if !confirmed("Sign this change?", "sign", yes)? {
         return Ok(Exit::Failed);
     }
     let approval = key.approve(officer, &digest);
