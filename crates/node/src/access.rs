@@ -1,14 +1,16 @@
 //! Who came in and who was refused: recorded, but not more often than once a minute each, so that nobody fills the disk
 //! by knocking.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use concordat_ledger::{Refusal, SignIn, Stated};
+use concordat_ledger::{Refusal, Retention, SignIn, Stated};
+use concordat_store::Incident;
 use concordat_wire::{Fault, Reason, v1};
 use tonic::Request;
 
-use crate::agreement::Agreement;
+use crate::agreement::{Agreement, is_label};
+use crate::book::store_fault;
 use crate::identity::ADMIN;
 use crate::ledger::{person, text};
 use crate::listen::{Caller, Shown};
@@ -20,59 +22,105 @@ const CONNECTING_AS_PARTNER: &str = "connecting to the listener for partners";
 const CALLING: &str = "calling over an open connection";
 const CALLING_OTHERS: &str = "calling what is not for this client";
 
+/// A kind of refusals: what was tried or the rule, and who tried it, if that is known.
+pub(crate) type Kind = (&'static str, Option<String>);
+
+/// A refusal, and how long what is said of it is kept.
+type Kept = (Refusal, Retention);
+
 /// What was recorded last. In memory: a start forgets it, and records the next one.
 #[derive(Default)]
 pub struct Access {
     /// The minute of each client's last sign-in.
     sign_ins: Mutex<HashMap<String, i64>>,
-    /// By action and, where the certificate was once ours, whose it was; by rule and client; by rule and partner; by rule and case or
-    /// job: as many as there are clients, partners, cases and jobs in trouble at most.
-    refusals: Mutex<HashMap<(&'static str, Option<String>), Refused>>,
+    /// By action and, where the certificate was once ours, whose it was; by rule and client; by rule and partner.
+    refusals: Mutex<HashMap<Kind, Refused>>,
+    /// The minute in which each partner's last used up quota was recorded.
+    quotas: Mutex<HashMap<String, i64>>,
+    /// What is recorded once, by rule and case or job: as many as there are in trouble.
+    once: Mutex<HashSet<(&'static str, String)>>,
 }
 
 /// Refusals of one kind.
+#[derive(Default)]
 struct Refused {
-    /// When one was recorded last.
-    minute: i64,
+    /// When one was recorded last; `None` if it could not be.
+    minute: Option<i64>,
     /// How many were not, since then.
     left_out: u64,
+    /// The newest of them.
+    newest: Option<Kept>,
 }
 
 impl Access {
     /// Whether this is the client's first sign-in of the minute.
     fn signs_in(&self, name: &str, minute: i64) -> bool {
-        let mut last = self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        last.insert(name.to_owned(), minute) != Some(minute)
+        first_of_the_minute(&self.sign_ins, name, minute)
     }
 
     fn forget_sign_in(&self, name: &str) {
-        let mut last = self.sign_ins.lock().unwrap_or_else(PoisonError::into_inner);
-        last.remove(name);
+        lock(&self.sign_ins).remove(name);
     }
 
-    /// If this refusal is to be recorded: how many before it were not.
-    pub(crate) fn refuses(&self, action: &'static str, claimed: Option<&str>, minute: i64) -> Option<u64> {
-        let mut kinds = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = (action, claimed.map(str::to_owned));
-        let Some(last) = kinds.get_mut(&kind) else {
-            kinds.insert(kind, Refused { minute, left_out: 0 });
-            return Some(0);
-        };
-        if last.minute == minute {
+    /// Whether this is the first time in the minute that the partner's quota is used up.
+    pub(crate) fn uses_up(&self, partner: &str, minute: i64) -> bool {
+        first_of_the_minute(&self.quotas, partner, minute)
+    }
+
+    /// Whether this rule is to be recorded of this case or job: the first time, as what is tried again and again is one thing.
+    pub(crate) fn first(&self, rule: &'static str, what: &str) -> bool {
+        lock(&self.once).insert((rule, what.to_owned()))
+    }
+
+    /// If this refusal is to be recorded now: how many before it were not. Else it waits for the next one, or the end of the minute.
+    fn refuses(&self, kind: &Kind, minute: i64, refusal: &Kept) -> Option<u64> {
+        let mut kinds = lock(&self.refusals);
+        let last = kinds.entry(kind.clone()).or_default();
+        if last.minute == Some(minute) {
             last.left_out += 1;
+            last.newest = Some(refusal.clone());
             return None;
         }
-        last.minute = minute;
+        last.minute = Some(minute);
+        last.newest = None;
         Some(std::mem::take(&mut last.left_out))
+    }
+
+    /// It could not be recorded, nor could those before it.
+    fn not_recorded(&self, kind: Kind, left_out: u64, refusal: Kept) {
+        let mut kinds = lock(&self.refusals);
+        let last = kinds.entry(kind).or_default();
+        last.minute = None;
+        last.left_out = last.left_out.saturating_add(left_out).saturating_add(1);
+        last.newest.get_or_insert(refusal);
+    }
+
+    /// Of each kind of which something was left out before this minute: the newest, and how many there were before that.
+    fn take_left_out(&self, minute: i64) -> Vec<(Kind, u64, Kept)> {
+        let mut kinds = lock(&self.refusals);
+        let left = kinds.iter_mut().filter_map(|(kind, last)| {
+            let over = last.minute.is_none_or(|recorded| recorded < minute);
+            let newest = last.newest.take_if(|_| over)?;
+            last.minute = Some(minute);
+            let before = std::mem::take(&mut last.left_out).saturating_sub(1);
+            Some((kind.clone(), before, newest))
+        });
+        left.collect()
     }
 }
 
-impl Access {
-    /// Whether this rule is to be recorded of this case: the first time, as what is tried again and again is one thing.
-    pub(crate) fn first(&self, rule: &'static str, case: &str) -> bool {
-        const ALWAYS: i64 = 0;
-        self.refuses(rule, Some(case), ALWAYS).is_some()
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn first_of_the_minute(last: &Mutex<HashMap<String, i64>>, who: &str, minute: i64) -> bool {
+    lock(last).insert(who.to_owned(), minute) != Some(minute)
+}
+
+/// Goes on though whoever waits for it goes away: a partner that hangs up is on record all the same.
+pub(crate) async fn in_any_case(work: impl Future<Output = ()> + Send + 'static) {
+    // It fails only by a panic, which is logged.
+    let _ = tokio::spawn(work).await;
 }
 
 impl State {
@@ -106,7 +154,7 @@ impl State {
         recorded
     }
 
-    async fn refused(&self, action: &'static str, claimed: Option<&str>, reason: &str) {
+    async fn refused(self: &Arc<Self>, action: &'static str, claimed: Option<&str>, reason: &str) {
         let refusal = Refusal {
             claimed: claimed.map(person),
             partner: None,
@@ -115,30 +163,51 @@ impl State {
             rule: None,
             reason: text(reason),
         };
-        self.refused_once((action, claimed), None, refusal).await;
+        let kind = (action, claimed.map(str::to_owned));
+        self.refused_once(kind, None, refusal, None).await;
     }
 
-    /// Records a refusal, unless one of its kind was recorded this minute. Under `agreement` it is kept as long as that says.
-    async fn refused_once(
-        &self,
-        (kind, who): (&'static str, Option<&str>),
+    /// Records a refusal, with the incident that it is if it is one, unless one of its kind was recorded this minute. Under `agreement`
+    /// it is kept as long as that says. Done when this returns, and in any case.
+    pub(crate) async fn refused_once(
+        self: &Arc<Self>,
+        kind: Kind,
         agreement: Option<&Agreement>,
-        mut refusal: Refusal,
+        refusal: Refusal,
+        incident: Option<Incident>,
     ) {
-        let Some(left_out) = self.access.refuses(kind, who, self.minute()) else {
-            return;
-        };
-        if left_out > 0 {
-            let reason = refusal.reason.as_str();
-            let reason = format!("{reason}; {left_out} more since the last one that was recorded");
-            refusal.reason = text(&reason);
+        let refusal = (refusal, self.retention(agreement));
+        if let Some(left_out) = self.access.refuses(&kind, self.minute(), &refusal) {
+            let state = Arc::clone(self);
+            in_any_case(async move { state.record_refusal(kind, left_out, refusal, incident).await }).await;
         }
-        let recorded = match agreement {
-            Some(agreement) => self.record_under(agreement, refusal).await,
-            None => self.record(refusal).await,
+    }
+
+    async fn record_refusal(&self, kind: Kind, left_out: u64, refusal: Kept, incident: Option<Incident>) {
+        let (mut said, retention) = refusal.clone();
+        if left_out > 0 {
+            let reason = said.reason.as_str();
+            said.reason = text(&format!("{left_out} more of this kind before it; {reason}"));
+        }
+        let recorded = match (self.entry_kept(retention, said), incident) {
+            (Ok(entry), None) => {
+                let recorded = self.store.append_entries(vec![entry]).await;
+                recorded.map_err(|error| store_fault(&error))
+            }
+            (entry, Some(incident)) => self.recorded_incident(entry, &incident).await,
+            (Err(fault), None) => Err(fault),
         };
         if let Err(fault) = recorded {
-            tracing::error!(%fault, kind, "a refusal could not be recorded");
+            tracing::error!(%fault, kind = kind.0, "a refusal could not be recorded");
+            self.access.not_recorded(kind, left_out, refusal);
+        }
+    }
+
+    /// Records the refusals of past minutes that were left out and that none has followed; at the end of the node, of this minute too.
+    pub(crate) async fn record_left_out(&self, at_the_end: bool) {
+        let minute = if at_the_end { i64::MAX } else { self.minute() };
+        for (kind, before, refusal) in self.access.take_left_out(minute) {
+            self.record_refusal(kind, before, refusal, None).await;
         }
     }
 
@@ -147,7 +216,11 @@ impl State {
     ///
     /// # Errors
     /// As `result`.
-    pub async fn noting<T>(&self, call: &PartnerCall<'_>, result: Result<T, Fault>) -> Result<T, Fault> {
+    pub async fn noting<T>(
+        self: &Arc<Self>,
+        call: &PartnerCall<'_>,
+        result: Result<T, Fault>,
+    ) -> Result<T, Fault> {
         if let Err(fault) = &result
             && !matches!(
                 fault.reason,
@@ -159,23 +232,25 @@ impl State {
         result
     }
 
-    async fn refused_partner(&self, call: &PartnerCall<'_>, fault: &Fault) {
-        let entries = self.book.all();
+    pub(crate) async fn refused_partner(self: &Arc<Self>, call: &PartnerCall<'_>, fault: &Fault) {
+        // Over a connection from before, a partner may call under an agreement that has ended.
+        let entries = self.book.even_ended();
         let theirs = || entries.iter().filter(|entry| entry.partner.pin == *call.partner);
         let named = call
             .scope
             .and_then(|scope| theirs().find(|entry| entry.agreement.id == scope.agreement_id));
-        // The listener lets in nobody whose key is in no agreement; one that ended a moment ago is still in the book.
+        // The listener lets in nobody whose key is in no agreement.
         let Some(partner) = named.or_else(|| theirs().next()).map(|entry| &entry.partner.id) else {
             return;
         };
         let mut action = call.name.to_owned();
         if let Some(scope) = call.scope {
-            let (offer, agreement, epoch) = (&scope.offer_id, &scope.agreement_id, scope.epoch);
+            let (offer, agreement) = (as_named(&scope.offer_id), as_named(&scope.agreement_id));
+            let epoch = scope.epoch;
             action.push_str(&format!(" under {offer} of {agreement}, epoch {epoch}"));
         }
         if let Some(Stated { purpose, legal_basis }) = call.stated {
-            let (purpose, legal_basis) = (purpose.as_str(), legal_basis.as_str());
+            let (purpose, legal_basis) = (purpose.as_str(), as_named(legal_basis.as_str()));
             action.push_str(&format!(", for {purpose} by {legal_basis}"));
         }
         let refusal = Refusal {
@@ -187,9 +262,14 @@ impl State {
             reason: text(&fault.message),
         };
         let agreement = named.map(|entry| &entry.agreement);
-        self.refused_once((fault.rule, Some(partner)), agreement, refusal)
+        self.refused_once((fault.rule, Some(partner.clone())), agreement, refusal, None)
             .await;
     }
+}
+
+/// What a partner says goes into our ledger only where it can be a name.
+fn as_named(text: &str) -> &str {
+    if is_label(text) { text } else { "(malformed)" }
 }
 
 /// A partner's call, as it is put on record where it is refused.
@@ -205,7 +285,7 @@ pub struct PartnerCall<'a> {
 }
 
 /// Who a partner's node is, by its key.
-pub async fn identify_partner(state: &State, pins: &Pins, shown: Shown) -> Option<Caller> {
+pub async fn identify_partner(state: &Arc<State>, pins: &Pins, shown: Shown) -> Option<Caller> {
     let reason = match shown {
         Shown::Certificate(certificate) => {
             if let Some(pin) = tls::spki_pin(&certificate).filter(|pin| pins.contains(pin)) {
@@ -220,7 +300,7 @@ pub async fn identify_partner(state: &State, pins: &Pins, shown: Shown) -> Optio
 }
 
 /// Which of our own systems it is, by its certificate.
-pub async fn identify_client(state: &State, shown: Shown) -> Option<Caller> {
+pub async fn identify_client(state: &Arc<State>, shown: Shown) -> Option<Caller> {
     let certificate = match shown {
         Shown::Certificate(certificate) => certificate,
         Shown::Refused(reason) => {
@@ -288,7 +368,7 @@ pub fn refuse_client<T>(state: &Arc<State>, request: &Request<T>, fault: Fault) 
     };
     let (state, rule) = (Arc::clone(state), fault.rule);
     tokio::spawn(async move {
-        state.refused_once((rule, name.as_deref()), None, refusal).await;
+        state.refused_once((rule, name), None, refusal, None).await;
     });
     fault
 }
@@ -297,17 +377,59 @@ pub fn refuse_client<T>(state: &Arc<State>, request: &Request<T>, fault: Fault) 
 mod tests {
     use super::*;
 
+    fn refusal(reason: &str) -> Kept {
+        let refusal = Refusal {
+            claimed: None,
+            partner: None,
+            case: None,
+            action: text(CONNECTING),
+            rule: None,
+            reason: text(reason),
+        };
+        (refusal, Retention::OneYear)
+    }
+
     #[test]
     fn what_is_left_out_is_counted() {
         let access = Access::default();
-        assert_eq!(access.refuses(CONNECTING, None, 7), Some(0));
-        assert_eq!(access.refuses(CONNECTING, None, 7), None);
-        assert_eq!(access.refuses(CONNECTING, None, 7), None);
+        let strangers = (CONNECTING, None);
+        let refuses = |kind: &Kind, minute| access.refuses(kind, minute, &refusal("x"));
+        assert_eq!(refuses(&strangers, 7), Some(0));
+        assert_eq!(refuses(&strangers, 7), None);
+        assert_eq!(refuses(&strangers, 7), None);
         // A stranger's noise does not hide somebody known.
-        assert_eq!(access.refuses(CONNECTING, Some("gate-7"), 7), Some(0));
-        assert_eq!(access.refuses(CONNECTING_AS_PARTNER, None, 7), Some(0));
-        assert_eq!(access.refuses(CONNECTING, None, 8), Some(2));
-        assert_eq!(access.refuses(CONNECTING, None, 9), Some(0));
+        assert_eq!(refuses(&(CONNECTING, Some("gate-7".into())), 7), Some(0));
+        assert_eq!(refuses(&(CONNECTING_AS_PARTNER, None), 7), Some(0));
+        assert_eq!(refuses(&strangers, 8), Some(2));
+        assert_eq!(refuses(&strangers, 9), Some(0));
+    }
+
+    #[test]
+    fn what_nothing_follows_is_recorded_when_its_minute_is_over() {
+        let access = Access::default();
+        let kind = (CONNECTING, None);
+        for reason in ["one", "two", "three"] {
+            access.refuses(&kind, 7, &refusal(reason));
+        }
+        assert_eq!(access.take_left_out(7), [], "its minute is not over");
+        let three = (kind.clone(), 1, refusal("three"));
+        assert_eq!(access.take_left_out(8), [three]);
+        assert_eq!(access.take_left_out(9), []);
+        // That was the one of minute 8.
+        assert_eq!(access.refuses(&kind, 8, &refusal("four")), None);
+        assert_eq!(access.take_left_out(i64::MAX), [(kind, 0, refusal("four"))]);
+    }
+
+    #[test]
+    fn what_could_not_be_recorded_is_counted_with_the_next() {
+        let access = Access::default();
+        let kind = (CONNECTING, None);
+        assert_eq!(access.refuses(&kind, 7, &refusal("one")), Some(0));
+        assert_eq!(access.refuses(&kind, 7, &refusal("two")), None);
+        access.not_recorded(kind.clone(), 0, refusal("one"));
+        assert_eq!(access.refuses(&kind, 7, &refusal("three")), Some(2), "at once");
+        access.not_recorded(kind.clone(), 2, refusal("three"));
+        assert_eq!(access.take_left_out(7), [(kind, 2, refusal("three"))]);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use crate::access::PartnerCall;
+use crate::access::{PartnerCall, in_any_case};
 use crate::agreement::{MAX_EVALUATIONS, Offer, purpose_name};
 use crate::book::Entry;
 use crate::charge::Record;
@@ -295,7 +295,7 @@ async fn run(
 }
 
 /// Puts on record that a stream which was admitted is refused in the middle.
-async fn noting<T>(state: &State, admitted: &Admitted, answer: Result<T, Fault>) -> Result<T, Fault> {
+async fn noting<T>(state: &Arc<State>, admitted: &Admitted, answer: Result<T, Fault>) -> Result<T, Fault> {
     if answer.is_ok() {
         return answer;
     }
@@ -307,6 +307,30 @@ async fn noting<T>(state: &State, admitted: &Admitted, answer: Result<T, Fault>)
         stated: Some(&admitted.stated),
     };
     state.noting(&call, answer).await
+}
+
+/// Puts on record that a quota is used up: the first time in a minute as that, then as refusals of the partner.
+async fn quota_refused(state: &Arc<State>, admitted: &Arc<Admitted>, detail: &str) {
+    let partner = &admitted.entry.partner;
+    if !state.access.uses_up(&partner.id, state.minute()) {
+        let refused = Fault::new(Reason::Exhausted, "AGR-120", detail);
+        let _: Result<(), Fault> = noting(state, admitted, Err(refused)).await;
+        return;
+    }
+    let refused = QuotaRefused {
+        exchange: Hex(admitted.request_id),
+        side: Side::Owner,
+        partner: text(&partner.id),
+        scope: admitted.scope(),
+        elements: admitted.announced,
+    };
+    let (state, admitted) = (Arc::clone(state), Arc::clone(admitted));
+    in_any_case(async move {
+        if let Err(fault) = state.record_under(&admitted.entry.agreement, refused).await {
+            tracing::error!(%fault, "a used up quota could not be recorded");
+        }
+    })
+    .await;
 }
 
 /// Size and count are bounded before anything else is done with a chunk.
@@ -360,7 +384,7 @@ async fn evaluate(
     let request = (!admitted.recorded.load(Ordering::Relaxed)).then(|| admitted.exchange.clone());
     let record = recorder(&state, &admitted);
     let outcome = state.charger.charge(request, charge, record).await?;
-    if outcome != ChargeOutcome::ForeignRequest {
+    if outcome.is_paid() {
         admitted.recorded.store(true, Ordering::Relaxed);
     }
     let refused = |cause, rule: &str, detail: String, retry_after_ms| {
@@ -433,14 +457,7 @@ async fn evaluate(
             );
             // Once for a stream, however many chunks do not fit.
             if !admitted.refused.swap(true, Ordering::Relaxed) {
-                let recorded = QuotaRefused {
-                    exchange: Hex(admitted.request_id),
-                    side: Side::Owner,
-                    partner: text(&admitted.entry.partner.id),
-                    scope: admitted.scope(),
-                    elements: admitted.announced,
-                };
-                state.record_under(&admitted.entry.agreement, recorded).await?;
+                quota_refused(&state, &admitted, &detail).await;
             }
             let wait = resets_at_ms.map_or(0, |reset| u64::try_from(reset - state.now_ms()).unwrap_or(0));
             return refused(Cause::Quota, "AGR-120", detail, wait);

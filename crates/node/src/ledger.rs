@@ -358,7 +358,21 @@ impl State {
     /// # Errors
     /// The ledger was halted: nothing may be done that cannot be recorded.
     pub fn entry(&self, event: impl Into<Event>) -> Result<NewEntry, Fault> {
-        let retention = self.config.ledger.retention;
+        self.entry_kept(self.retention(None), event)
+    }
+
+    /// How long exchanges under `agreement`, or our own affairs, are kept.
+    pub(crate) fn retention(&self, agreement: Option<&Agreement>) -> Retention {
+        let agreed = agreement.and_then(|agreement| agreement.log_retention);
+        agreed.unwrap_or(self.config.ledger.retention)
+    }
+
+    /// An entry, kept so long.
+    pub(crate) fn entry_kept(
+        &self,
+        retention: Retention,
+        event: impl Into<Event>,
+    ) -> Result<NewEntry, Fault> {
         self.ledger
             .entry(self.clock.now(), &self.entropy, retention, event)
     }
@@ -368,9 +382,7 @@ impl State {
     /// # Errors
     /// As [`entry`](Self::entry).
     pub fn entry_under(&self, agreement: &Agreement, event: impl Into<Event>) -> Result<NewEntry, Fault> {
-        let retention = agreement.log_retention.unwrap_or(self.config.ledger.retention);
-        self.ledger
-            .entry(self.clock.now(), &self.entropy, retention, event)
+        self.entry_kept(self.retention(Some(agreement)), event)
     }
 
     /// Records something about an exchange under `agreement` that changed nothing of ours. Returns when it is on disk.

@@ -158,6 +158,7 @@ async fn round(state: &Arc<State>, visits: &mut HashMap<String, JoinHandle<()>>)
     if let Err(fault) = asked::close_left(state, false).await {
         tracing::error!(%fault, "recording how exchanges ended");
     }
+    state.record_left_out(false).await;
     if let Err(fault) = jobs::forget_old(state).await {
         tracing::error!(%fault, "deleting old jobs");
     }

@@ -237,7 +237,7 @@ impl PeerService for Peer {
 
 /// As [`Book::admit`](crate::book::Book::admit); what is refused is on record.
 async fn admit(
-    state: &State,
+    state: &Arc<State>,
     partner: &SpkiPin,
     name: &'static str,
     scope: Option<&v1::Scope>,

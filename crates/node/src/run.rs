@@ -280,6 +280,7 @@ impl Node {
             tracing::warn!("some calls did not end in time");
             self.tasks.abort_all();
         }
+        self.state.record_left_out(true).await;
         self.state.store.close().await;
     }
 }

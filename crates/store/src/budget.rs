@@ -93,6 +93,13 @@ pub enum ChargeOutcome {
     },
 }
 
+impl ChargeOutcome {
+    /// Whether the chunk is paid for, now or before.
+    pub fn is_paid(self) -> bool {
+        matches!(self, Self::Charged { .. } | Self::AlreadyCharged)
+    }
+}
+
 /// What the ledger has to be told of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -126,7 +133,8 @@ impl Store {
     /// when this returns, and is never charged again for the same scope, request, chunk number and digest.
     ///
     /// A request that is not known to be on record is given with each of its charges, after the charge's position: it is put on
-    /// record first, whether anything is charged to it or not.
+    /// record with the first one that is charged. Of what is refused nothing is kept here: that costs its sender nothing, and may be
+    /// sent without end.
     ///
     /// `record` makes the ledger's entry where the charge in that position begins an exchange or ends one, or goes on with one that
     /// was closed.
@@ -150,23 +158,40 @@ impl Store {
             }
         }
         let mut tx = self.begin("charge.add").await?;
-        let rows: Vec<&Exchange> = requests.iter().map(|(_, exchange)| *exchange).collect();
-        let appended = self.insert_exchanges(&mut tx, &rows).await?;
-        let of = |became: Appended| {
-            let positions = requests.iter().zip(&appended);
-            positions.filter_map(move |((position, _), &appended)| (appended == became).then_some(*position))
+        let (mut begun, mut foreign) = (BTreeSet::new(), BTreeSet::new());
+        let (mut tally, outcomes) = loop {
+            let mut tally = Tally::default();
+            tally.read(&mut tx, charges).await?;
+            let decided =
+                charges
+                    .iter()
+                    .enumerate()
+                    .map(|(position, charge)| match foreign.contains(&position) {
+                        true => ChargeOutcome::ForeignRequest,
+                        false => tally.charge(position, charge),
+                    });
+            let outcomes: Vec<ChargeOutcome> = decided.collect();
+            let paid = |position: usize| outcomes.get(position).is_some_and(|outcome| outcome.is_paid());
+            let new = requests.iter().filter(|(position, _)| paid(*position));
+            let (positions, rows): (Vec<usize>, Vec<&Exchange>) = new.copied().unzip();
+            let appended = self.insert_exchanges(&mut tx, &rows).await?;
+            let known = foreign.len();
+            for (position, became) in positions.into_iter().zip(appended) {
+                match became {
+                    Appended::Changed => drop(begun.insert(position)),
+                    Appended::AsBefore => {}
+                    Appended::Foreign => drop(foreign.insert(position)),
+                }
+            }
+            // What is not to be paid for after all leaves room for others: once more, without it.
+            if foreign.len() == known {
+                break (tally, outcomes);
+            }
         };
-        let foreign: BTreeSet<usize> = of(Appended::Foreign).collect();
-        let mut tally = Tally::default();
-        tally.read(&mut tx, charges).await?;
-        let outcomes = charges.iter().enumerate();
-        let outcomes = outcomes
-            .map(|(position, charge)| match foreign.contains(&position) {
-                true => ChargeOutcome::ForeignRequest,
-                false => tally.charge(position, charge),
-            })
-            .collect();
-        let begun = of(Appended::Changed).map(|position| (position, Progress::default()));
+        for charge in begun.iter().filter_map(|position| charges.get(*position)) {
+            tally.opened(charge, now_ms);
+        }
+        let begun = begun.into_iter().map(|position| (position, Progress::default()));
         let follows = tally.write(&mut tx, charges, now_ms).await?;
         for (position, progress) in begun.chain(follows) {
             let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;

@@ -353,7 +353,7 @@ async fn a_request_is_recorded_with_its_first_chunks() {
         announced(1, 1, 10),
         announced(2, 0, 20),
         announced(3, 0, 1),
-        // Refused by the quota, and on record all the same.
+        // Refused by the quota: of that nothing is kept, whoever sends it without end.
         Charge {
             quota: Quota { per_day: 0, ..QUOTA },
             ..announced(4, 0, 1)
@@ -397,14 +397,43 @@ async fn a_request_is_recorded_with_its_first_chunks() {
         [
             (1, "evaluation.opened"),
             (2, "evaluation.opened"),
-            (4, "evaluation.opened"),
             (1, "evaluation"),
             (2, "evaluation"),
         ]
     );
     let open = store.idle_exchanges(false, i64::MAX, 9).await.unwrap();
     let open: Vec<_> = open.iter().map(|exchange| exchange.id.as_bytes()[0]).collect();
-    assert_eq!(open, [3, 4], "what has ended is closed");
+    assert_eq!(open, [3], "what has ended is closed");
+    assert!(store.exchange(fourth.id).await.unwrap().is_none());
+    // Nor what is larger than announced. What belongs to another takes no room from others.
+    let [sixth, seventh] = [request(6, "p"), request(7, "p")];
+    let others = Exchange {
+        partner: "agency-c".to_owned(),
+        ..sixth.clone()
+    };
+    store.append_exchange(&others).await.unwrap();
+    let narrow = |charge| Charge {
+        quota: Quota {
+            per_day: 42 + 20,
+            per_epoch: 42 + 20,
+        },
+        ..charge
+    };
+    let charges = [
+        narrow(announced(6, 0, 15)),
+        narrow(announced(7, 0, 21)),
+        narrow(announced(7, 1, 15)),
+    ];
+    let requests = [(0, &sixth), (1, &seventh), (2, &seventh)];
+    let record = |position: usize, _| Some(an_entry("evaluation.opened", Some(charges[position].request_id)));
+    let outcomes = store.charge(&requests, &charges, 6, record).await.unwrap();
+    assert_eq!(outcomes[0], ChargeOutcome::ForeignRequest);
+    assert_eq!(outcomes[1], ChargeOutcome::MoreThanAnnounced { left: 20 });
+    assert!(charged(&outcomes[2]), "{outcomes:?}");
+    let used = store.usage(scope, 20_000).await.unwrap();
+    assert_eq!(used, Usage { day: 57, epoch: 57 });
+    let entries = store.ledger_entries(&EntryFilter::default(), 9).await.unwrap();
+    assert_eq!(entries.len(), 5, "one for the seventh");
 
     // Nothing is charged, and nothing on record, that the ledger does not get.
     let fifth = request(5, "p");

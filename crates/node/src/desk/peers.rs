@@ -96,7 +96,7 @@ async fn take_step(state: &Arc<State>, pin: &SpkiPin, id: CaseId, step: &CaseSte
     }
     let loaded = load(state, id).await?;
     if loaded.terms.entry.partner.pin != *pin {
-        return Err(no_such_case());
+        return not_theirs(state, pin, no_such_case()).await;
     }
     if loaded.case.events().contains(&event) {
         return Ok(());
@@ -240,7 +240,9 @@ async fn open(state: &Arc<State>, pin: &SpkiPin, event: &Event) -> Result<(), Fa
     let request = &requested.request;
     let entry = state.book.get(request.agreement.as_str());
     let entry = entry.filter(|entry| entry.partner.pin == *pin);
-    let entry = entry.ok_or_else(|| refused_as(rule::OTHER_AGREEMENT))?;
+    let Some(entry) = entry else {
+        return not_theirs(state, pin, refused_as(rule::OTHER_AGREEMENT)).await;
+    };
     let opened = open_under(state, &entry, event).await;
     if let Err(fault) = &opened {
         let tried = (event.by.clone(), event.what.name());
@@ -348,17 +350,13 @@ fn behind_open(open: Option<concordat_store::CaseKey>, case: CaseId) -> bool {
 /// Somebody asks who cannot have had the identifier: a tag picked out of a snapshot, or a broken node. The refused step is on record with
 /// the incident.
 async fn alarm(
-    state: &State,
+    state: &Arc<State>,
     entry: &Entry,
     (case, exchange): (CaseId, Hex<16>),
     (by, action): (Option<Person>, &str),
     fault: &Fault,
 ) {
-    // Once a minute: nobody fills the disk by knocking.
-    let (partner, minute) = (entry.partner.id.as_str(), state.minute());
-    if state.access.refuses(fault.rule, Some(partner), minute).is_none() {
-        return;
-    }
+    let partner = entry.partner.id.as_str();
     tracing::error!(partner, "a request for details came without a proof of its hit");
     let incident = Incident {
         at_ms: state.now_ms(),
@@ -368,16 +366,39 @@ async fn alarm(
         transcript_digest: None,
         detail: "a request for details came without a proof of its hit: nobody was shown it".to_owned(),
     };
-    let refused = refusal((partner, case), by, action, fault);
-    let refused = state.entry_under(&entry.agreement, refused);
-    if let Err(fault) = state.recorded_incident(refused, &incident).await {
-        tracing::error!(%fault, "an incident could not be recorded");
-    }
+    refuse(state, entry, (case, by, action), fault, Some(incident)).await;
 }
 
-/// Puts on record what step a partner tried and was refused, once a minute for each rule.
+/// Records what a partner tried in a case and was refused, once a minute for each rule: nobody fills the disk by knocking.
+async fn refuse(
+    state: &Arc<State>,
+    entry: &Entry,
+    (case, by, action): (CaseId, Option<Person>, &str),
+    fault: &Fault,
+    incident: Option<Incident>,
+) {
+    let partner = entry.partner.id.as_str();
+    let refused = refusal((partner, case), by, action, fault);
+    let kind = (fault.rule, Some(partner.to_owned()));
+    state
+        .refused_once(kind, Some(&entry.agreement), refused, incident)
+        .await;
+}
+
+/// A partner that names a case or an agreement of somebody else: on record, and answered as if there were none.
+async fn not_theirs<T>(state: &Arc<State>, pin: &SpkiPin, fault: Fault) -> Result<T, Fault> {
+    let call = PartnerCall {
+        partner: pin,
+        name: "go on in a case, or under an agreement, of others",
+        scope: None,
+        stated: None,
+    };
+    state.noting(&call, Err(fault)).await
+}
+
+/// Puts on record what step a partner tried and was refused.
 async fn note_refusal(
-    state: &State,
+    state: &Arc<State>,
     entry: &Entry,
     case: CaseId,
     (by, action): (Option<Person>, &str),
@@ -386,10 +407,8 @@ async fn note_refusal(
     // That a step is late happens every day.
     let usual =
         fault.rule == rule::STALE.id || matches!(fault.reason, Reason::Unavailable | Reason::Internal);
-    let partner = entry.partner.id.as_str();
-    let recorded = || state.access.refuses(fault.rule, Some(partner), state.minute());
-    if !usual && recorded().is_some() {
-        note(state, entry, (partner, case), by, action, fault).await;
+    if !usual {
+        refuse(state, entry, (case, by, action), fault, None).await;
     }
 }
 
@@ -397,7 +416,11 @@ async fn note_refusal(
 ///
 /// # Errors
 /// `DESK-002`; too large; another part is there; there is no room for more.
-pub async fn put_part(state: &State, pin: &SpkiPin, request: PutAttachmentPartRequest) -> Result<(), Fault> {
+pub async fn put_part(
+    state: &Arc<State>,
+    pin: &SpkiPin,
+    request: PutAttachmentPartRequest,
+) -> Result<(), Fault> {
     let id = case_id(&request.case_id)?;
     let attachment: [u8; 16] = request
         .attachment_id
@@ -414,13 +437,12 @@ pub async fn put_part(state: &State, pin: &SpkiPin, request: PutAttachmentPartRe
         .book
         .get(&row.agreement)
         .filter(|entry| entry.partner.pin == *pin);
-    let entry = entry.ok_or_else(no_such_case)?;
+    let Some(entry) = entry else {
+        return not_theirs(state, pin, no_such_case()).await;
+    };
     let kept = keep_part(state, &row, attachment, request).await;
-    if let Err(fault) = &kept
-        && fault.reason != Reason::Internal
-        && state.access.first(fault.rule, &id.to_string())
-    {
-        note(state, &entry, (row.partner.as_str(), id), None, "attached", fault).await;
+    if let Err(fault) = &kept {
+        note_refusal(state, &entry, id, (None, "attached"), fault).await;
     }
     kept
 }

@@ -113,8 +113,9 @@ async fn erase(state: &Arc<State>) -> Result<(), Fault> {
     let mut erased = 0;
     for agreement in agreements.map_err(|error| stored(&error))? {
         let entry = state.book.get(&agreement);
-        let agreed = entry.and_then(|entry| entry.agreement.log_retention);
-        let years = agreed.unwrap_or(state.config.ledger.retention).years();
+        let years = state
+            .retention(entry.as_deref().map(|entry| &entry.agreement))
+            .years();
         let before_ms = state.now_ms() - i64::from(years) * 366 * 86_400_000;
         loop {
             let gone = state.store.erase_cases(&agreement, before_ms, ROUND).await;

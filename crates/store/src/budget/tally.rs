@@ -147,6 +147,13 @@ impl Tally {
         outcome
     }
 
+    /// The exchange that a charge belongs to was put on record since this was read: it is open.
+    pub(super) fn opened(&mut self, charge: &Charge, now_ms: i64) {
+        if let Some(request) = self.requests.get_mut(&key(charge)) {
+            request.touched_ms = Some(now_ms);
+        }
+    }
+
     /// Writes what was charged. Returns what follows for the exchanges, each with the position of the last charge to it.
     pub(super) async fn write(
         self,
