@@ -118,9 +118,14 @@ fn first_of_the_minute(last: &Mutex<HashMap<String, i64>>, who: &str, minute: i6
 }
 
 /// Goes on though whoever waits for it goes away: a partner that hangs up is on record all the same.
-pub(crate) async fn in_any_case(work: impl Future<Output = ()> + Send + 'static) {
-    // It fails only by a panic, which is logged.
-    let _ = tokio::spawn(work).await;
+///
+/// # Errors
+/// It panicked.
+pub(crate) async fn in_any_case<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Fault> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|_| Fault::internal("putting something on record"))
 }
 
 impl State {
@@ -179,7 +184,11 @@ impl State {
         let refusal = (refusal, self.retention(agreement));
         if let Some(left_out) = self.access.refuses(&kind, self.minute(), &refusal) {
             let state = Arc::clone(self);
-            in_any_case(async move { state.record_refusal(kind, left_out, refusal, incident).await }).await;
+            let recorded =
+                in_any_case(async move { state.record_refusal(kind, left_out, refusal, incident).await });
+            if let Err(fault) = recorded.await {
+                tracing::error!(%fault, "a refusal could not be recorded");
+            }
         }
     }
 

@@ -17,6 +17,7 @@ use concordat_wire::v1::{AddCheckpointRequest, AddCheckpointResponse};
 use concordat_wire::{Fault, Reason};
 use tokio::time::Instant;
 
+use crate::access::in_any_case;
 use crate::book::{Entry, store_fault};
 use crate::fetch::answer;
 use crate::ledger::{key_of, text};
@@ -41,7 +42,7 @@ const ROUNDS: u32 = 3;
 /// The partner is not one, its request is malformed, or its checkpoint does not extend the one that we cosigned last:
 /// that is on record then.
 pub async fn add_checkpoint(
-    state: &State,
+    state: &Arc<State>,
     partner: &SpkiPin,
     request: &AddCheckpointRequest,
 ) -> Result<AddCheckpointResponse, Fault> {
@@ -125,14 +126,30 @@ pub async fn add_checkpoint(
     .retry_after(PAUSE))
 }
 
-/// Puts a partner's contradiction on record: once an hour, for one is proof enough, and nobody fills our disk with more.
+/// Puts a partner's contradiction on record: once an hour, for one is proof enough, and nobody fills our disk with more. On record also if
+/// the partner hangs up.
 pub(crate) async fn misbehaviour(
+    state: &Arc<State>,
+    partner: &str,
+    same_size: bool,
+    kept: &str,
+    shown: &str,
+) -> Result<(), Fault> {
+    let (state, partner) = (Arc::clone(state), partner.to_owned());
+    let (kept, shown) = (kept.to_owned(), shown.to_owned());
+    let recorded = async move { record_misbehaviour(&state, &partner, same_size, &kept, &shown).await };
+    in_any_case(recorded).await?
+}
+
+async fn record_misbehaviour(
     state: &State,
     partner: &str,
     same_size: bool,
     kept: &str,
     shown: &str,
 ) -> Result<(), Fault> {
+    // One after another: what comes at the same time is one.
+    let _turn = state.desk.partner_turn(partner).await;
     let what = if same_size {
         "the partner signed two different ledgers of one size: the two checkpoints prove it"
     } else {

@@ -325,12 +325,11 @@ async fn quota_refused(state: &Arc<State>, admitted: &Arc<Admitted>, detail: &st
         elements: admitted.announced,
     };
     let (state, admitted) = (Arc::clone(state), Arc::clone(admitted));
-    in_any_case(async move {
-        if let Err(fault) = state.record_under(&admitted.entry.agreement, refused).await {
-            tracing::error!(%fault, "a used up quota could not be recorded");
-        }
-    })
-    .await;
+    let recorded =
+        in_any_case(async move { state.record_under(&admitted.entry.agreement, refused).await }).await;
+    if let Err(fault) = recorded.flatten() {
+        tracing::error!(%fault, "a used up quota could not be recorded");
+    }
 }
 
 /// Size and count are bounded before anything else is done with a chunk.

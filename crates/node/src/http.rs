@@ -19,14 +19,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
+use crate::places::Places;
 use crate::tls;
 
-/// Connections at once; others wait.
-const CONNECTIONS: usize = 64;
+/// Connections at once; with no place left, one is closed at once.
+const CONNECTIONS: usize = 256;
+/// Of which from one address. From this machine come all that a proxy brings.
+const CONNECTIONS_PER_ADDRESS: usize = 16;
 /// For a request's head, and for its body.
 const REQUEST: Duration = Duration::from_secs(10);
 /// A connection's whole life: a reader that takes a byte a minute does not keep its place.
@@ -79,19 +82,20 @@ where
     F: Fn(Asked) -> A + Clone + Send + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Places::new(CONNECTIONS, CONNECTIONS_PER_ADDRESS);
+    let proxied = Places::new(CONNECTIONS, CONNECTIONS);
     loop {
-        let next = async {
-            let place = Arc::clone(&room).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
+        let accepted = tokio::select! {
             () = stop.cancelled() => return,
-            next = next => next,
+            accepted = listener.accept() => accepted,
         };
-        let (Ok(place), Ok((stream, _))) = (place, accepted) else {
+        let Ok((stream, from)) = accepted else {
             // Out of file handles, say: not a reason to spin.
             tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let room = if from.ip().is_loopback() { &proxied } else { &places };
+        let Some(place) = room.enter(Some(from)) else {
             continue;
         };
         let (handler, stop) = (handler.clone(), stop.clone());
@@ -213,7 +217,12 @@ impl Client {
             }
             _ => return Err(BadUrl::Malformed),
         };
-        let port = authority.port_u16().unwrap_or(port);
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            None if authority.as_str() == authority.host() => port,
+            // No port's number: another server would be asked.
+            None => return Err(BadUrl::Malformed),
+        };
         Ok(Self {
             tls,
             authority: format!("{}:{port}", authority.host()),
@@ -342,6 +351,9 @@ mod tests {
             "http://",
             "http://a/?b",
             "http://u:p@a/",
+            "http://a:65536/",
+            "http://a:x/",
+            "http://[::1]:99999/",
         ] {
             assert_eq!(Client::new(bad).err(), Some(BadUrl::Malformed), "{bad}");
         }

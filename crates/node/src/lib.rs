@@ -42,6 +42,7 @@ pub mod matching_service;
 pub mod partner;
 mod party;
 pub mod peer_service;
+mod places;
 pub mod publish;
 pub mod queried;
 pub mod reconcile;

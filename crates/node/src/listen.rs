@@ -1,10 +1,9 @@
 //! Accepting connections: the TLS handshake first, in bounded time and number, then gRPC.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::future::Future;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
+use crate::places::Places;
 use crate::tls::SpkiPin;
 
 /// A handshake that takes longer is dropped: less than a partner waits for a connection.
@@ -107,7 +107,7 @@ where
 {
     let (sender, receiver) = mpsc::channel(16);
     let acceptor = TlsAcceptor::from(config);
-    let handshakes = Arc::new(Handshakes::default());
+    let handshakes = Places::new(HANDSHAKES, HANDSHAKES_PER_ADDRESS);
     tokio::spawn(async move {
         loop {
             let Some(tcp) = accept(&listener, &stop).await else {
@@ -164,50 +164,6 @@ fn reason_of_certificate(error: &std::io::Error) -> Option<String> {
         }
         error @ (Error::InvalidCertificate(_) | Error::NoCertificatesPresented) => Some(error.to_string()),
         _ => None,
-    }
-}
-
-/// Handshakes that are going on, by address. IPv6 hosts have a whole /64.
-#[derive(Default)]
-struct Handshakes(Mutex<HashMap<IpAddr, usize>>);
-
-/// A place for one handshake.
-struct Handshake {
-    all: Arc<Handshakes>,
-    from: IpAddr,
-}
-
-impl Handshakes {
-    fn enter(self: &Arc<Self>, from: Option<SocketAddr>) -> Option<Handshake> {
-        let from = match from?.ip().to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-            address => address,
-        };
-        let mut going = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if going.values().sum::<usize>() >= HANDSHAKES {
-            return None;
-        }
-        let count = going.entry(from).or_default();
-        if *count >= HANDSHAKES_PER_ADDRESS {
-            return None;
-        }
-        *count += 1;
-        Some(Handshake {
-            all: Arc::clone(self),
-            from,
-        })
-    }
-}
-
-impl Drop for Handshake {
-    fn drop(&mut self) {
-        let mut going = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = going.get_mut(&self.from) {
-            *count -= 1;
-            if *count == 0 {
-                going.remove(&self.from);
-            }
-        }
     }
 }
 
@@ -303,43 +259,5 @@ impl AsyncWrite for Connection {
             Io::Tls(stream) => stream.is_write_vectored(),
             Io::Plain(stream) => stream.is_write_vectored(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_stranger_does_not_take_every_place() {
-        let handshakes = Arc::new(Handshakes::default());
-        let from = |text: &str| Some(SocketAddr::new(text.parse().expect("an address"), 9));
-        let held: Vec<_> = (0..HANDSHAKES_PER_ADDRESS)
-            .map(|host| {
-                handshakes
-                    .enter(from(&format!("2001:db8:0:1::{host:x}")))
-                    .expect("a place")
-            })
-            .collect();
-        assert!(
-            handshakes.enter(from("2001:db8:0:1:ffff::1")).is_none(),
-            "the same network"
-        );
-        assert!(handshakes.enter(None).is_none(), "gone already");
-        let other = handshakes
-            .enter(from("2001:db8:0:2::1"))
-            .expect("another network has places");
-        drop((held, other));
-        assert!(handshakes.0.lock().expect("not poisoned").is_empty());
-        let mut all = Vec::new();
-        for host in 0..u32::try_from(HANDSHAKES).expect("small") {
-            let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + host).to_string();
-            all.push(handshakes.enter(from(&address)).expect("a place"));
-        }
-        assert!(
-            handshakes.enter(from("192.0.2.1")).is_none(),
-            "the bound over all"
-        );
-        assert_eq!(all.len(), HANDSHAKES);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Rotation::prepare ─► switch ─► finish
-//! FILE.new durable     database  FILE.new becomes FILE, which is kept as FILE.old
+//! FILE.new durable     database  a copy of FILE is FILE.old, FILE.new becomes FILE
 //! ```
 //! The database's transaction is the one commit point. Both keys are on disk before it and after it, and [`open_database`] tries
 //! `FILE.new` where `FILE` is the wrong one: whenever the process or the machine dies, the database opens.
@@ -71,39 +71,116 @@ fn system_rng() -> Box<dyn CryptoRng + Send> {
     Box::new(rand::rand_core::UnwrapErr(rand::rngs::SysRng))
 }
 
+/// An open database.
+struct Opened {
+    store: Store,
+    /// The fingerprint of the key that opened it.
+    key: Digest,
+    /// What became of a rotation that had been interrupted.
+    rotation: Option<Result<RotatedFiles, RotateError>>,
+}
+
 /// Opens the database, and says with which master key, by its fingerprint. Finishes a rotation that was interrupted.
 pub(crate) async fn open_database(
     config: &Config,
     rng: Box<dyn CryptoRng + Send>,
 ) -> Result<(Store, Digest), StartError> {
+    let opened = open_and_finish(config, rng).await?;
+    if let Some(Err(error)) = opened.rotation {
+        tracing::warn!(%error, "the master key's rotation could not be finished");
+    }
+    Ok((opened.store, opened.key))
+}
+
+async fn open_and_finish(config: &Config, rng: Box<dyn CryptoRng + Send>) -> Result<Opened, StartError> {
     let key = configured(config)?;
     let wrong = match open(config, &key, rng).await {
-        Ok(store) => return Ok((store, fingerprint(MASTER, &key))),
+        Ok(store) => {
+            return Ok(Opened {
+                store,
+                key: fingerprint(MASTER, &key),
+                rotation: None,
+            });
+        }
         Err(error) => error,
     };
     let next = file(config).map(|file| (beside(&file, ".new"), file));
     match (&wrong, next) {
         (StartError::Store(StoreError::WrongMasterKey), Some((new, file))) if new.exists() => {
             let key = read(&new)?;
-            let store = open(config, &key, system_rng()).await?;
-            if let Err(error) = take_place(&new, &file) {
-                tracing::warn!(file = %file.display(), %error, "the new master key is in FILE.new: the rotation could not be finished");
-            }
-            Ok((store, fingerprint(MASTER, &key)))
+            Ok(Opened {
+                store: open(config, &key, system_rng()).await?,
+                key: fingerprint(MASTER, &key),
+                rotation: Some(take_place(&new, &file)),
+            })
         }
         _ => Err(wrong),
     }
 }
 
-/// The new key's file gets the name of the old one's, which is at `FILE.old` already.
-fn take_place(new: &Path, file: &Path) -> io::Result<()> {
-    fs::rename(new, file)?;
-    sync_folder(file)
+/// The new key's file gets the name of the old one's, of which a copy is kept: whoever destroys that destroys nothing else.
+fn take_place(new: &Path, file: &Path) -> Result<RotatedFiles, RotateError> {
+    let old = beside(file, ".old");
+    let key = read(file)?;
+    match kept_at(&old)? {
+        Some(kept) if *kept == *key => {}
+        Some(_) => return Err(RotateError::OldKept(old)),
+        None => write_like(file, &old, &key)?,
+    }
+    fs::rename(new, file).map_err(|source| RotateError::file(file, source))?;
+    sync_folder(file)?;
+    Ok(RotatedFiles {
+        new: file.to_owned(),
+        old: Some(old),
+    })
 }
 
-fn sync_folder(file: &Path) -> io::Result<()> {
+/// The key in a file that may not be there. One that was not written to its end is removed: it is on disk elsewhere.
+fn kept_at(path: &Path) -> Result<Option<Secret>, RotateError> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(RotateError::file(path, source)),
+        Ok(_) => {}
+    }
+    match parse_master_key(&read_secret(path).map_err(StartError::Identity)?) {
+        Ok(key) => Ok(Some(key)),
+        Err(_) => {
+            fs::remove_file(path).map_err(|source| RotateError::file(path, source))?;
+            Ok(None)
+        }
+    }
+}
+
+/// Writes a key to a new file, durably, for the same owner, group and mode as `file`: root may rotate what the service reads.
+fn write_like(file: &Path, path: &Path, key: &Secret) -> Result<(), RotateError> {
+    use std::os::unix::fs::MetadataExt;
+    write_secret(path, Zeroizing::new(hex::encode(**key)).as_bytes()).map_err(StartError::Identity)?;
+    let alike = || -> io::Result<()> {
+        let (like, written) = (fs::metadata(file)?, fs::metadata(path)?);
+        if (like.uid(), like.gid()) != (written.uid(), written.gid()) {
+            std::os::unix::fs::chown(path, Some(like.uid()), Some(like.gid()))?;
+        }
+        fs::set_permissions(path, like.permissions())?;
+        fs::File::open(path)?.sync_all()
+    };
+    alike().map_err(|source| RotateError::file(path, source))?;
+    sync_folder(path)
+}
+
+fn sync_folder(file: &Path) -> Result<(), RotateError> {
+    let synced = fs::File::open(folder_of(file)).and_then(|folder| folder.sync_all());
+    synced.map_err(|source| RotateError::file(file, source))
+}
+
+fn folder_of(file: &Path) -> &Path {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
-    fs::File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
+    folder.unwrap_or_else(|| Path::new("."))
+}
+
+/// Whether two names are of one place, be there a file or not.
+fn same_place(one: &Path, other: &Path) -> bool {
+    let folder = |path: &Path| fs::canonicalize(folder_of(path)).ok();
+    one.file_name() == other.file_name() && folder(one) == folder(other)
 }
 
 /// Why the master key was not changed.
@@ -121,12 +198,31 @@ pub enum RotateError {
         "the master key is in environment variable {0}: say with --out which file is to hold the new one"
     )]
     Variable(String),
+    /// A name that rotations need themselves.
+    #[error("{}: this name is for the rotation itself, choose another", .0.display())]
+    Reserved(PathBuf),
     /// The key in use is still beside the configured file.
     #[error(
-        "an earlier rotation could not be finished: the database opens with {}, put that in the place of the configured file first",
-        .0.display()
+        "an earlier rotation could not be finished ({why}): the database opens with the key in {}, put that in the place of the configured file first",
+        key.display()
     )]
-    Unfinished(PathBuf),
+    Unfinished {
+        /// Where the key in use is.
+        key: PathBuf,
+        /// Why it is not in the configured file.
+        why: Box<RotateError>,
+    },
+    /// It failed when the database may have been switched already.
+    #[error(
+        "{why}. From here on the database may open with the key in {} only: keep that file, and the old key too, until the node runs again",
+        key.display()
+    )]
+    AfterSwitch {
+        /// Where the new key is.
+        key: PathBuf,
+        /// What failed.
+        why: Box<RotateError>,
+    },
     /// An older key is kept.
     #[error("{} holds an older master key: destroy it, or move it to where the backups' keys are", .0.display())]
     OldKept(PathBuf),
@@ -141,6 +237,13 @@ pub enum RotateError {
     /// It could not be recorded.
     #[error("{0}")]
     Record(#[from] concordat_wire::Fault),
+}
+
+impl RotateError {
+    fn file(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        Self::File { path, source }
+    }
 }
 
 /// The files of the two keys after a rotation.
@@ -163,28 +266,53 @@ pub struct Rotation<'a> {
     replaces: Option<PathBuf>,
 }
 
+/// Where a rotation stands.
+#[derive(Debug)]
+pub enum Prepared<'a> {
+    /// A new key is on disk beside the old one.
+    New(Rotation<'a>),
+    /// An earlier rotation had been interrupted after its switch: it is finished now, and recorded.
+    Finished(RotatedFiles),
+}
+
 impl<'a> Rotation<'a> {
-    /// Opens the database of a stopped node, and writes a new key: to `out`, or beside the configured file.
+    /// Opens the database of a stopped node, and writes a new key: to `out`, or beside the configured file. Where an earlier rotation was
+    /// interrupted, that is finished instead.
     ///
     /// # Errors
     /// The node runs, or a file is there already or cannot be written. Nothing was changed.
-    pub async fn prepare(config: &'a Config, out: Option<&Path>) -> Result<Self, RotateError> {
+    pub async fn prepare(config: &'a Config, out: Option<&Path>) -> Result<Prepared<'a>, RotateError> {
         let file = file(config);
-        let (new, replaces) = match (out, file) {
+        let (new, replaces) = match (out, &file) {
             (Some(out), _) => (out.to_owned(), None),
-            (None, Some(file)) => (beside(&file, ".new"), Some(file)),
+            (None, Some(file)) => (beside(file, ".new"), Some(file.clone())),
             (None, None) => {
                 let variable = config.secrets.master_key_env.clone();
                 return Err(RotateError::Variable(variable.unwrap_or_default()));
             }
         };
-        // What an interrupted rotation left is finished here, or of no use.
-        let (store, in_use) = open_database(config, system_rng()).await?;
-        let named = configured(config)?;
-        if fingerprint(MASTER, &named) != in_use {
-            // It could not be finished: FILE.new is the only place of the key in use, and is not to be written over.
-            store.close().await;
-            return Err(RotateError::Unfinished(new));
+        let reserved = file
+            .iter()
+            .flat_map(|file| [beside(file, ".new"), beside(file, ".old")]);
+        if out.is_some_and(|out| reserved.into_iter().any(|name| same_place(out, &name))) {
+            return Err(RotateError::Reserved(new));
+        }
+        let Opened { store, key, rotation } = open_and_finish(config, system_rng()).await?;
+        match (rotation, file) {
+            (None, _) => {}
+            (Some(Ok(files)), _) => {
+                let recorded = record_master(config, &store, key).await;
+                store.close().await;
+                recorded?;
+                return Ok(Prepared::Finished(files));
+            }
+            (Some(Err(why)), file) => {
+                // FILE.new is the only place of the key in use, and is not to be written over.
+                store.close().await;
+                let key = file.map_or(new, |file| beside(&file, ".new"));
+                let why = Box::new(why);
+                return Err(RotateError::Unfinished { key, why });
+            }
         }
         let mut key = Secret::new([0; 32]);
         system_rng().fill_bytes(&mut *key);
@@ -196,7 +324,7 @@ impl<'a> Rotation<'a> {
             replaces,
         };
         match prepared.write() {
-            Ok(()) => Ok(prepared),
+            Ok(()) => Ok(Prepared::New(prepared)),
             Err(error) => {
                 prepared.store.close().await;
                 Err(error)
@@ -205,29 +333,23 @@ impl<'a> Rotation<'a> {
     }
 
     fn write(&self) -> Result<(), RotateError> {
-        let fault = |path: &Path| {
-            let path = path.to_owned();
-            move |source| RotateError::File { path, source }
+        let Some(file) = &self.replaces else {
+            let hex = Zeroizing::new(hex::encode(*self.key));
+            write_secret(&self.new, hex.as_bytes()).map_err(StartError::Identity)?;
+            return sync_folder(&self.new);
         };
-        if let Some(file) = &self.replaces {
-            let old = beside(file, ".old");
-            if old.exists() {
-                // Unless it is the one in use, of a rotation that did not get further.
-                if *read(&old)? != *read(file)? {
-                    return Err(RotateError::OldKept(old));
-                }
-            } else {
-                fs::hard_link(file, &old).map_err(fault(&old))?;
-            }
-            // The database did not open with it.
-            match fs::remove_file(&self.new) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(fault(&self.new)(error)),
-                _ => {}
-            }
+        let old = beside(file, ".old");
+        if kept_at(&old)?.is_some() {
+            return Err(RotateError::OldKept(old));
         }
-        write_secret(&self.new, Zeroizing::new(hex::encode(*self.key)).as_bytes())
-            .map_err(StartError::Identity)?;
-        sync_folder(&self.new).map_err(fault(&self.new))
+        // The database did not open with it.
+        match fs::remove_file(&self.new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(RotateError::file(&self.new, error));
+            }
+            _ => {}
+        }
+        write_like(file, &self.new, &self.key)
     }
 
     /// From here on the database opens with the new key only.
@@ -236,35 +358,36 @@ impl<'a> Rotation<'a> {
     /// The database failed: it opens with the old key, or, if it failed at the very end, with the new one.
     pub async fn switch(&self) -> Result<(), RotateError> {
         // Both keys are on disk. That the old one is gone from the write-ahead log too may wait until the store is closed.
-        let _erasure = self.store.rotate_master_key(&MasterKey::new(*self.key)).await?;
+        let switched = self.store.rotate_master_key(&MasterKey::new(*self.key)).await;
+        let _erasure = switched.map_err(|error| self.after_switch(error.into()))?;
         Ok(())
     }
 
-    /// Gives the new key's file its name, and records the rotation.
+    /// Keeps a copy of the old key, gives the new key's file its name, and records the rotation.
     ///
     /// # Errors
-    /// The file cannot be renamed: the next start does it. It could not be recorded: the next start records it.
+    /// A file cannot be written or renamed: the next start does it. It could not be recorded: the next start records it.
     pub async fn finish(self) -> Result<RotatedFiles, RotateError> {
         let recorded = record_master(self.config, &self.store, fingerprint(MASTER, &self.key)).await;
-        self.store.close().await;
-        let files = match &self.replaces {
-            Some(file) => {
-                take_place(&self.new, file).map_err(|source| RotateError::File {
-                    path: file.clone(),
-                    source,
-                })?;
-                RotatedFiles {
-                    new: file.clone(),
-                    old: Some(beside(file, ".old")),
-                }
-            }
-            None => RotatedFiles {
+        // While the database is ours: a node that starts meanwhile would do the same.
+        let placed = match &self.replaces {
+            Some(file) => take_place(&self.new, file),
+            None => Ok(RotatedFiles {
                 new: self.new.clone(),
                 old: None,
-            },
+            }),
         };
+        self.store.close().await;
+        let files = placed.map_err(|error| self.after_switch(error))?;
         recorded?;
         Ok(files)
+    }
+
+    fn after_switch(&self, why: RotateError) -> RotateError {
+        RotateError::AfterSwitch {
+            key: self.new.clone(),
+            why: Box::new(why),
+        }
     }
 }
 
@@ -292,6 +415,14 @@ mod tests {
         (folder, config)
     }
 
+    /// A rotation of which a new key is on disk.
+    async fn prepared<'a>(config: &'a Config, out: Option<&Path>) -> Rotation<'a> {
+        match Rotation::prepare(config, out).await.expect("prepared") {
+            Prepared::New(rotation) => rotation,
+            Prepared::Finished(files) => panic!("nothing was interrupted: {files:?}"),
+        }
+    }
+
     /// Opens as a start does; gives the key's fingerprint.
     async fn opens(config: &Config) -> Digest {
         let (store, with) = open_database(config, system_rng()).await.expect("it opens");
@@ -310,7 +441,7 @@ mod tests {
             store.set_fact("mark", "here", 0).await.expect("kept");
             store.close().await;
 
-            let rotation = Rotation::prepare(&config, None).await.expect("prepared");
+            let rotation = prepared(&config, None).await;
             let new = read(&at("master.key.new")).expect("both keys are there");
             assert_ne!(*old, *new);
             if stages > 0 {
@@ -331,8 +462,13 @@ mod tests {
                 if stages == 0 { kept } else { inuse },
                 "{stages}"
             );
-            assert_eq!(*read(&at("master.key.old")).expect("kept"), *old);
-            if stages > 0 {
+            if stages == 0 {
+                assert!(
+                    !at("master.key.old").exists(),
+                    "nothing that could be taken for an old key"
+                );
+            } else {
+                assert_eq!(*read(&at("master.key.old")).expect("kept"), *old);
                 assert_eq!(
                     *read(&at("master.key")).expect("renamed"),
                     *new,
@@ -343,14 +479,74 @@ mod tests {
                     .await
                     .expect_err("an old key is kept");
                 assert!(matches!(again, RotateError::OldKept(_)), "{again}");
+                // Whoever destroys the old key overwrites that file and no other.
+                fs::write(at("master.key.old"), "0".repeat(64)).expect("overwritten");
+                assert_eq!(opens(&config).await, inuse);
                 fs::remove_file(at("master.key.old")).expect("destroyed");
             }
             // And again, from whatever was left.
-            let rotation = Rotation::prepare(&config, None).await.expect("prepared");
+            let rotation = prepared(&config, None).await;
             rotation.switch().await.expect("switched");
             rotation.finish().await.expect("finished");
             let last = opens(&config).await;
             assert!(last != kept && last != inuse);
+        }
+    }
+
+    /// A rotation that stopped after its switch, and the two keys.
+    async fn switched(config: &Config) -> [Secret; 2] {
+        let file = file(config).expect("a file");
+        let old = read(&file).expect("a key");
+        let rotation = prepared(config, None).await;
+        rotation.store.set_fact("mark", "here", 0).await.expect("kept");
+        let new = read(&rotation.new).expect("a key");
+        rotation.switch().await.expect("switched");
+        rotation.store.close().await;
+        [old, new]
+    }
+
+    #[tokio::test]
+    async fn the_same_command_finishes_what_was_interrupted() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        let (folder, config) = node();
+        let at = |name: &str| folder.path().join(name);
+        fs::set_permissions(at("master.key"), fs::Permissions::from_mode(0o400)).expect("read only");
+        let [old, new] = switched(&config).await;
+        // It died while it kept the old key.
+        fs::write(at("master.key.old"), &hex::encode(*old)[..20]).expect("written");
+        fs::set_permissions(at("master.key.old"), fs::Permissions::from_mode(0o600)).expect("ours");
+        let finished = Rotation::prepare(&config, None).await.expect("finished");
+        let Prepared::Finished(files) = finished else {
+            panic!("no other rotation begins: {finished:?}")
+        };
+        assert_eq!(files.old.as_deref(), Some(&*at("master.key.old")));
+        assert_eq!(*read(&at("master.key.old")).expect("whole"), *old);
+        assert_eq!(*read(&at("master.key")).expect("in use"), *new);
+        for name in ["master.key", "master.key.old"] {
+            let mode = fs::metadata(at(name)).expect("there").mode();
+            assert_eq!(mode & 0o777, 0o400, "{name} is as the first one was");
+        }
+        assert_eq!(opens(&config).await, fingerprint(MASTER, &new));
+    }
+
+    #[tokio::test]
+    async fn a_key_in_use_is_never_written_over() {
+        let (folder, config) = node();
+        let at = |name: &str| folder.path().join(name);
+        let [_, new] = switched(&config).await;
+        // Somebody's older key is where ours has to go.
+        write_secret(&at("master.key.old"), "ab".repeat(32).as_bytes()).expect("written");
+        for out in [None, Some(at("elsewhere.key"))] {
+            let refused = Rotation::prepare(&config, out.as_deref())
+                .await
+                .expect_err("unfinished");
+            let RotateError::Unfinished { key, .. } = &refused else {
+                panic!("{refused}")
+            };
+            assert_eq!(*key, at("master.key.new"));
+            assert!(refused.to_string().contains("master.key.old"), "{refused}");
+            assert_eq!(*read(key).expect("in use"), *new);
+            assert_eq!(opens(&config).await, fingerprint(MASTER, &new));
         }
     }
 
@@ -359,7 +555,11 @@ mod tests {
         let (folder, config) = node();
         let out = folder.path().join("next.key");
         let before = fs::read(folder.path().join("master.key")).expect("read");
-        let rotation = Rotation::prepare(&config, Some(&out)).await.expect("prepared");
+        for reserved in ["master.key.new", "master.key.old"] {
+            let refused = Rotation::prepare(&config, Some(&folder.path().join(reserved))).await;
+            assert!(matches!(refused, Err(RotateError::Reserved(_))), "{refused:?}");
+        }
+        let rotation = prepared(&config, Some(&out)).await;
         rotation.switch().await.expect("switched");
         let files = rotation.finish().await.expect("finished");
         assert_eq!(

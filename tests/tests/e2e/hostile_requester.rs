@@ -6,7 +6,7 @@ use concordat_tests::{Agency, LEGAL_BASIS, Offer, PURPOSE, Pair, Record, Terms, 
 use concordat_wire::FaultView;
 use concordat_wire::v1::peer_service_client::PeerServiceClient;
 use concordat_wire::v1::{
-    EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
+    EndRequest, EvaluateChunk, EvaluateOpen, EvaluateRequest, EvaluateResponse, ExchangeAgreementRequest,
     FetchSegmentRequest, GetManifestRequest, GetScopeKeyRequest, Scope, chunk_refused::Cause,
     evaluate_request, evaluate_response,
 };
@@ -425,7 +425,7 @@ async fn a_query_outside_the_agreement_is_refused_by_the_owner() {
     assert_eq!((refused.len(), rule_of(&refused[3])), (4, "AGR-102"));
     let reason = refused[3].reason.as_str();
     assert!(
-        reason.ends_with("1 more since the last one that was recorded"),
+        reason.starts_with("1 more of this kind before it; "),
         "{reason}"
     );
 }
@@ -506,6 +506,82 @@ async fn what_a_partner_is_refused_is_on_the_owners_record() {
         .collect();
     assert_eq!(recorded, expected);
     assert_eq!(hostile.charged().await, 0);
+}
+
+/// What a partner tried again and again is on record at the end of the node, if nothing has followed it; also where it hung up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_that_was_refused_is_forgotten() {
+    use concordat_node::access::PartnerCall;
+    let mut hostile = Hostile::new().await;
+    let over = Scope {
+        epoch: 9,
+        ..hostile.scope.clone()
+    };
+    for _ in 0..3 {
+        let request = GetScopeKeyRequest {
+            scope: Some(over.clone()),
+        };
+        hostile
+            .peer
+            .clone()
+            .get_scope_key(request)
+            .await
+            .expect_err("over");
+    }
+    assert_eq!(refusals(&hostile.pair.owner).await.len(), 1);
+    hostile.pair.owner.stop().await;
+    hostile.pair.owner.start().await;
+    let owner = &hostile.pair.owner;
+    let recorded = refusals(owner).await;
+    assert_eq!(recorded.len(), 2);
+    let reason = recorded[1].reason.as_str();
+    assert!(reason.starts_with("1 more of this kind before it; "), "{reason}");
+
+    // Whoever hangs up at once: what serves it is dropped when it waits for the first time.
+    let state = &owner.node().state;
+    let pin = hostile.pair.asker.identity().peer.pin().expect("a pin");
+    let call = PartnerCall {
+        partner: &pin,
+        name: "hang up",
+        scope: None,
+        stated: None,
+    };
+    let fault = concordat_wire::Fault::invalid("PEER-003", "request_id", "a request id has 16 bytes");
+    let mut serving = Box::pin(state.noting(&call, Err::<(), _>(fault)));
+    let first = std::future::poll_fn(|cx| std::task::Poll::Ready(serving.as_mut().poll(cx).is_ready())).await;
+    assert!(!first, "it waits for the disk");
+    drop(serving);
+    for _ in 0..500 {
+        if refusals(owner).await.len() == 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(refusals(owner).await[2].action.as_str(), "hang up");
+}
+
+/// Over a connection from before its agreement ended, a partner is refused, and that is on record.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partner_whose_agreement_has_ended_is_refused_on_record() {
+    let hostile = Hostile::new().await;
+    hostile.pinned().await;
+    let end = EndRequest {
+        agreement_id: hostile.pair.agreement.clone(),
+        reason: "a test".into(),
+    };
+    hostile.pair.owner.agreements().end(end).await.expect("ended");
+    let request = GetScopeKeyRequest {
+        scope: Some(hostile.scope.clone()),
+    };
+    let refused = hostile.peer.clone().get_scope_key(request).await;
+    assert_eq!(view(refused.expect_err("ended")).rule, "AGR-112");
+    let recorded = refusals(&hostile.pair.owner).await;
+    assert_eq!(recorded.len(), 1);
+    assert_eq!(rule_of(&recorded[0]), "AGR-112");
+    assert_eq!(
+        recorded[0].partner.as_ref().map(|id| id.as_str().to_owned()).as_deref(),
+        Some("aa-border")
+    );
 }
 
 /// What an agency has on record of those it refused, in order.

@@ -8,7 +8,38 @@ use concordat_wire::v1::{
 };
 use tonic::Code;
 
-use crate::hostile_requester::{Hostile, chunk, view};
+use crate::hostile_requester::{Hostile, chunk, refusals, rule_of, view};
+
+/// What costs a partner nothing leaves nothing behind: it could be sent without end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_leaves_no_exchange() {
+    let hostile = Hostile::with(Terms::default().quota(16, 16)).await;
+    let owner = &hostile.pair.owner;
+    let elements = hostile.blind(16).await.elements().to_vec();
+    for request in 1..=3 {
+        let open = EvaluateOpen {
+            padded_elements: 1,
+            ..hostile.open(request)
+        };
+        let refused = hostile.send(open, vec![chunk(0, &elements[..64])]).await;
+        assert_eq!(view(refused.expect_err("more than announced")).rule, "PEER-014");
+    }
+    // The whole quota, and then what does not fit any more.
+    hostile.one(4, chunk(0, &elements)).await;
+    for request in 5..=8 {
+        let answer = hostile.one(request, chunk(0, &elements[..32])).await;
+        assert!(matches!(answer, evaluate_response::Message::Refused(_)));
+    }
+    let opened = owner.entries_of("evaluation.opened").await;
+    assert_eq!(opened.len(), 1, "the one that was paid for");
+    assert_eq!(owner.entries_of("quota.refused").await.len(), 1, "once a minute");
+    let recorded = refusals(owner).await;
+    let rules: Vec<&str> = recorded.iter().map(rule_of).collect();
+    assert_eq!(rules, ["PEER-014", "AGR-120"], "and once a minute what follows");
+    hostile.pair.advance(60);
+    hostile.one(9, chunk(0, &elements[..32])).await;
+    assert_eq!(owner.entries_of("quota.refused").await.len(), 2);
+}
 
 /// Sizes and counts are bounded before memory is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

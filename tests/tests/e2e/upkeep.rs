@@ -256,7 +256,7 @@ async fn own_keys(agency: &Agency) -> Vec<(String, [u8; 32], KeyChange, Actor)> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_nodes_own_keys_are_recorded_when_they_are_new_or_others() {
-    use concordat_node::master_key::Rotation;
+    use concordat_node::master_key::{Prepared, Rotation};
     let mut agency = Agency::new(OWNER).await;
     let first = own_keys(&agency).await;
     let names: Vec<&str> = first.iter().map(|(what, ..)| what.as_str()).collect();
@@ -310,13 +310,17 @@ async fn the_nodes_own_keys_are_recorded_when_they_are_new_or_others() {
     agency.stop().await;
     let config =
         concordat_node::config::Config::load(&agency.folder().join("concordat.toml")).expect("a config");
-    let rotation = Rotation::prepare(&config, None).await.expect("prepared");
-    rotation.switch().await.expect("switched");
-    rotation.finish().await.expect("finished");
+    let rotation = async || match Rotation::prepare(&config, None).await.expect("prepared") {
+        Prepared::New(rotation) => rotation,
+        Prepared::Finished(files) => panic!("nothing was interrupted: {files:?}"),
+    };
+    let first_rotation = rotation().await;
+    first_rotation.switch().await.expect("switched");
+    first_rotation.finish().await.expect("finished");
     std::fs::remove_file(agency.folder().join("master.key.old")).expect("destroyed");
-    let rotation = Rotation::prepare(&config, None).await.expect("prepared");
-    rotation.switch().await.expect("switched");
-    drop(rotation);
+    let second = rotation().await;
+    second.switch().await.expect("switched");
+    drop(second);
     // Its database is closed in the background.
     let mut started = agency.try_start().await;
     for _ in 0..250 {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 use concordat_node::StartError;
-use concordat_node::master_key::{RotateError, Rotation};
+use concordat_node::master_key::{Prepared, RotateError, Rotation};
 use concordat_store::StoreError;
 use serde_json::json;
 
@@ -36,16 +36,21 @@ impl Command {
     pub async fn run(self, out: Out) -> Result<Exit> {
         let Self::RotateMaster { config, out: file } = self;
         let config = config.load()?;
-        let rotation = Rotation::prepare(&config, file.as_deref())
+        let prepared = Rotation::prepare(&config, file.as_deref())
             .await
             .map_err(refused)?;
-        rotation.switch().await.map_err(refused)?;
-        let files = rotation.finish().await.map_err(refused)?;
+        let (files, done) = match prepared {
+            Prepared::New(rotation) => {
+                rotation.switch().await.map_err(refused)?;
+                (rotation.finish().await.map_err(refused)?, "")
+            }
+            Prepared::Finished(files) => (files, "The rotation that was interrupted is finished. "),
+        };
         let text = || {
             let new = files.new.display();
             match &files.old {
                 Some(old) => format!(
-                    "{new} holds the new master key: put a copy into the safe.\n\
+                    "{done}{new} holds the new master key: put a copy into the safe.\n\
                      {} holds the old one, which opens backups made before. Keep it as long as you keep those, elsewhere; then destroy it.\n",
                     old.display()
                 ),
