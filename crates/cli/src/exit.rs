@@ -1,7 +1,7 @@
 //! How a command ends: its exit code, and what it says when it fails.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
 use concordat_wire::FaultView;
@@ -93,8 +93,7 @@ pub fn report(error: &anyhow::Error) -> Exit {
     // Whoever read our output has seen enough (`| head`): nothing to say, but not a success either. A connection that
     // breaks may also be a broken pipe, so only what writing to stdout marked counts.
     if !stdout_is_closed(error) {
-        // Without stderr there is nobody left to tell.
-        let _ = io::stderr().write_all(message(error).as_bytes());
+        out::note(message(error).trim_end());
     }
     if error.is::<Usage>() {
         Exit::Usage

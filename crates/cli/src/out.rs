@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use concordat_disclosure::text::cannot_be_seen;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -49,8 +50,28 @@ impl Out {
 /// # Errors
 /// As [`Out::result`].
 pub fn print(line: impl Display) -> io::Result<()> {
-    Stdout.write_all(format!("{line}\n").as_bytes())?;
+    Stdout.write_all(visible(format!("{line}\n")).as_bytes())?;
     Stdout.flush()
+}
+
+/// Text as people may be shown it, whoever wrote it: what steers a terminal, or cannot be seen on one, as JSON escapes it. So a line of
+/// JSON stays one that says the same. Line feeds and tabs stay, for lines are made of them.
+fn visible(text: String) -> String {
+    let is_hidden = |c: char| cannot_be_seen(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(is_hidden) {
+        return text;
+    }
+    let mut visible = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                visible += &format!("\\u{unit:04x}");
+            }
+        } else {
+            visible.push(c);
+        }
+    }
+    visible
 }
 
 /// Standard output. Its errors are marked, so that whoever reports them knows them from those of files and sockets.
@@ -214,10 +235,10 @@ pub fn csv_error(error: csv::Error) -> anyhow::Error {
     }
 }
 
-/// Tells a person how far we are. On stderr, whatever the form.
+/// Tells a person how far we are, or why we stop. On stderr, whatever the form.
 pub fn note(line: impl Display) {
-    // Progress that nobody can read is no reason to stop.
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    // That nobody can read it is no reason to stop: without stderr there is nobody left to tell.
+    let _ = io::stderr().write_all(visible(format!("{line}\n")).as_bytes());
 }
 
 /// Rows of text in aligned columns.
@@ -336,6 +357,24 @@ mod tests {
         assert_eq!(counted_of(5, 29, "identifier"), "5 of 29 identifiers");
         assert_eq!(counted_of(29, 29, "identifier"), "29 identifiers");
         assert_eq!(counted_of(0, 1, "identifier"), "0 of 1 identifier");
+    }
+
+    #[test]
+    fn nothing_steers_a_terminal_or_hides() {
+        let hostile = "BROKEN\u{1b}[2K\u{9b}2J\r\u{7f}\u{202e}\u{200b}\u{e0041}\0";
+        let shown = visible(hostile.to_owned());
+        assert_eq!(
+            shown,
+            r"BROKEN\u001b[2K\u009b2J\u000d\u007f\u202e\u200b\udb40\udc41\u0000"
+        );
+        for plain in ["", "two\n\tlines — é", "نامه\u{200c}ای", r"\u009b"] {
+            assert_eq!(visible(plain.to_owned()), plain);
+        }
+        let value = serde_json::json!({ hostile: [hostile, "\\\u{9b}"] });
+        let line = visible(value.to_string());
+        assert!(!line.contains(cannot_be_seen), "{line}");
+        let read: Value = serde_json::from_str(&line).expect("JSON still");
+        assert_eq!(read, value);
     }
 
     #[test]

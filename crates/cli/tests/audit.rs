@@ -433,6 +433,43 @@ fn bundle_of(folder: &Path, decision: concordat_ledger::Decision) -> (String, St
     )
 }
 
+/// Whoever shows something false may write it so that a terminal wipes out what we say about it.
+#[test]
+fn nothing_that_is_shown_steers_a_terminal() {
+    const HOSTILE: &str = "x\u{9b}2J\u{9b}8m\u{7f}\u{202e}\u{2066}\u{200b}\u{e0041}";
+    const SHOWN: &str = r"x\u009b2J\u009b8m\u007f\u202e\u2066\u200b\udb40\udc41";
+    let steers = |text: &str| {
+        let hidden = |c: char| HOSTILE.contains(c) && !c.is_ascii_graphic();
+        text.contains(hidden)
+    };
+    let home = tempfile::tempdir().expect("a folder");
+    let (_, mut decision) = decision();
+    decision.approvals[0].approval = HOSTILE.to_owned();
+    let (bundle, key) = bundle_of(home.path(), decision);
+    let check = ["check-bundle", &bundle, "--log-key", &key];
+    let shown = audit(check).exits(1).stdout;
+    assert!(
+        shown.contains(SHOWN) && shown.contains("BROKEN") && !steers(&shown),
+        "{shown:?}"
+    );
+    let json = audit(check.into_iter().chain(["--json"])).exits(1);
+    assert!(!steers(&json.stdout), "{:?}", json.stdout);
+    assert_eq!(
+        json.json()[0]["entry"]["event"]["approvals"][0]["approval"],
+        HOSTILE
+    );
+
+    // A name that nobody has signed.
+    let file = std::fs::read_to_string(&bundle).expect("the bundle");
+    let named = file.replace("\nbb/ledger\n", &format!("\n{HOSTILE}\n"));
+    std::fs::write(&bundle, named).expect("written");
+    for form in [None, Some("--json")] {
+        let other = audit(check.into_iter().chain(form)).exits(1).stderr;
+        let said = format!("signed under another name: {SHOWN}, not bb/ledger");
+        assert!(other.contains(&said) && !steers(&other), "{other:?}");
+    }
+}
+
 #[test]
 fn who_approved_a_decision_is_verified_from_its_entry() {
     let home = tempfile::tempdir().expect("a folder");

@@ -52,8 +52,9 @@ fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200C}' | '\u{200D}')
 }
 
-/// Controls, separators of lines, and format characters (Unicode general category Cf) but the joiners.
-fn cannot_be_seen(c: char) -> bool {
+/// Whether a character hides, reorders or steers text where it is shown: controls, separators of lines, and format characters (Unicode
+/// general category Cf) but the joiners.
+pub fn cannot_be_seen(c: char) -> bool {
     c.is_control()
         || matches!(
             c,

@@ -76,7 +76,9 @@ pub struct Row {
 /// * A request for details is counted where it was decided (`decision`), or else where it was asked, if that is not decided. The owner has
 ///   the decision itself. The requester is told of it in a step, which is counted as the decision, so refusals are too; its copy of the
 ///   decision, written with the receipt when it opens the release, is not counted again.
-/// * Every other entry about a hit repeats: `hit.step`, `detail.step`, `release`, `receipt`, `reminder`.
+/// * Every other entry about a hit repeats: `hit.step`, `detail.step`, `release`, `receipt`, `reminder`. So does what else became of an
+///   exchange, which is opened before and counted as that: `quota.refused`, `proof.failed`.
+/// * What was erased about a hit repeats too, a `decision` as well: it tells neither of which request it was, nor whose copy.
 #[derive(Debug, Default)]
 pub struct Tally {
     counts: BTreeMap<Row, u64>,
@@ -119,14 +121,14 @@ impl Tally {
         {
             self.count(repeated(opened));
         }
+        let row = row(kind, entry.map(|entry| &entry.event));
         let Some(entry) = entry else {
-            let erased = true;
             return self.count(Row {
-                erased,
-                ..row(kind, None)
+                erased: true,
+                repeats: row.repeats || kind == EntryType::Decision,
+                ..row
             });
         };
-        let row = row(kind, Some(&entry.event));
         match &entry.event {
             Event::QueryOpened(e) if e.step == 0 => self.opened(e.exchange, row),
             Event::EvaluationOpened(e) if e.step == 0 => self.opened(e.exchange, row),
@@ -241,6 +243,8 @@ fn counts_first(kind: EntryType) -> bool {
         kind,
         E::QueryOpened
             | E::EvaluationOpened
+            | E::QuotaRefused
+            | E::ProofFailed
             | E::HitStep
             | E::DetailRequested
             | E::DetailStep

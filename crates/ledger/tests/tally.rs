@@ -161,6 +161,95 @@ fn what_was_erased_is_counted_once_too() {
     );
 }
 
+/// A quota that is used up, and an answer that proves nothing, are of an exchange that is counted already.
+#[test]
+fn what_went_wrong_in_an_exchange_is_not_counted_beside_it() {
+    let failed = |n: u64| {
+        let (partner, scope) = (text("police.example/bb"), scope());
+        let quota = QuotaRefused {
+            exchange: exchange(n),
+            side: REQUESTER,
+            partner: partner.clone(),
+            scope: scope.clone(),
+            elements: 1024,
+        };
+        let proof = ProofFailed {
+            exchange: exchange(n),
+            partner,
+            scope,
+            transcript: Hex([7; 32]),
+        };
+        [Entry::new(at(n), quota), Entry::new(at(n), proof)]
+    };
+    let mut entries = vec![opened(1, 0), opened(2, 0)];
+    entries.extend(failed(1));
+    entries.extend(failed(2));
+    entries.push(closed(1, "police.example/bb", 0));
+    let repeats = [("proof.failed", 2), ("query.opened", 1), ("quota.refused", 2)];
+    let rows = tally(&[], &entries);
+    assert_eq!(by_type(&rows, false), [("query", 1), ("query.opened", 1)]);
+    assert_eq!(by_type(&rows, true), repeats);
+}
+
+/// What is left of a request whose entries were erased one after the other: a requester's refusals go with the step that told
+/// of them, so its releases, whose copy is another type, must not stay behind alone.
+#[test]
+fn an_erased_decision_counts_no_request() {
+    use Outcome::{Refused, Released};
+    let entries = [
+        asked(1, REQUESTER),
+        asked(2, REQUESTER),
+        told(1, 5, Some(Refused)),
+        told(2, 6, Some(Released)),
+        decided(2, REQUESTER, 90, Released),
+    ];
+    for left in 0..=entries.len() {
+        let mut tally = Tally::new();
+        for (index, entry) in entries.iter().enumerate() {
+            let said = (index >= entries.len() - left).then_some(entry);
+            tally.add(entry.kind(), entry.event.exchange().copied(), said);
+        }
+        let rows = tally.finish();
+        let counted = by_type(&rows, false);
+        let expected: &[(&str, u64)] = match left {
+            0 | 1 => &[],
+            2 => &[("decision", 1)],
+            _ => &[("decision", 2)],
+        };
+        assert_eq!(counted, expected, "{left} left");
+        assert!(rows.keys().all(|row| row.repeats || !row.erased), "{rows:?}");
+    }
+
+    // An owner whose decision was erased and whose request was not.
+    let mut tally = Tally::new();
+    tally.add(
+        EntryType::DetailRequested,
+        Some(exchange(1)),
+        Some(&asked(1, OWNER)),
+    );
+    tally.add(EntryType::Decision, Some(exchange(1)), None);
+    let rows = tally.finish();
+    assert_eq!(by_type(&rows, false), [("detail.requested", 1)]);
+    assert_eq!(by_type(&rows, true), [("decision", 1)]);
+}
+
+/// A report of the next days knows nothing of these: what is open at the border is counted on both sides of it.
+#[test]
+fn what_straddles_a_border_is_counted_on_both_sides() {
+    let before = [opened(1, 0), asked(1, OWNER)];
+    let after = [
+        closed(1, "police.example/bb", 0),
+        decided(1, OWNER, 1, Outcome::Refused),
+    ];
+    let rows = tally(&[], &before);
+    assert_eq!(
+        by_type(&rows, false),
+        [("detail.requested", 1), ("query.opened", 1)]
+    );
+    let rows = tally(&before, &after);
+    assert_eq!(by_type(&rows, false), [("decision", 1), ("query", 1)]);
+}
+
 /// Decisions: outcome, time taken, how many.
 fn decisions(rows: &BTreeMap<Row, u64>) -> Vec<(Outcome, Option<Took>, u64)> {
     let decisions = rows.iter().filter(|(row, _)| row.kind == EntryType::Decision);

@@ -57,7 +57,8 @@ pub enum Command {
     /// With a reason, it shows what the entry says. Of a query, also whom it was about: give all that was asked about again, with the
     /// options and the file that `concordat match` was given, and --item for one of several. The node derives the identifiers as on
     /// that day and holds them to what it committed to then. The bundle shows those of this item, and nothing of the others but how
-    /// many there are.
+    /// many there are. What an entry says cannot be shown in part: an opened query discloses as well how many of its identifiers were
+    /// hits, which of a small query is the partner's answer, and the secret id of the exchange.
     Prove(Box<prove::ProveArgs>),
     /// Draw entries at random, so that a second auditor draws the same
     Sample(Box<sample::Args>),

@@ -202,7 +202,7 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     assert!(
         fs::read_to_string(csv)
             .expect("written")
-            .starts_with("type,purpose or outcome,")
+            .starts_with("\"type\",\"purpose or outcome\",")
     );
     let own = run(&format!("audit report --json --dir {a}"))
         .exits(0)

@@ -49,9 +49,10 @@ pub(crate) fn queried(root: &Path, aa: &Path) {
     let check = |name: &str| format!("audit check-bundle {} --log-key {key}", place(name));
     let shown = run(&check("p1.proof")).exits(0).stdout;
     for said in [
-        "The query was about this travel document: PA1000002|NLD (identifier 3 of 6)",
-        "The query was about this travel document: PA1000002 (identifier 4 of 6)",
+        "The query's entry commits to this travel document: PA1000002|NLD (identifier 3 of 6)",
+        "The query's entry commits to this travel document: PA1000002 (identifier 4 of 6)",
         "Nothing is shown of its other identifiers.",
+        "This file discloses how the query's identifiers came out (0 HIT, ",
     ] {
         assert!(shown.contains(said), "{said} in {shown}");
     }

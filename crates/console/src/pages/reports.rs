@@ -140,6 +140,7 @@ pub(crate) async fn show(
         .collect();
     let body = html! {
         p { (says::over(counts.cases, html! { a href="/audit/reports.csv" { (says::EXPORT) } })) }
+        p.note { (says::NO_PERIOD) }
         (bars(says::BY_PURPOSE, &rows(&by_purpose), ""))
         (bars(says::BY_PARTNER, &rows(&by_partner), ""))
         (bars(says::DECISIONS, &outcomes, ""))

@@ -122,6 +122,18 @@ async fn every_route_lets_in_whom_it_names_and_nobody_else() {
     place.stop().await;
 }
 
+/// Two files for release give away what came between them: whoever downloads one is told beside the link.
+#[tokio::test]
+async fn who_releases_counts_is_told_what_two_files_give_away() {
+    let place = Place::new().await;
+    let (cookie, _) = place.session("auditor");
+    let page = place.get("/audit/reports", Some(&cookie)).await;
+    let (_, rest) = page.body.split_once("/audit/reports.csv").expect("the link");
+    let (beside, _) = rest.split_once("<section").expect("what is counted");
+    assert!(beside.contains(crate::texts::reports::NO_PERIOD), "{beside}");
+    place.stop().await;
+}
+
 #[tokio::test]
 async fn answers_that_no_page_gives_are_guarded_too() {
     let place = Place::empty().await;

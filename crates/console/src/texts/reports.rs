@@ -12,6 +12,10 @@ pub(crate) fn over(cases: usize, export: impl Render) -> Markup {
 /// The link within [`over`].
 pub(crate) const EXPORT: &str = "CSV, small counts withheld";
 
+/// Beside it.
+pub(crate) const NO_PERIOD: &str = "Release one such file and no second one soon after: it counts these cases as of now, and the \
+     difference between two files is what was asked in between, small counts too.";
+
 pub(crate) const BY_PURPOSE: &str = "Requests by purpose";
 pub(crate) const BY_PARTNER: &str = "Requests by partner";
 pub(crate) const DECISIONS: &str = "Decisions";

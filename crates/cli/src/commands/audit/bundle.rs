@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use concordat_identifiers::Kind;
-use concordat_ledger::{Bundle, Event, IdentifierOpening, Keys, MAX_BUNDLE_BYTES, Proven};
+use concordat_ledger::{Bundle, Event, IdentifierOpening, Keys, MAX_BUNDLE_BYTES, Proven, VerdictCounts};
 use concordat_wire::kind_to_proto;
 use serde_json::{Value, json};
 
@@ -145,6 +145,7 @@ impl Shown {
             }
             None => text += "What it says is not part of this bundle.\n",
         }
+        text += &self.answered();
         text += &self.identifiers();
         text += &self.approvals.as_ref().map(Approvals::text).unwrap_or_default();
         match self.signed {
@@ -162,7 +163,21 @@ impl Shown {
         text
     }
 
-    /// Whom the query was about, as far as the bundle opens it.
+    /// What whoever has the file of an opened query learns with it: the payload is committed to as a whole.
+    fn answered(&self) -> String {
+        let Some(Event::Query(query)) = self.proven.entry.as_ref().map(|entry| &entry.event) else {
+            return String::new();
+        };
+        let VerdictCounts { hit, no_hit, unknown } = query.verdicts;
+        format!(
+            "This file discloses how the query's identifiers came out ({} HIT, {} NO_HIT, {} UNKNOWN) and the secret id of the exchange.\n",
+            count(hit),
+            count(no_hit),
+            count(unknown)
+        )
+    }
+
+    /// Which identifiers the query's entry commits to, as far as the bundle opens them.
     fn identifiers(&self) -> String {
         let all = match self.proven.entry.as_ref().map(|entry| &entry.event) {
             Some(Event::Query(query)) => query.identifiers.as_ref().map_or(0, |all| all.count),
@@ -176,8 +191,12 @@ impl Shown {
                 .map(|kind| words::kind_spoken(kind_to_proto(kind).into()));
             let kind = kind.unwrap_or_else(|| opening.kind.as_str().to_owned());
             text += &match spoken(opening) {
-                Some(identifier) => format!("The query was about this {kind}: {identifier} ({place})\n"),
-                None => format!("The query was about a {kind} ({place}); which one is not recorded.\n"),
+                Some(identifier) => {
+                    format!("The query's entry commits to this {kind}: {identifier} ({place})\n")
+                }
+                None => {
+                    format!("The query's entry commits to a {kind} ({place}); which one is not recorded.\n")
+                }
             };
         }
         if all > opened.len() as u64 && !opened.is_empty() {
@@ -202,9 +221,5 @@ fn spoken(opening: &IdentifierOpening) -> Option<String> {
     let text = hex::decode(canonical)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
-    // Nothing that is not to be seen, or does something to a terminal.
-    Some(
-        text.filter(|text| !text.chars().any(char::is_control))
-            .unwrap_or_else(|| canonical.to_owned()),
-    )
+    Some(text.unwrap_or_else(|| canonical.to_owned()))
 }

@@ -5,13 +5,15 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use concordat_ledger::{Cell, suppress};
+use concordat_disclosure::text::{csv_cell, markup};
+use concordat_ledger::{Cell, EntryType, suppress};
+use concordat_node::agreement::purpose_from_name;
 use concordat_wire::v1::{ReportRequest, ReportRow};
 use serde_json::{Value, json};
 
 use crate::connect::Connection;
 use crate::exit::Exit;
-use crate::out::{Out, OutFile, csv_error};
+use crate::out::{Out, OutFile};
 
 /// What to count, and where the tables go.
 #[derive(clap::Args)]
@@ -60,12 +62,11 @@ impl Args {
             Some(threshold) => Report::released(counted.rows, threshold),
             None => Report::own(&counted.rows),
         };
-        if let Some(file) = csv {
-            report.csv(file)?;
-        }
-        if let Some(mut file) = html {
-            file.write_all(report.html().as_bytes()).context("the report")?;
-            file.finish()?;
+        for (file, table) in [(csv, report.csv()), (html, report.html())] {
+            if let Some(mut file) = file {
+                file.write_all(table.as_bytes()).context("the report")?;
+                file.finish()?;
+            }
         }
         out.result(|| report.json(), || report.text())?;
         Ok(Exit::Done)
@@ -79,9 +80,15 @@ impl Report {
         Self::new(rows, 1)
     }
 
-    /// For eyes outside: with two rows about the same exchanges, what is withheld in one would be read off the other.
+    /// For eyes outside: with two rows about the same exchanges, what is withheld in one would be read off the other. Of purposes
+    /// only the code list's are shown: others are what somebody typed, and so is why an entry was opened, whatever it looks like.
     fn released(mut rows: Vec<ReportRow>, threshold: u64) -> Self {
         rows.retain(|row| !row.repeats);
+        for row in &mut rows {
+            if row.r#type == EntryType::Opened.name() || purpose_from_name(&row.purpose).is_none() {
+                row.purpose.clear();
+            }
+        }
         Self::new(&rows, threshold)
     }
 
@@ -131,20 +138,12 @@ impl Report {
             .collect()
     }
 
-    fn csv(&self, file: OutFile) -> Result<()> {
-        let mut writer = csv::Writer::from_writer(file);
-        for line in self.lines() {
-            // A spreadsheet would run a text that begins so as a formula.
-            let safe = line
-                .iter()
-                .map(|cell| match cell.starts_with(['=', '+', '-', '@']) {
-                    true => format!("'{cell}"),
-                    false => cell.clone(),
-                });
-            writer.write_record(safe).map_err(csv_error)?;
-        }
-        let file = writer.into_inner().map_err(|error| error.into_error())?;
-        file.finish()
+    fn csv(&self) -> String {
+        let line = |line: &Vec<String>| {
+            let cells: Vec<String> = line.iter().map(|cell| csv_cell(cell)).collect();
+            format!("{}\r\n", cells.join(","))
+        };
+        self.lines().iter().map(line).collect()
     }
 
     fn html(&self) -> String {
@@ -153,9 +152,7 @@ impl Report {
                 .to_owned();
         for (number, line) in self.lines().iter().enumerate() {
             let tag = if number == 0 { "th" } else { "td" };
-            let cells = line
-                .iter()
-                .map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell)));
+            let cells = line.iter().map(|cell| format!("<{tag}>{}</{tag}>", markup(cell)));
             text += &format!("<tr>{}</tr>\n", cells.collect::<String>());
         }
         text + "</table>\n</html>\n"
@@ -193,12 +190,6 @@ impl Report {
             });
         json!({ "columns": self.columns, "rows": rows.collect::<Vec<_>>() })
     }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -303,15 +294,47 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_typed_is_no_label_of_a_released_table() {
+        let rows = [
+            row("query", "BORDER_CHECK", "aa", 9),
+            row("query", "the Smith affair", "aa", 6),
+            row("query", "border-check", "aa", 7),
+            // Each is small and would be withheld; they are one row before that is decided.
+            row("opened", "Complaint of J. Smith", "", 2),
+            row("opened", "Complaint of K. Jones", "", 2),
+            row("opened", "FUGITIVE", "", 3),
+            row("record.changed", "UNSPECIFIED", "", 8),
+        ];
+        let own = Report::own(&rows);
+        assert!(own.text().contains("J. Smith") && own.text().contains("the Smith affair"));
+        let released = Report::released(rows.to_vec(), 5);
+        let lines: Vec<_> = released.lines().iter().map(|line| line.join("|")).collect();
+        assert_eq!(
+            lines,
+            [
+                "type|purpose or outcome|time taken|(no partner)|aa|total",
+                "opened|||7|0|7",
+                "query|||0|13|13",
+                "query|BORDER_CHECK||0|9|9",
+                "record.changed|||8|0|8",
+                "total|||15|22|37",
+            ]
+        );
+    }
+
+    #[test]
     fn names_do_not_become_markup_or_formulas() {
-        let rows = [row("query", "=1+1", "<b>", 9)];
-        let report = Report::own(&rows);
-        assert!(report.html().contains("&lt;b&gt;"));
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("r.csv");
-        report
-            .csv(OutFile::create(&path).expect("a file"))
-            .expect("written");
-        assert!(std::fs::read_to_string(path).expect("text").contains("'=1+1"));
+        for formula in ["=1+1", "  =1+1", "＝1", "|calc", "%0", "\t=1"] {
+            let rows = [row("query", formula, "<b title='\"'>", 9)];
+            let report = Report::own(&rows);
+            assert!(report.html().contains("&lt;b title=&apos;&quot;&apos;&gt;"));
+            let csv = report.csv();
+            assert!(csv.contains(&format!("\"query\",\"'{formula}\"")), "{csv}");
+            assert!(
+                csv.starts_with("\"type\",\"purpose or outcome\",\"time taken\",\"<b title='\"\"'>\","),
+                "{csv}"
+            );
+            assert!(csv.ends_with("\"9\"\r\n"), "{csv}");
+        }
     }
 }
