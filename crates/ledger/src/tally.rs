@@ -77,7 +77,8 @@ pub struct Row {
 ///   the decision itself. The requester is told of it in a step, which is counted as the decision, so refusals are too; its copy of the
 ///   decision, written with the receipt when it opens the release, is not counted again.
 /// * Every other entry about a hit repeats: `hit.step`, `detail.step`, `release`, `receipt`, `reminder`. So does what else became of an
-///   exchange, which is opened before and counted as that: `quota.refused`, `proof.failed`.
+///   exchange, which is counted as that: `quota.refused`, `proof.failed`. A request of which the quota left the owner nothing to answer is
+///   no exchange of the owner's, and not counted.
 /// * What was erased about a hit repeats too, a `decision` as well: it tells neither of which request it was, nor whose copy.
 #[derive(Debug, Default)]
 pub struct Tally {
