@@ -109,12 +109,23 @@ fn cosigned(cosigned: &[Cosigned]) -> Vec<Value> {
     cosigned.iter().map(one).collect()
 }
 
-/// Reads a file of at most so many bytes.
+/// Far more than a signed checkpoint has.
+const MAX_CHECKPOINT: usize = 64 << 10;
+
+/// Reads a file of at most so many bytes, or what comes through a pipe: it is one that the auditor named.
 fn read_small(path: &Path, limit: usize) -> Result<Vec<u8>> {
     use std::io::Read;
-    let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    let reading = || format!("reading {}", path.display());
+    let file = std::fs::File::open(path).with_context(reading)?;
     let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(reading)?;
+    anyhow::ensure!(
+        bytes.len() <= limit,
+        "{} has more than {limit} bytes: it is not what belongs here",
+        path.display()
+    );
     Ok(bytes)
 }
 
