@@ -155,7 +155,10 @@ impl SignedCheckpoint {
     }
 
     /// How many of `witnesses`, by key, cosigned it.
-    pub fn cosignatures(&self, witnesses: &[CosignerKey]) -> Vec<(String, u64)> {
+    pub fn cosignatures<'a>(
+        &self,
+        witnesses: impl IntoIterator<Item = &'a CosignerKey>,
+    ) -> Vec<(String, u64)> {
         let mut keys = Vec::new();
         let mut found = Vec::new();
         for witness in witnesses {

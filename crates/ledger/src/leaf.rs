@@ -129,6 +129,15 @@ pub enum Side {
     Owner,
 }
 
+impl Side {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Requester => "requester",
+            Self::Owner => "owner",
+        }
+    }
+}
+
 impl Join {
     /// The join of an entry of type `kind` about the exchange with id `exchange`; `step` tells entries of one type apart.
     ///
@@ -141,12 +150,8 @@ impl Join {
         transcript: &Digest,
         elements: u64,
     ) -> Self {
-        let side = match side {
-            Side::Requester => "requester",
-            Side::Owner => "owner",
-        };
         let step = step.to_be_bytes();
-        let place = [side.as_bytes(), kind.as_bytes(), &step];
+        let place = [side.name().as_bytes(), kind.as_bytes(), &step];
         let elements = elements.to_be_bytes();
         let facts = [&place[..], &[&transcript.0, &elements]].concat();
         let tag = keyed(&exchange.0, "concordat/v1/ledger-tag", &place);

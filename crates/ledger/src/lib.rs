@@ -113,8 +113,8 @@ pub use misbehaviour::{EvidenceError, Misbehaviour};
 pub use proof::{MAX_PROOF_HASHES, ProofError, verify_consistency, verify_inclusion};
 pub use reader::{ReadError, TileReader};
 pub use reconcile::{
-    ExchangeRecord, MAX_STEPS, Reason, Reconciliation, Stage, Unmatched, reconcile, reconcile_with_leaves,
-    transcript,
+    ExchangeRecord, MAX_STEPS, Reason, Reconciliation, Stage, Unmatched, Unopened, reconcile,
+    reconcile_exports, reconcile_with_leaves, transcript,
 };
 pub use retention::{Retention, is_due};
 pub use sample::Sampler;

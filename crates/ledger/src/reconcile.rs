@@ -202,6 +202,10 @@ pub enum Reason {
     Twice(Side),
     /// The other side's public entry commits to another transcript or count. Its payload is needed to say which.
     OtherFacts,
+    /// That side logged it, and its entry was erased since: with another retention, or at another moment, than the other's.
+    Erased(Side),
+    /// That side logged it, and did not give the entry opened.
+    NotOpened(Side),
 }
 
 impl fmt::Display for Reason {
@@ -227,6 +231,32 @@ impl fmt::Display for Reason {
             Self::OtherFacts => {
                 f.write_str("the other side's entry commits to other messages or another count")
             }
+            Self::Erased(side) => write!(f, "the {} logged it, and its entry was erased", side.name()),
+            Self::NotOpened(side) => {
+                write!(
+                    f,
+                    "the {} logged it, and its entry is not in the export",
+                    side.name()
+                )
+            }
+        }
+    }
+}
+
+impl Side {
+    /// What it writes before anything is sent, or answered.
+    fn opened(self) -> EntryType {
+        match self {
+            Self::Requester => EntryType::QueryOpened,
+            Self::Owner => EntryType::EvaluationOpened,
+        }
+    }
+
+    /// What it writes when it has ended.
+    fn closed(self) -> EntryType {
+        match self {
+            Self::Requester => EntryType::Query,
+            Self::Owner => EntryType::Evaluation,
         }
     }
 }
@@ -276,7 +306,23 @@ impl Half {
     }
 
     fn answered(&self) -> u64 {
-        self.closed.as_ref().map_or(0, |record| record.elements)
+        self.facts().1
+    }
+
+    /// Transcript and elements, as the newest closing has them.
+    fn facts(&self) -> (Digest, u64) {
+        match &self.closed {
+            Some(record) => (record.transcript, record.elements),
+            None => (Hex([0; 32]), 0),
+        }
+    }
+
+    /// The step of the closing that would follow the newest.
+    fn next_step(&self) -> u32 {
+        match self.closed.as_ref().map(|record| record.stage) {
+            Some(Stage::Closed { step, .. }) => step.saturating_add(1),
+            _ => 0,
+        }
     }
 }
 
@@ -287,11 +333,41 @@ enum Fit {
     Not(Reason),
 }
 
+/// What is public of an entry that is in a log, and was not given opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unopened {
+    /// What its leaf commits to.
+    pub facts: Digest,
+    /// Whether the log says that it was erased.
+    pub erased: bool,
+}
+
+impl Unopened {
+    fn reason(self, side: Side) -> Reason {
+        match self.erased {
+            true => Reason::Erased(side),
+            false => Reason::NotOpened(side),
+        }
+    }
+}
+
 /// Joins the opened records of a requester with those of an owner: of one pair of agencies, one direction. Records of the other side in
 /// either list are ignored. Order does not matter; memory is that of the records.
+///
+/// Both lists are whole: what is not in them was not logged. Of lists that are not, [`reconcile_exports`] is fair.
 pub fn reconcile(
     requester: impl IntoIterator<Item = ExchangeRecord>,
     owner: impl IntoIterator<Item = ExchangeRecord>,
+) -> Reconciliation {
+    reconcile_exports(requester, owner, |_, _| None)
+}
+
+/// As [`reconcile`], of logs of which not all was opened, or is left. `unopened` looks in that side's log for an entry with this tag that
+/// is not among its records: whoever logged an exchange is not said to have kept quiet about it.
+pub fn reconcile_exports(
+    requester: impl IntoIterator<Item = ExchangeRecord>,
+    owner: impl IntoIterator<Item = ExchangeRecord>,
+    unopened: impl Fn(Side, &Hex<16>) -> Option<Unopened>,
 ) -> Reconciliation {
     let mut halves: HashMap<ExchangeId, (Half, Half)> = HashMap::new();
     for record in requester.into_iter().filter(|r| r.side == Side::Requester) {
@@ -319,7 +395,12 @@ pub fn reconcile(
                 Fit::Not(Reason::Twice(Side::Owner)),
             );
         }
-        result.put(exchange, first, second, fit(&asked, &answered));
+        let fit = match fit(&asked, &answered) {
+            // These do not change with what else is logged of it.
+            fit @ (Fit::Matched | Fit::Not(Reason::OtherScope | Reason::OtherPurpose)) => fit,
+            fit => fair(fit, &exchange, &asked, &answered, &unopened),
+        };
+        result.put(exchange, first, second, fit);
     }
     result.sorted()
 }
@@ -338,6 +419,51 @@ fn fit(asked: &Half, answered: &Half) -> Fit {
         (Some(_), None) if answered.opened.is_some() => Fit::Not(Reason::Open(Side::Owner)),
         (Some(_), None) => Fit::Not(Reason::MissingAtOwner),
     }
+}
+
+/// How an exchange goes together that does not by the opened records alone, if one side logged more of it than it gave opened.
+fn fair(
+    fit: Fit,
+    exchange: &ExchangeId,
+    asked: &Half,
+    answered: &Half,
+    unopened: &impl Fn(Side, &Hex<16>) -> Option<Unopened>,
+) -> Fit {
+    // The newest closing that was not given opened, and whether one of them says what the other side's newest record says.
+    let closing = |side: Side, own: &Half, other: &Half| {
+        let (transcript, elements) = other.facts();
+        let mut newest: Option<(Unopened, bool)> = None;
+        for step in own.next_step()..MAX_STEPS {
+            let join = Join::new(exchange, side, side.closed().name(), step, &transcript, elements);
+            if let Some(found) = unopened(side, &join.tag) {
+                let same = newest.is_some_and(|(_, same)| same) || found.facts == join.facts;
+                newest = Some((found, same));
+            }
+        }
+        newest
+    };
+    let opening = |side: Side| {
+        let join = Join::new(exchange, side, side.opened().name(), 0, &Hex([0; 32]), 0);
+        unopened(side, &join.tag).map(|found| found.reason(side))
+    };
+    let reason = match (
+        closing(Side::Requester, asked, answered),
+        closing(Side::Owner, answered, asked),
+    ) {
+        // It may have been interrupted, which the payload alone says.
+        (Some((found, _)), _) => Some(found.reason(Side::Requester)),
+        (None, Some((_, false))) if asked.closed.is_some() && !asked.interrupted() => {
+            Some(Reason::OtherFacts)
+        }
+        (None, Some((_, true))) if matches!(fit, Fit::Unanswered) => None,
+        (None, Some((found, _))) => Some(found.reason(Side::Owner)),
+        (None, None) => match fit {
+            Fit::Not(Reason::MissingAtRequester) => opening(Side::Requester),
+            Fit::Not(Reason::MissingAtOwner) => opening(Side::Owner),
+            _ => None,
+        },
+    };
+    reason.map_or(fit, Fit::Not)
 }
 
 /// What the other side's public leaves say of one exchange of ours.
@@ -369,18 +495,12 @@ pub fn reconcile_with_leaves(
     let mut expected: HashMap<Hex<16>, ((ExchangeId, bool), Option<Digest>)> = HashMap::new();
     for (place, (half, _)) in &halves {
         let (exchange, requester) = place;
-        let (side, opened, closed) = match requester {
-            true => (Side::Owner, EntryType::EvaluationOpened, EntryType::Evaluation),
-            false => (Side::Requester, EntryType::QueryOpened, EntryType::Query),
-        };
-        let (transcript, elements) = match &half.closed {
-            Some(record) => (record.transcript, record.elements),
-            None => (Hex([0; 32]), 0),
-        };
-        let join = Join::new(exchange, side, opened.name(), 0, &Hex([0; 32]), 0);
+        let side = if *requester { Side::Owner } else { Side::Requester };
+        let (transcript, elements) = half.facts();
+        let join = Join::new(exchange, side, side.opened().name(), 0, &Hex([0; 32]), 0);
         expected.insert(join.tag, (*place, None));
         for step in 0..MAX_STEPS {
-            let join = Join::new(exchange, side, closed.name(), step, &transcript, elements);
+            let join = Join::new(exchange, side, side.closed().name(), step, &transcript, elements);
             expected.insert(join.tag, (*place, Some(join.facts)));
         }
     }

@@ -6,8 +6,8 @@ use std::io;
 /// Read access to the files of a log: a folder, memory, or a server.
 pub trait Source {
     /// The whole file at `path`, a path as [`TilePath`](crate::TilePath) writes it or one of [`CHECKPOINT_PATH`](crate::CHECKPOINT_PATH),
-    /// [`COSIGNED_PATH`](crate::COSIGNED_PATH); `None` if there is none. What comes is not trusted. Whoever reads from a network stops
-    /// after [`MAX_FILE_BYTES`](crate::MAX_FILE_BYTES).
+    /// [`COSIGNED_PATH`](crate::COSIGNED_PATH); `None` if there is none. What comes is not trusted. Whoever reads from a network or a
+    /// disk stops after [`MAX_FILE_BYTES`](crate::MAX_FILE_BYTES).
     ///
     /// # Errors
     /// It could not be found out: the disk or the network failed.

@@ -404,7 +404,14 @@ fn quorum_and_cosigned_checkpoint() {
         &written.checkpoints,
         &now(),
     );
-    assert!(report.to_string().ends_with("Everything holds."), "{report}");
+    // What came since is vouched for by nobody else yet, and that is said.
+    insta_like(
+        &report,
+        &[
+            "Not checked Entries 300 to 309 are in no checkpoint that the witnesses cosigned (the last is of 2026-11-18T11:06:40Z).",
+            "What was checked holds.",
+        ],
+    );
     let report = audit(&keys);
     assert_eq!(report.verdict(), Verdict::Holds, "{report}");
     assert_eq!(
@@ -439,6 +446,57 @@ fn quorum_and_cosigned_checkpoint() {
     files.insert("checkpoint".to_owned(), signed.to_string().into_bytes());
     let report = verify(&files, &keys, &[], &now());
     assert!(report.misbehaviour.is_some(), "{report}");
+}
+
+#[test]
+fn everything_holds_only_if_the_witnesses_have_seen_all_of_it() {
+    let written = write(&[300, 301]);
+    let mut keys = keys();
+    keys.witnesses = vec![witness().verifier().cosigner()];
+    keys.quorum = 1;
+    let mut cosigned = written.checkpoints.clone();
+    for checkpoint in &mut cosigned {
+        checkpoint.cosign(&witness(), 1_795_000_000).unwrap();
+    }
+    let folder = Folder::read_only(written.dir.path());
+    let text = |kept: &[SignedCheckpoint]| {
+        let report = verify(&folder, &keys, kept, &now());
+        assert_eq!(report.verdict(), Verdict::Holds, "{report}");
+        report.to_string()
+    };
+    // An old checkpoint of the auditor's own has its cosignature, and the log's newest has none.
+    let old = text(&cosigned[..1]);
+    assert!(
+        old.contains("Not checked Entry 300 is in no checkpoint") && old.ends_with("What was checked holds."),
+        "{old}"
+    );
+    assert!(text(&cosigned).ends_with("Everything holds."));
+}
+
+/// An agency signs its ledger with its identity key, under another name: its own cosignature shows nothing.
+#[test]
+fn the_log_is_no_witness_to_itself() {
+    let written = write(&[300]);
+    let itself = key().renamed("police.example/aa").unwrap();
+    let mut checkpoint = written.checkpoints[0].clone();
+    checkpoint.cosign(&itself, 1_795_000_000).unwrap();
+    let keys = Keys {
+        log: key().verifier(),
+        witnesses: vec![itself.verifier().cosigner()],
+        quorum: 1,
+    };
+    assert_eq!(keys.cosigned(&checkpoint), []);
+    let report = verify(
+        &Folder::read_only(written.dir.path()),
+        &keys,
+        &[checkpoint],
+        &now(),
+    );
+    assert_eq!(report.verdict(), Verdict::NoQuorum, "{report}");
+    assert!(
+        report.to_string().contains("No key of a witness was given"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -519,8 +577,112 @@ fn erasures_are_held_to_their_day() {
         Some("order of the supervisory authority"),
     ));
     assert_eq!(ordered.verdict(), Verdict::Holds, "{ordered}");
+    assert_eq!(
+        (ordered.erased, ordered.ordered, due.ordered),
+        (1, 1, 0),
+        "told apart from what was due"
+    );
+    insta_like(
+        &ordered,
+        &["Erasure     1 payloads erased, 1 of them by order; 300 due"],
+    );
     let impossible = check(erase("2029-11-22T03:00:00Z", &mut (299..301), None));
     assert_eq!(impossible.findings, [Finding::FalseErasure { index: 300 }]);
+}
+
+/// Files that are other ones each time they are read: the second time, what is given here.
+struct Fickle {
+    files: Files,
+    second: Files,
+    read: std::cell::RefCell<std::collections::BTreeSet<String>>,
+}
+
+impl Source for Fickle {
+    fn read(&self, path: &str) -> std::io::Result<Option<Vec<u8>>> {
+        let again = !self.read.borrow_mut().insert(path.to_owned());
+        let second = self.second.get(path).filter(|_| again);
+        match second {
+            // What is gone at the second time could not be read.
+            Some(bytes) if bytes.is_empty() => Err(std::io::Error::other("connection reset")),
+            Some(bytes) => Ok(Some(bytes.clone())),
+            None => self.files.read(path),
+        }
+    }
+}
+
+/// Erased before its day, by a log that shows another day whenever it is asked again; small, and so large that the right edge of the tree
+/// does not reach back.
+#[test]
+fn a_day_that_is_another_at_the_second_reading() {
+    const EARLY: &str = "2029-11-21";
+    for size in [300, 65_536 + 300] {
+        let day = |date: &str| Leaf {
+            class: Class::Access,
+            time: Hour::of(at(0)),
+            erase_after: Some(date.parse().unwrap()),
+            commitment: Hex([1; 32]),
+        };
+        let erasure = Leaf {
+            class: Class::Erasure {
+                erased: Ranges::take(&mut (0..256).peekable()).unwrap(),
+                cause: Cause::Due,
+            },
+            time: Hour::of(format!("{EARLY}T03:00:00Z").parse().unwrap()),
+            erase_after: None,
+            commitment: Hex([2; 32]),
+        };
+        let mut all: Vec<Vec<u8>> = (0..size).map(|n| day("2029-11-22").encode(n)).collect();
+        all.push(erasure.encode(size));
+        let (mut files, edge) = rebuild(&all);
+        let signed = SignedCheckpoint::sign(edge.size(), edge.root(), &key()).unwrap();
+        files.insert("checkpoint".to_owned(), signed.to_string().into_bytes());
+        let audit = |second: Files| {
+            let source = Fickle {
+                files: files.clone(),
+                second,
+                read: std::cell::RefCell::default(),
+            };
+            verify(&source, &keys(), &[], &now())
+        };
+        let early = Finding::EarlyErasure {
+            index: size,
+            erased: 0,
+        };
+        let damaged = Finding::FileDamaged {
+            path: "tile/entries/000".to_owned(),
+        };
+        assert_eq!(audit(Files::new()).findings, [early]);
+
+        let forged: Vec<Vec<u8>> = (0..256).map(|n| day(EARLY).encode(n)).collect();
+        let hashes: Vec<Hash> = forged.iter().map(|entry| Hash::leaf(entry)).collect();
+        let bundle = ("tile/entries/000".to_owned(), encode_bundle(&forged).unwrap());
+        assert_eq!(
+            audit([bundle.clone()].into()).findings,
+            [damaged.clone()],
+            "{size}"
+        );
+        // Short ones, and the tiles above changed with it.
+        let short = encode_bundle(&forged[..1]).unwrap();
+        assert_eq!(
+            audit([(bundle.0.clone(), short)].into()).findings,
+            [damaged.clone()]
+        );
+        let mut above = bundle_above(&files, size);
+        above[..32].copy_from_slice(&Hash::root(&hashes).0);
+        let both = [bundle.clone(), ("tile/1/000".to_owned(), above)].into();
+        assert_eq!(audit(both).findings, [damaged], "{size}");
+        // What cannot be read again accuses nobody.
+        let gone = audit([(bundle.0, Vec::new())].into());
+        assert_eq!(gone.verdict(), Verdict::Incomplete, "{gone}");
+    }
+}
+
+/// The tile above the first bundle, or what would stand there.
+fn bundle_above(files: &Files, size: u64) -> Vec<u8> {
+    match size < 65_536 {
+        true => vec![0; 8192],
+        false => files["tile/1/000"].clone(),
+    }
 }
 
 /// Any files under any names: a report, never a panic, and never a false acquittal.

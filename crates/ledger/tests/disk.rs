@@ -125,3 +125,39 @@ fn nothing_outside_of_the_folder_is_read_or_written() {
         assert!(folder.put(&[(path.to_owned(), Vec::new())]).is_err(), "{path}");
     }
 }
+
+/// A folder that somebody else packed: what never ends and what nobody writes to is not waited for.
+#[test]
+fn what_is_no_file_of_a_log_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = Folder::read_only(dir.path());
+    let place = dir.path().join(CHECKPOINT_PATH);
+    let refused = |kind: &str| {
+        let error = folder.read(CHECKPOINT_PATH).unwrap_err();
+        assert!(!error.to_string().is_empty(), "{kind}");
+        error.to_string()
+    };
+
+    std::os::unix::fs::symlink("/dev/zero", &place).unwrap();
+    assert!(refused("a device").contains("not a file"));
+    std::fs::remove_file(&place).unwrap();
+
+    assert!(Command::new("mkfifo").arg(&place).status().unwrap().success());
+    assert!(refused("a pipe").contains("not a file"));
+    std::fs::remove_file(&place).unwrap();
+
+    std::fs::create_dir(&place).unwrap();
+    refused("a folder");
+    std::fs::remove_dir(&place).unwrap();
+
+    // A terabyte of holes takes no room on the disk.
+    let sparse = std::fs::File::create(&place).unwrap();
+    sparse.set_len(1 << 40).unwrap();
+    assert!(refused("a sparse file").contains("no file of a log has"));
+    sparse.set_len(MAX_FILE_BYTES as u64).unwrap();
+    let read = folder.read(CHECKPOINT_PATH).unwrap().unwrap();
+    assert_eq!(read.len(), MAX_FILE_BYTES);
+    drop(sparse);
+    std::fs::remove_file(&place).unwrap();
+    assert_eq!(folder.read(CHECKPOINT_PATH).unwrap(), None);
+}

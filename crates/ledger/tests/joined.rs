@@ -244,6 +244,158 @@ fn an_exchange_is_opened_and_closed() {
     );
 }
 
+/// What the log of `side` holds besides its opened records.
+fn shut(side: Side, entries: &[(Entry, bool)]) -> impl Fn(Side, &Hex<16>) -> Option<Unopened> {
+    let leaves = entries
+        .iter()
+        .filter_map(|(entry, erased)| match seal(1, entry).leaf.class {
+            Class::Exchange(Join { tag, facts }) => {
+                let erased = *erased;
+                Some((tag, Unopened { facts, erased }))
+            }
+            _ => None,
+        });
+    let leaves: HashMap<_, _> = leaves.collect();
+    move |of, tag| leaves.get(tag).copied().filter(|_| of == side)
+}
+
+/// Retentions differ, erasures come at different moments, exports stop at a number: who logged it is not accused.
+#[test]
+fn what_was_logged_and_is_not_opened_is_not_missing() {
+    use Side::{Owner, Requester};
+    let one = |entries: Vec<Entry>| records(entries.into_iter());
+    let reason = |asked: Vec<Entry>, answered: Vec<Entry>, side, unopened: &[(Entry, bool)]| {
+        let result = reconcile_exports(one(asked), one(answered), shut(side, unopened));
+        let reasons: Vec<_> = result.unmatched.iter().map(|u| u.reason).collect();
+        assert_eq!(
+            result.matched + result.unanswered + reasons.len() as u64,
+            1,
+            "{reasons:?}"
+        );
+        reasons.first().copied()
+    };
+    let erased = |entry| [(entry, true)];
+    let kept = |entry| [(entry, false)];
+    for (asked, answered, side, unopened, expected) in [
+        (
+            vec![],
+            vec![evaluation(1)],
+            Requester,
+            erased(query(1)),
+            Some(Reason::Erased(Requester)),
+        ),
+        (
+            vec![],
+            vec![evaluation(1)],
+            Requester,
+            kept(query(1)),
+            Some(Reason::NotOpened(Requester)),
+        ),
+        (
+            vec![],
+            vec![evaluation(1)],
+            Requester,
+            kept(opened(1)),
+            Some(Reason::NotOpened(Requester)),
+        ),
+        (
+            vec![query(1)],
+            vec![],
+            Owner,
+            erased(evaluation(1)),
+            Some(Reason::Erased(Owner)),
+        ),
+        (
+            vec![query(1)],
+            vec![],
+            Owner,
+            kept(evaluation_opened(1)),
+            Some(Reason::NotOpened(Owner)),
+        ),
+        (
+            vec![query(1)],
+            vec![evaluation_opened(1)],
+            Owner,
+            kept(evaluation(1)),
+            Some(Reason::NotOpened(Owner)),
+        ),
+        // Another exchange's, and one in the wrong log, excuse nothing.
+        (
+            vec![],
+            vec![evaluation(1)],
+            Requester,
+            erased(query(2)),
+            Some(Reason::MissingAtRequester),
+        ),
+        (
+            vec![query(1)],
+            vec![],
+            Requester,
+            erased(evaluation(1)),
+            Some(Reason::MissingAtOwner),
+        ),
+        // Nor does what says something else: its facts are public, erased or not.
+        (
+            vec![changed_query(1, |query| query.elements = 7)],
+            vec![],
+            Owner,
+            erased(evaluation(1)),
+            Some(Reason::OtherFacts),
+        ),
+        (
+            vec![changed_query(1, |query| query.elements = 0)],
+            vec![],
+            Owner,
+            kept(evaluation(1)),
+            Some(Reason::OtherFacts),
+        ),
+        // Unless the requester's node stopped, and does not know.
+        (
+            vec![changed_query(1, |query| {
+                (query.elements, query.interrupted) = (0, true)
+            })],
+            vec![],
+            Owner,
+            kept(evaluation(1)),
+            Some(Reason::NotOpened(Owner)),
+        ),
+        // What goes together does so whatever else there is; what nobody answered stays that.
+        (
+            vec![query(1)],
+            vec![evaluation(1)],
+            Owner,
+            kept(evaluation_opened(1)),
+            None,
+        ),
+        (
+            vec![changed_query(1, |query| query.elements = 0)],
+            vec![],
+            Owner,
+            kept(evaluation_opened(1)),
+            None,
+        ),
+    ] {
+        assert_eq!(reason(asked, answered, side, &unopened), expected);
+    }
+    // The last closing was left out: the one before says another count.
+    let closing = |step, elements| {
+        let mut entry = evaluation(1);
+        if let Event::Evaluation(evaluation) = &mut entry.event {
+            (evaluation.step, evaluation.elements) = (step, elements);
+        }
+        entry
+    };
+    let (first, last) = (closing(0, 512), closing(1, 1024));
+    assert_eq!(
+        reason(vec![query(1)], vec![first.clone()], Owner, &kept(last)),
+        Some(Reason::NotOpened(Owner))
+    );
+    assert_eq!(
+        reason(vec![query(1)], vec![first], Owner, &kept(closing(1, 768))),
+        Some(Reason::OtherFacts)
+    );
+}
+
 /// Frozen: another reader must compute the same. From a few lines of Python.
 #[test]
 fn the_transcript_is_frozen() {

@@ -5,7 +5,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -94,7 +93,11 @@ where
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let room = if from.ip().is_loopback() { &proxied } else { &places };
+        let room = if from.ip().is_loopback() {
+            &proxied
+        } else {
+            &places
+        };
         let Some(place) = room.enter(Some(from)) else {
             continue;
         };

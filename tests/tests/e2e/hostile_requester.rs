@@ -424,10 +424,7 @@ async fn a_query_outside_the_agreement_is_refused_by_the_owner() {
     let refused = refusals(owner).await;
     assert_eq!((refused.len(), rule_of(&refused[3])), (4, "AGR-102"));
     let reason = refused[3].reason.as_str();
-    assert!(
-        reason.starts_with("1 more of this kind before it; "),
-        "{reason}"
-    );
+    assert!(reason.starts_with("1 more of this kind before it; "), "{reason}");
 }
 
 /// Whatever a partner calls under an agreement that is suspended, or in an epoch that is over, the owner has it on record.
@@ -579,7 +576,11 @@ async fn a_partner_whose_agreement_has_ended_is_refused_on_record() {
     assert_eq!(recorded.len(), 1);
     assert_eq!(rule_of(&recorded[0]), "AGR-112");
     assert_eq!(
-        recorded[0].partner.as_ref().map(|id| id.as_str().to_owned()).as_deref(),
+        recorded[0]
+            .partner
+            .as_ref()
+            .map(|id| id.as_str().to_owned())
+            .as_deref(),
         Some("aa-border")
     );
 }

@@ -30,8 +30,8 @@ use crate::out::Out;
 ///
 /// `verify`, `check-bundle`, `check-misbehaviour`, `reconcile` and `sample` work on files and public keys alone: no node is asked.
 /// They exit with 0 if everything holds, with 1 if something does not, with 4 if what could be looked at holds, but too
-/// few witnesses have cosigned, a file could not be read, or an exchange has not ended, and with 6 if a ledger could not
-/// be read and nothing is said about it. The others ask our own node: their `--key` is the private key of our client
+/// few witnesses have cosigned, a file could not be read, an exchange has not ended, or an entry is not opened that should
+/// be, and with 6 if a ledger could not be read and nothing is said about it. The others ask our own node: their `--key` is the private key of our client
 /// certificate, and a ledger's key is `--log-key`. Where an entry is opened, the signatures of the people who approved what it says are verified.
 #[derive(Subcommand)]
 pub enum Command {
@@ -40,6 +40,8 @@ pub enum Command {
     /// Verify one entry from a proof bundle, years later
     CheckBundle(Box<bundle::Args>),
     /// Join two agencies' ledgers: what one asked and the other answered
+    ///
+    /// Verify each ledger first, with `audit verify --kept --witness`: here both are held to their own signed checkpoints alone.
     Reconcile(Box<reconcile::Args>),
     /// List entries, without opening any
     List(Box<entries::ListArgs>),
@@ -110,12 +112,23 @@ fn cosigned(cosigned: &[Cosigned]) -> Vec<Value> {
     cosigned.iter().map(one).collect()
 }
 
-/// Reads a file of at most so many bytes.
+/// Far more than a signed checkpoint has.
+const MAX_CHECKPOINT: usize = 64 << 10;
+
+/// Reads a file of at most so many bytes, or what comes through a pipe: it is one that the auditor named.
 fn read_small(path: &Path, limit: usize) -> Result<Vec<u8>> {
     use std::io::Read;
-    let file = std::fs::File::open(path).with_context(|| format!("reading {}", path.display()))?;
+    let reading = || format!("reading {}", path.display());
+    let file = std::fs::File::open(path).with_context(reading)?;
     let mut bytes = Vec::new();
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(limit as u64 + 1)
+        .read_to_end(&mut bytes)
+        .with_context(reading)?;
+    anyhow::ensure!(
+        bytes.len() <= limit,
+        "{} has more than {limit} bytes: it is not what belongs here",
+        path.display()
+    );
     Ok(bytes)
 }
 

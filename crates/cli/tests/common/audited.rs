@@ -245,7 +245,7 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     assert!(reasons.iter().all(open), "{reasons:?}");
     assert_eq!(turned[0]["results"][0]["matched"], matched);
 
-    // A query that the requester keeps to itself is missed; one that it changes is not its ledger's.
+    // A query that the requester does not open is asked for; one that it changes is not its ledger's.
     let whole = fs::read_to_string(&export_a).expect("an export");
     let exchange = queries[0]["exchange"].as_str().expect("an exchange");
     let hidden: String = whole
@@ -255,9 +255,10 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
         .collect();
     assert!(hidden.len() < whole.len());
     fs::write(&export_a, hidden).expect("written");
-    let missed = run(&format!("audit reconcile {export_a} {both}")).exits(1).stdout;
+    let missed = run(&format!("audit reconcile {export_a} {both}")).exits(4).stdout;
     assert!(
-        missed.contains(exchange) && missed.contains("no purpose and no person"),
+        missed.contains(exchange)
+            && missed.contains("the requester logged it, and its entry is not in the export"),
         "{missed}"
     );
     fs::write(&export_a, whole.replace("FLIGHT-1", "FLIGHT-2")).expect("written");

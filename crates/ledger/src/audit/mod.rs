@@ -17,7 +17,7 @@ use crate::checkpoint::SignedCheckpoint;
 pub struct Keys {
     /// The log's key; its name is the log's origin.
     pub log: VerifierKey,
-    /// The witnesses: the partners, independent ones.
+    /// The witnesses: the partners, independent ones. The log's own key is none, whatever its name.
     pub witnesses: Vec<CosignerKey>,
     /// How many of the witnesses must have cosigned.
     pub quorum: usize,
@@ -33,11 +33,20 @@ impl Keys {
         }
     }
 
-    pub(crate) fn cosigned(&self, checkpoint: &SignedCheckpoint) -> Vec<Cosigned> {
-        let found = checkpoint.cosignatures(&self.witnesses);
+    /// Who of the witnesses cosigned `checkpoint`, and when.
+    pub fn cosigned(&self, checkpoint: &SignedCheckpoint) -> Vec<Cosigned> {
+        let found = checkpoint.cosignatures(self.others());
         found
             .into_iter()
             .map(|(witness, time)| Cosigned { witness, time })
             .collect()
+    }
+
+    /// The witnesses that are somebody else than the log: an agency signs its ledger with its identity key, under another name.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &CosignerKey> {
+        let own = self.log.public_key();
+        self.witnesses
+            .iter()
+            .filter(move |witness| witness.public_key() != own)
     }
 }

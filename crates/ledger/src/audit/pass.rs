@@ -40,7 +40,7 @@ pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], optio
     let mut report = Report {
         origin: keys.log.name().to_owned(),
         quorum: keys.quorum,
-        witnesses: keys.witnesses.len(),
+        witnesses: keys.others().count(),
         ..Report::default()
     };
     let mut anchors: Vec<Anchor<'_>> = (0..)
@@ -90,6 +90,7 @@ pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], optio
         held: Vec::new(),
         last_hour: None,
         erased: 0,
+        days: (0, Vec::new()),
         lookback: None,
         report,
     };
@@ -122,7 +123,9 @@ struct Pass<'a> {
     held: Vec<Anchor<'a>>,
     last_hour: Option<Hour>,
     erased: u64,
-    /// The last bundle that an erasure referred to: for each entry the day it is due.
+    /// The bundle that passes: its number, and for each entry so far the day it is due.
+    days: (u64, Vec<Option<Date>>),
+    /// The last bundle before it that an erasure referred to; without days if it could not be had once more.
     lookback: Option<(u64, Vec<Option<Date>>)>,
     report: Report,
 }
@@ -180,6 +183,7 @@ impl Pass<'_> {
             entries.truncate(width);
             hashes = entries.iter().map(|entry| Hash::leaf(entry)).collect();
             if self.options.leaves {
+                self.days = (start / TILE_WIDTH, Vec::with_capacity(width));
                 for (index, entry) in (start..).zip(&entries) {
                     self.leaf(index, entry);
                 }
@@ -247,7 +251,10 @@ impl Pass<'_> {
     }
 
     fn leaf(&mut self, index: u64, entry: &[u8]) {
-        let Some((number, leaf)) = Leaf::parse(entry) else {
+        let leaf = Leaf::parse(entry);
+        let due = leaf.as_ref().and_then(|(_, leaf)| leaf.erase_after);
+        self.days.1.push(due);
+        let Some((number, leaf)) = leaf else {
             return self.find(Finding::NotALeaf { index });
         };
         self.numbers.entry(index, number);
@@ -266,6 +273,9 @@ impl Pass<'_> {
         self.report.period = Some((first, last));
         if let Class::Erasure { erased, cause } = &leaf.class {
             self.report.erased = self.report.erased.saturating_add(erased.count());
+            if *cause == Cause::Ordered {
+                self.report.ordered = self.report.ordered.saturating_add(erased.count());
+            }
             let possible = erased.iter().all(|range| *range.end() < index);
             self.erased = self.erased.saturating_add(erased.count());
             // Each payload is erased once at most, so the work is bounded by the log's size.
@@ -275,7 +285,7 @@ impl Pass<'_> {
             if *cause == Cause::Due {
                 let day = leaf.time.date();
                 for erased in erased.iter().flatten() {
-                    if self.due_day(erased).is_none_or(|due| due > day) {
+                    if self.was_due(erased, day) == Some(false) {
                         self.find(Finding::EarlyErasure { index, erased });
                         break;
                     }
@@ -284,19 +294,71 @@ impl Pass<'_> {
         }
     }
 
-    /// The day on which an earlier entry is due.
-    fn due_day(&mut self, index: u64) -> Option<Date> {
-        let number = index / TILE_WIDTH;
-        if self.lookback.as_ref().is_none_or(|(cached, _)| *cached != number) {
-            let path = TilePath::bundle(index, self.target.size)?;
-            let entries = self.read(path, |bytes| {
-                let day = |entry: &[u8]| Leaf::parse(entry).and_then(|(_, leaf)| leaf.erase_after);
-                Some(decode_bundle(&bytes)?.into_iter().map(day).collect())
-            })?;
-            self.lookback = Some((number, entries));
+    /// Whether an earlier entry was due on `day`; `None` if it could not be had once more as it was, which is a finding itself.
+    fn was_due(&mut self, index: u64, day: Date) -> Option<bool> {
+        let (number, place) = (index / TILE_WIDTH, (index % TILE_WIDTH) as usize);
+        let days = if self.days.0 == number {
+            &self.days.1
+        } else {
+            if self.lookback.as_ref().is_none_or(|(cached, _)| *cached != number) {
+                let days = self.days_again(number).unwrap_or_default();
+                self.lookback = Some((number, days));
+            }
+            &self.lookback.as_ref()?.1
+        };
+        let due = days.get(place)?;
+        Some(due.is_some_and(|due| due <= day))
+    }
+
+    /// The days of a full bundle that has passed. It is read again, and whoever serves it may give another one each time: it is held to
+    /// the tree that the first one went into.
+    fn days_again(&mut self, number: u64) -> Option<Vec<Option<Date>>> {
+        let path = TilePath::bundle(number * TILE_WIDTH, self.target.size)?;
+        let (hashes, days): (Vec<Hash>, Vec<Option<Date>>) = self.read(path, |bytes| {
+            let entries = decode_bundle(&bytes).filter(|entries| entries.len() as u64 == TILE_WIDTH)?;
+            let day = |entry| Leaf::parse(entry).and_then(|(_, leaf)| leaf.erase_after);
+            Some(
+                entries
+                    .into_iter()
+                    .map(|entry| (Hash::leaf(entry), day(entry)))
+                    .unzip(),
+            )
+        })?;
+        if !self.has_passed(number, hashes)? {
+            self.find(Finding::FileDamaged {
+                path: path.to_string(),
+            });
+            return None;
         }
-        let (_, days) = self.lookback.as_ref()?;
-        days.get((index % TILE_WIDTH) as usize).copied().flatten()
+        Some(days)
+    }
+
+    /// Whether a bundle of these hashes is the one that went into the tree in this place. Tiles that have left the right edge are read again,
+    /// each held to the one above it; `None` if one cannot be.
+    fn has_passed(&mut self, number: u64, mut hashes: Vec<Hash>) -> Option<bool> {
+        let (mut level, mut index) = (0, number);
+        loop {
+            let root = Hash::root(&hashes);
+            let place = (index % TILE_WIDTH) as usize;
+            (level, index) = (level + 1, index / TILE_WIDTH);
+            let edge = self.entries_edge.as_ref().unwrap_or(&self.edge);
+            let here = (TileKind::Hashes { level }, index);
+            let on_edge = edge
+                .partial_tiles()
+                .find(|(path, _)| (path.kind, path.index) == here);
+            if let Some((_, tile)) = on_edge {
+                return Some(tile.get(place) == Some(&root));
+            }
+            let Some(path) = TilePath::hashes(level, index, edge.size()) else {
+                return Some(false);
+            };
+            hashes = self.read(path, |bytes| {
+                decode_hashes(&bytes).filter(|hashes| hashes.len() as u64 == TILE_WIDTH)
+            })?;
+            if hashes.get(place) != Some(&root) {
+                return Some(false);
+            }
+        }
     }
 
     /// Compares a tile above the lowest level with what the tree gives.

@@ -17,11 +17,18 @@ pub struct Cosigned {
     pub time: u64,
 }
 
+impl Cosigned {
+    /// When, by the witness's clock; `None` for a time that the calendar does not have.
+    fn at(&self) -> Option<Timestamp> {
+        let time = i64::try_from(self.time).ok()?;
+        Timestamp::from_second(time).ok()
+    }
+}
+
 /// The witness and its time, RFC 3339.
 impl fmt::Display for Cosigned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = i64::try_from(self.time).ok();
-        match time.and_then(|time| Timestamp::from_second(time).ok()) {
+        match self.at() {
             Some(time) => write!(f, "{} at {time}", self.witness),
             None => f.write_str(&self.witness),
         }
@@ -283,6 +290,8 @@ pub struct Report {
     pub period: Option<(Hour, Hour)>,
     /// Payloads that were erased, as the log says.
     pub erased: u64,
+    /// Of these, before their day, because somebody entitled ordered it.
+    pub ordered: u64,
     /// Payloads that must be gone by the time of the audit.
     pub due: u64,
     /// Who cosigned the newest cosigned checkpoint that holds.
@@ -291,7 +300,7 @@ pub struct Report {
     pub cosigned_size: u64,
     /// How many witnesses must have cosigned.
     pub quorum: usize,
-    /// Of how many witnesses the keys were given.
+    /// Of how many witnesses the keys were given; the log itself is none.
     pub witnesses: usize,
     /// How many kept checkpoints of this log were given.
     pub kept: usize,
@@ -320,22 +329,44 @@ impl Report {
         }
     }
 
-    /// What an audit can look at and this one did not, a sentence each: nobody had given it what it takes.
-    pub fn not_checked(&self) -> Vec<&'static str> {
+    /// What an audit can look at and this one did not, a sentence each: nobody had given it what it takes, or the witnesses have not seen
+    /// it yet.
+    pub fn not_checked(&self) -> Vec<String> {
         let mut not_checked = Vec::new();
         if self.kept == 0 {
             not_checked.push(
-                "No checkpoint of an earlier audit was given: history that was rewritten and signed again since would not be seen.",
+                "No checkpoint of an earlier audit was given: history that was rewritten and signed again since would not be seen.".to_owned(),
             );
         }
         if self.witnesses == 0 {
             not_checked.push(
-                "No key of a witness was given: whether partners were shown the same log was not looked at.",
+                "No key of a witness was given: whether partners were shown the same log was not looked at."
+                    .to_owned(),
             );
         } else if self.quorum == 0 {
-            not_checked.push("No quorum was asked for: it holds without any witness.");
+            not_checked.push("No quorum was asked for: it holds without any witness.".to_owned());
+        } else {
+            not_checked.extend(self.not_cosigned());
         }
         not_checked
+    }
+
+    /// What was written since the newest checkpoint that witnesses cosigned, which may be years ago.
+    fn not_cosigned(&self) -> Option<String> {
+        let size = self.checkpoint.as_ref()?.size;
+        let newest = self.cosigned.iter().max_by_key(|cosigned| cosigned.time)?;
+        let last = size.checked_sub(1).filter(|_| self.cosigned_size < size)?;
+        let entries = match self.cosigned_size {
+            first if first == last => format!("Entry {first} is"),
+            first => format!("Entries {first} to {last} are"),
+        };
+        let when = newest
+            .at()
+            .map(|time| format!(" (the last is of {time})"))
+            .unwrap_or_default();
+        Some(format!(
+            "{entries} in no checkpoint that the witnesses cosigned{when}."
+        ))
     }
 
     /// What was found, on one screen, with the names of the kept checkpoints in the order in which they were given.
@@ -393,8 +424,8 @@ impl fmt::Display for Named<'_> {
         }
         writeln!(
             f,
-            "Erasure     {} payloads erased, {} due",
-            report.erased, report.due
+            "Erasure     {} payloads erased, {} of them by order; {} due",
+            report.erased, report.ordered, report.due
         )?;
         write!(
             f,

@@ -16,9 +16,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::act::new_document;
 use super::keep::{Also, keep, project, shared};
-use super::load::{Loaded, Terms, kind, load, note, refusal};
+use super::load::{Loaded, Terms, kind, load, refusal};
 use super::releases::statement;
 use super::{no_such_case, records, refused, refused_as, stored};
+use crate::access::PartnerCall;
 use crate::book::Entry;
 use crate::ledger::text;
 use crate::matching::in_force;

@@ -109,7 +109,7 @@ impl Files {
         let folder = Path::new(&self.name);
         let hint = match &self.place {
             Place::Server { .. } => {
-                "give the http:// address where the agency's node serves its ledger (`ledger.listen` in its configuration)".to_owned()
+                "give the http:// or https:// address where the agency's node serves its ledger (`ledger.listen` in its configuration)".to_owned()
             }
             Place::Folder(_) if folder.join("tile").exists() => return Ok(()),
             Place::Folder(_) if folder.join("ledger").join(CHECKPOINT_PATH).exists() => {

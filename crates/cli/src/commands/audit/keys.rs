@@ -58,6 +58,16 @@ impl KeyArgs {
             // The command line has one of them.
             _ => return Err(Usage::error("give --log-key, or --agreement with --agency")),
         };
+        if let Some(own) = witnesses
+            .iter()
+            .find(|witness| witness.public_key() == log.public_key())
+        {
+            return Err(Usage::error(format!(
+                "--witness: {} is the agency that is audited, with the key that signs the ledger, and no witness to itself: \
+                 give the key of a partner or of an independent witness",
+                own.name()
+            )));
+        }
         Ok(Keys {
             witnesses,
             quorum,

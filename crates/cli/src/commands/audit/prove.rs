@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::entries;
 use crate::connect::{Connection, Node};
-use crate::exit::{Exit, Usage};
+use crate::exit::{Advice, Exit, Usage};
 use crate::out::{Out, OutFile, counted};
 use crate::whom::{Asked, CALL_ITEMS, What, WhomArgs};
 
@@ -79,6 +79,7 @@ impl ProveArgs {
                 "a query's identifiers are opened with the entry: say why, with --purpose, --legal-basis, --case and --recipient",
             ));
         }
+        let about = queried.is_some();
         let request = ProveEntryRequest {
             number: self.number,
             context,
@@ -89,6 +90,7 @@ impl ProveArgs {
             .context("the bundle, as the node made it")?
             .identifiers()
             .len();
+        shows(about, opened)?;
         file.write_all(bundle.as_bytes()).context("the bundle")?;
         file.finish()?;
         let place = self.file.display();
@@ -121,6 +123,17 @@ impl ProveArgs {
             )),
         }
     }
+}
+
+/// Whether the bundle shows whom the query was about, if that was asked for.
+fn shows(about: bool, identifiers: usize) -> Result<()> {
+    if about && identifiers == 0 {
+        return Err(Advice::error(
+            "the node's bundle does not show whom the query was about: no bundle was written",
+            "the node is of another version than this command, and the opening is on record: use the command that came with the node",
+        ));
+    }
+    Ok(())
 }
 
 /// The items that `match` asked about in one call, with the wanted ones among them; the only one if none is named.
@@ -168,5 +181,18 @@ fn asked_together(mut items: Asked, wanted: &[String]) -> Result<QueriedItems> {
         _ => Err(Usage::error(
             "each --item is the name of one item, and no two in the file may have it",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_does_not_show_whom_is_none_where_that_was_asked() {
+        assert!(shows(true, 0).is_err());
+        for (about, identifiers) in [(true, 1), (false, 0)] {
+            assert!(shows(about, identifiers).is_ok());
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! `concordat audit reconcile`: two agencies' half-logs, joined.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use concordat_ledger::{
-    CHECKPOINT_PATH, CheckedLeaves, Class, Entry, ExchangeRecord, Leaf, LeavesError, MAX_PAYLOAD_BYTES,
-    ReadError, Reason, Reconciliation, SignedCheckpoint, Source, reconcile, reconcile_with_leaves,
+    CHECKPOINT_PATH, CheckedLeaves, Class, Entry, Event, ExchangeRecord, Hex, Join, Leaf, LeavesError,
+    MAX_PAYLOAD_BYTES, ReadError, Reason, Reconciliation, Side, SignedCheckpoint, Source, Unopened,
+    reconcile_exports, reconcile_with_leaves,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -63,8 +64,14 @@ struct Log {
 /// What an export holds of exchanges with the other agency.
 struct Opened {
     records: Vec<ExchangeRecord>,
-    /// Entries about exchanges that were not erased and are not in the export: with others, or kept back.
+    /// Entries about exchanges that are not in the export, by their tags: erased, with others, or kept back.
+    unopened: HashMap<Hex<16>, Unopened>,
+    /// How many of them were not erased.
     not_opened: u64,
+    /// How many entries about exchanges the ledger has.
+    exchanges: u64,
+    /// Entries of the export about exchanges with the other agency that are not joined, by their type.
+    not_compared: BTreeMap<&'static str, u64>,
     /// Entries in which an approval does not hold.
     unapproved: Vec<u64>,
 }
@@ -117,18 +124,28 @@ impl Log {
         let entries = exported(export)?;
         let mut missing: BTreeSet<u64> = entries.keys().copied().collect();
         let mut other = None;
-        let (mut not_opened, mut erased) = (Vec::new(), Vec::new());
+        let mut exchanges = 0;
+        let mut unopened: BTreeMap<u64, (Join, bool)> = BTreeMap::new();
         self.leaves(|number, leaf| {
-            if let Class::Erasure { erased: ranges, .. } = &leaf.class {
-                erased.extend(ranges.iter());
+            // It names what was written before it, or nothing was erased.
+            if let Class::Erasure { erased, .. } = &leaf.class {
+                let ranges = erased.iter();
+                ranges.for_each(|range| {
+                    unopened
+                        .range_mut(range)
+                        .for_each(|(_, (_, erased))| *erased = true);
+                });
             }
-            match entries.get(&number) {
-                Some((text, _)) if text.as_bytes() == leaf.encode(number) => {
+            exchanges += u64::from(matches!(leaf.class, Class::Exchange(_)));
+            match (entries.get(&number), &leaf.class) {
+                (Some((text, _)), _) if text.as_bytes() == leaf.encode(number) => {
                     missing.remove(&number);
                 }
-                Some(_) => other = other.or(Some(number)),
-                None if matches!(leaf.class, Class::Exchange(_)) => not_opened.push(number),
-                None => {}
+                (Some(_), _) => other = other.or(Some(number)),
+                (None, Class::Exchange(join)) => {
+                    unopened.insert(number, (*join, false));
+                }
+                (None, _) => {}
             }
         })?;
         let agency = &self.agency;
@@ -138,26 +155,40 @@ impl Log {
         if let Some(number) = missing.first() {
             bail!("the published ledger of {agency} has no entry {number}, which the export has");
         }
-        let gone = |number: &u64| erased.iter().any(|range| range.contains(number));
-        let not_opened = not_opened.iter().filter(|number| !gone(number)).count() as u64;
-        let with = |entry: &Entry| {
-            entry
-                .event
-                .partner()
-                .is_some_and(|named| named.as_str() == partner)
-        };
-        let record = |(number, (_, entry)): (&u64, &(String, Entry))| {
-            with(entry)
-                .then(|| ExchangeRecord::new(*number, &entry.event))
-                .flatten()
-        };
+        let mut records = Vec::new();
+        let mut not_compared = BTreeMap::new();
+        for (number, (_, entry)) in &entries {
+            let with = entry.event.partner().map(|named| named.as_str());
+            // Steps of a case that name no partner are with one all the same.
+            if entry.event.exchange().is_none() || with.is_some_and(|with| with != partner) {
+                continue;
+            }
+            match (ExchangeRecord::new(*number, &entry.event), &entry.event) {
+                (Some(record), _) => records.push(record),
+                // That an exchange goes on says nothing that its closing does not; the others have no counterpart.
+                (
+                    None,
+                    Event::QueryOpened(_)
+                    | Event::EvaluationOpened(_)
+                    | Event::HitStep(_)
+                    | Event::Reminded(_),
+                ) => {}
+                (None, event) => *not_compared.entry(event.kind().name()).or_default() += 1,
+            }
+        }
         let unapproved = entries
             .iter()
             .filter(|(_, (_, entry))| !Approvals::of(entry).hold());
         Ok(Opened {
             unapproved: unapproved.map(|(number, _)| *number).collect(),
-            records: entries.iter().filter_map(record).collect(),
-            not_opened,
+            records,
+            not_opened: unopened.values().filter(|(_, erased)| !erased).count() as u64,
+            unopened: unopened
+                .into_values()
+                .map(|(Join { tag, facts }, erased)| (tag, Unopened { facts, erased }))
+                .collect(),
+            exchanges,
+            not_compared,
         })
     }
 }
@@ -199,131 +230,194 @@ impl Args {
         let one = Log::open(&self.files, &self.log_key)?;
         let other = Log::open(&self.other_files, &self.other_log_key)?;
         let ours = one.opened(&self.export, &other.agency)?;
-        let mut not_opened = ours.not_opened;
-        let mut unapproved = vec![(one.agency.as_str(), ours.unapproved.clone())];
-        let results = match &self.other_export {
+        let mut looked = Looked {
+            whole: self.other_export.is_some(),
+            ..Looked::default()
+        };
+        looked.add(&one.agency, &ours);
+        looked.results = match &self.other_export {
             Some(export) => {
                 let theirs = other.opened(export, &one.agency)?;
-                not_opened += theirs.not_opened;
-                unapproved.push((other.agency.as_str(), theirs.unapproved.clone()));
-                let asked = reconcile(ours.records.clone(), theirs.records.clone());
-                let answered = reconcile(theirs.records, ours.records);
+                looked.add(&other.agency, &theirs);
+                let joined = |asking: &Opened, answering: &Opened| {
+                    let records = |opened: &Opened| opened.records.clone();
+                    reconcile_exports(records(asking), records(answering), |side, tag| {
+                        let log = match side {
+                            Side::Requester => asking,
+                            Side::Owner => answering,
+                        };
+                        log.unopened.get(tag).copied()
+                    })
+                };
                 vec![
-                    (one.agency.as_str(), other.agency.as_str(), asked),
-                    (other.agency.as_str(), one.agency.as_str(), answered),
+                    (one.agency.clone(), other.agency.clone(), joined(&ours, &theirs)),
+                    (other.agency.clone(), one.agency.clone(), joined(&theirs, &ours)),
                 ]
             }
             None => {
                 let mut leaves = CheckedLeaves::new(&other.files, &other.checkpoint);
                 let joined = reconcile_with_leaves(ours.records, leaves.by_ref());
                 leaves.finish().map_err(|error| other.not_signed(error))?;
-                vec![(one.agency.as_str(), other.agency.as_str(), joined)]
+                vec![(one.agency.clone(), other.agency.clone(), joined)]
             }
         };
-        let whole = self.other_export.is_some();
-        unapproved.retain(|(_, entries)| !entries.is_empty());
-        out.result(
-            || {
-                let mut json = json_of(&results, whole, not_opened);
-                json["unapproved"] = unapproved
-                    .iter()
-                    .map(|(agency, entries)| json!({ "agency": agency, "entries": entries }))
-                    .collect();
-                json
-            },
-            || text_of(&results, whole, not_opened) + &unapproved_text(&unapproved),
-        )?;
-        Ok(match unapproved.is_empty() {
-            true => exit(&results),
-            false => Exit::Failed,
-        })
+        out.result(|| looked.json(), || looked.text())?;
+        Ok(looked.exit())
     }
 }
 
-fn unapproved_text(unapproved: &[(&str, Vec<u64>)]) -> String {
-    let lines = unapproved.iter().flat_map(|(agency, entries)| {
-        let line =
-            move |entry| format!("BROKEN: entry {entry} of {agency} holds an approval that does not hold.\n");
-        entries.iter().map(line)
-    });
-    lines.collect()
+/// What came of it.
+#[derive(Default)]
+struct Looked {
+    /// Of the first agency and the second.
+    results: Vec<(String, String, Reconciliation)>,
+    /// Both sides' entries were opened.
+    whole: bool,
+    /// Entries about exchanges.
+    exchanges: u64,
+    not_opened: u64,
+    not_compared: BTreeMap<&'static str, u64>,
+    unapproved: Vec<(String, Vec<u64>)>,
 }
 
-type Joined<'a> = (&'a str, &'a str, Reconciliation);
+/// What a signature alone does not show.
+const NOT_CHECKED: &str = "Whether each ledger is the one that was shown to others, and nothing was rolled back: `concordat audit verify` \
+     of each, with --kept and --witness, says that.";
 
-/// What may still be put right by waiting is not a contradiction.
-fn exit(results: &[Joined<'_>]) -> Exit {
-    let mut exit = Exit::Done;
-    for unmatched in results.iter().flat_map(|(_, _, joined)| &joined.unmatched) {
-        match unmatched.reason {
-            Reason::Open(_) | Reason::Interrupted => exit = Exit::Unknown,
-            _ => return Exit::Failed,
+impl Looked {
+    fn add(&mut self, agency: &str, opened: &Opened) {
+        self.exchanges += opened.exchanges;
+        self.not_opened += opened.not_opened;
+        for (kind, entries) in &opened.not_compared {
+            *self.not_compared.entry(*kind).or_default() += entries;
+        }
+        if !opened.unapproved.is_empty() {
+            self.unapproved
+                .push((agency.to_owned(), opened.unapproved.clone()));
         }
     }
-    exit
-}
 
-fn json_of(results: &[Joined<'_>], whole: bool, not_opened: u64) -> Value {
-    let joined = |(first, second, joined): &Joined<'_>| {
-        let unmatched = joined.unmatched.iter().map(|unmatched| {
-            json!({
-                "exchange": unmatched.exchange.to_string(),
-                "first": unmatched.first,
-                "second": unmatched.second,
-                "reason": unmatched.reason.to_string(),
-            })
-        });
-        json!({
-            "first": first,
-            "second": second,
-            "matched": joined.matched,
-            "unanswered": joined.unanswered,
-            "unmatched": unmatched.collect::<Vec<_>>(),
-        })
-    };
-    json!({
-        "results": results.iter().map(joined).collect::<Vec<_>>(),
-        "both_opened": whole,
-        "not_opened": not_opened,
-    })
-}
+    /// There are exchanges, and the exports hold none of them.
+    fn is_empty(&self) -> bool {
+        let nothing =
+            |joined: &Reconciliation| joined.matched + joined.unanswered == 0 && joined.unmatched.is_empty();
+        self.exchanges > 0 && self.results.iter().all(|(_, _, joined)| nothing(joined))
+    }
 
-fn text_of(results: &[Joined<'_>], whole: bool, not_opened: u64) -> String {
-    let mut text = String::new();
-    for (first, second, joined) in results {
-        let about = match whole {
-            true => format!("{first} asked {second}"),
-            false => format!("{first}'s opened entries, {second}'s published files"),
+    /// What may still be put right by waiting or opening is not a contradiction.
+    fn exit(&self) -> Exit {
+        let open = |reason: Reason| {
+            matches!(
+                reason,
+                Reason::Open(_) | Reason::Interrupted | Reason::Erased(_) | Reason::NotOpened(_)
+            )
         };
-        text += &format!(
-            "{about}: {} exchanges go together, {} were not answered, {} do not match.\n",
-            count(joined.matched),
-            count(joined.unanswered),
-            count(joined.unmatched.len() as u64),
-        );
-        if joined.unmatched.is_empty() {
-            continue;
+        let unmatched = self.results.iter().flat_map(|(_, _, joined)| &joined.unmatched);
+        let mut reasons = unmatched.map(|unmatched| unmatched.reason).peekable();
+        if !self.unapproved.is_empty() {
+            Exit::Failed
+        } else if reasons.peek().is_some() || self.is_empty() {
+            match reasons.all(open) {
+                true => Exit::Unknown,
+                false => Exit::Failed,
+            }
+        } else {
+            Exit::Done
         }
-        let mut table = Table::new(["EXCHANGE", first, second, "WHY"]);
-        for unmatched in &joined.unmatched {
-            let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
-            table.row([
-                unmatched.exchange.to_string(),
-                number(unmatched.first),
-                number(unmatched.second),
-                unmatched.reason.to_string(),
-            ]);
+    }
+
+    fn json(&self) -> Value {
+        let joined = |(first, second, joined): &(String, String, Reconciliation)| {
+            let unmatched = joined.unmatched.iter().map(|unmatched| {
+                json!({
+                    "exchange": unmatched.exchange.to_string(),
+                    "first": unmatched.first,
+                    "second": unmatched.second,
+                    "reason": unmatched.reason.to_string(),
+                })
+            });
+            json!({
+                "first": first,
+                "second": second,
+                "matched": joined.matched,
+                "unanswered": joined.unanswered,
+                "unmatched": unmatched.collect::<Vec<_>>(),
+            })
+        };
+        let unapproved = self.unapproved.iter();
+        let unapproved = unapproved.map(|(agency, entries)| json!({ "agency": agency, "entries": entries }));
+        json!({
+            "results": self.results.iter().map(joined).collect::<Vec<_>>(),
+            "both_opened": self.whole,
+            "not_opened": self.not_opened,
+            "not_compared": self.not_compared,
+            "not_checked": [NOT_CHECKED],
+            "unapproved": unapproved.collect::<Vec<_>>(),
+        })
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        for (first, second, joined) in &self.results {
+            let about = match self.whole {
+                true => format!("{first} asked {second}"),
+                false => format!("{first}'s opened entries, {second}'s published files"),
+            };
+            text += &format!(
+                "{about}: {} exchanges go together, {} were not answered, {} do not match.\n",
+                count(joined.matched),
+                count(joined.unanswered),
+                count(joined.unmatched.len() as u64),
+            );
+            text += &table(first, second, joined);
         }
-        text += &table.to_string();
+        if !self.whole {
+            text +=
+                "What the second logged and the first did not cannot be told without its opened entries.\n";
+        }
+        text += &match self.not_opened {
+            0 => "No entry about an exchange is left out of the exports.\n".to_owned(),
+            left_out => format!(
+                "{} entries about exchanges are not in the exports: nothing is said about them.\n",
+                count(left_out)
+            ),
+        };
+        if !self.not_compared.is_empty() {
+            let kinds = self.not_compared.iter();
+            let kinds: Vec<String> = kinds
+                .map(|(kind, entries)| format!("{} {kind}", count(*entries)))
+                .collect();
+            text += &format!(
+                "Only queries and their answers are joined. Not compared: {}.\n",
+                kinds.join(", ")
+            );
+        }
+        text += &format!("Not checked: {NOT_CHECKED}\n");
+        for (agency, entries) in &self.unapproved {
+            for entry in entries {
+                text += &format!("BROKEN: entry {entry} of {agency} holds an approval that does not hold.\n");
+            }
+        }
+        if self.is_empty() {
+            text += "Nothing was compared: the ledgers have entries about exchanges, and the exports hold none that could be joined.\n";
+        }
+        text
     }
-    if !whole {
-        text += "What the second logged and the first did not cannot be told without its opened entries.\n";
+}
+
+fn table(first: &str, second: &str, joined: &Reconciliation) -> String {
+    if joined.unmatched.is_empty() {
+        return String::new();
     }
-    if not_opened > 0 {
-        text += &format!(
-            "{} entries about exchanges are not in the exports: nothing is said about them.\n",
-            count(not_opened)
-        );
+    let mut table = Table::new(["EXCHANGE", first, second, "WHY"]);
+    for unmatched in &joined.unmatched {
+        let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        table.row([
+            unmatched.exchange.to_string(),
+            number(unmatched.first),
+            number(unmatched.second),
+            unmatched.reason.to_string(),
+        ]);
     }
-    text
+    table.to_string()
 }

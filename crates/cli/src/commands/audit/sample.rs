@@ -1,31 +1,32 @@
 //! `concordat audit sample`: which entries are looked at, decided by a signed tree and a seed, not by the agency that is audited.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use concordat_ledger::{
-    CHECKPOINT_PATH, CheckedLeaves, Class, Entry, EntryType, Keys, LeavesError, ReadError, Sampler,
-    SignedCheckpoint, Source,
+    CHECKPOINT_PATH, Cause, CheckedLeaves, Class, Cosigned, Entry, EntryType, Keys, Leaf, LeavesError,
+    ReadError, Sampler, SignedCheckpoint, Source,
 };
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
 use super::entries::kind;
 use super::files::Files;
 use super::keys::KeyArgs;
-use super::read_small;
 use super::reconcile::exported;
+use super::{MAX_CHECKPOINT, cosigned, read_small};
 use crate::exit::{Advice, Exit, Usage};
 use crate::out::{Out, Table, count};
 
-/// Far more than a signed checkpoint has.
-const MAX_CHECKPOINT: usize = 64 << 10;
+/// Drawing looks at every number: more than any agency writes, and some minutes' work.
+const MAX_DRAWN_FROM: u64 = 1 << 32;
 
 /// What to draw from.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Any text; both sides should have a say in it, after the checkpoint was cosigned
+    /// Any text, not empty; both sides should have a say in it, after the checkpoint was cosigned
     #[arg(long, value_name = "TEXT")]
     seed: String,
     /// How many entries
@@ -53,15 +54,82 @@ pub struct Args {
 
 /// What became of a drawn entry.
 enum State {
-    Opened(Entry),
-    /// The ledger says so.
-    Erased,
+    Opened(Entry, Approvals),
+    /// By the entry of this number, as the ledger itself says.
+    Erased(u64, Gone),
     Missing,
+}
+
+/// How an entry was erased.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// On its day or later, and before anybody could know what would be drawn: the agency owes nothing.
+    Due,
+    /// The order is in the erasure's own entry.
+    Ordered,
+    AfterTheDraw,
+    BeforeItsDay,
+    /// By an entry that was written before it.
+    Impossible,
+}
+
+impl Gone {
+    /// How entry `number`, drawn from the first `size`, was erased by entry `by`.
+    fn of(number: u64, due: Option<Date>, by: u64, erasure: &Leaf, cause: Cause, size: u64) -> Self {
+        let was_due = due.is_some_and(|due| due <= erasure.time.date());
+        match cause {
+            _ if by <= number => Self::Impossible,
+            _ if by >= size => Self::AfterTheDraw,
+            Cause::Ordered => Self::Ordered,
+            Cause::Due if was_due => Self::Due,
+            Cause::Due => Self::BeforeItsDay,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Due => "due",
+            Self::Ordered => "by order",
+            Self::AfterTheDraw => "after the draw",
+            Self::BeforeItsDay => "before its day",
+            Self::Impossible => "before it was written",
+        }
+    }
+}
+
+impl State {
+    /// What the agency still has to open, or to show the order for.
+    fn is_owed(&self) -> bool {
+        match self {
+            Self::Opened(..) => false,
+            Self::Erased(_, gone) => *gone != Gone::Due,
+            Self::Missing => true,
+        }
+    }
+
+    fn is_unapproved(&self) -> bool {
+        matches!(self, Self::Opened(_, approvals) if !approvals.hold())
+    }
+}
+
+/// A sample, and what became of it.
+struct Sample<'a> {
+    args: &'a Args,
+    checkpoint: &'a SignedCheckpoint,
+    cosigned: Vec<Cosigned>,
+    drawn: Vec<u64>,
+    /// Only where the agency was asked to open them.
+    states: Option<BTreeMap<u64, State>>,
 }
 
 impl Args {
     /// Draws; blocks for files.
     pub fn run(self, out: Out) -> Result<Exit> {
+        if self.seed.trim().is_empty() {
+            return Err(Usage::error(
+                "--seed is empty: whoever chose the checkpoint could have known what is drawn",
+            ));
+        }
         let keys = self.keys.read()?;
         let files = self.files.as_deref().map(Files::open).transpose()?;
         let published = match &files {
@@ -89,32 +157,50 @@ impl Args {
             // The command line has one of them.
             return Err(Usage::error("give --checkpoint, or --files"));
         };
-        cosigned(&checkpoint, &keys)?;
-        let size = checkpoint.size();
-        let mut sampler = Sampler::new(self.seed.as_bytes(), checkpoint.checkpoint(), self.count as usize);
-        (self.from..size).for_each(|number| sampler.offer(number));
-        let drawn = sampler.finish();
+        let cosigned = quorum(&checkpoint, &keys)?;
+        let drawn = self.draw(&checkpoint)?;
         let states = match (&files, &published) {
             (Some(files), Some(published)) => Some(self.states(files, published, &checkpoint, &drawn)?),
             _ => None,
         };
-        // Without an export nobody was asked to open anything.
-        let states = states.filter(|_| !self.exports.is_empty());
-        let missing = states.iter().flat_map(BTreeMap::values);
-        let missing = missing.filter(|state| matches!(state, State::Missing)).count();
-        let unapproved = states
-            .iter()
-            .flat_map(BTreeMap::values)
-            .any(|state| matches!(state, State::Opened(entry) if !Approvals::of(entry).hold()));
-        out.result(
-            || self.json(&checkpoint, &drawn, states.as_ref()),
-            || self.text(&checkpoint, &drawn, states.as_ref(), missing),
-        )?;
-        Ok(match (unapproved, missing) {
-            (true, _) => Exit::Failed,
-            (false, 0) => Exit::Done,
-            (false, _) => Exit::Unknown,
-        })
+        let sample = Sample {
+            args: &self,
+            checkpoint: &checkpoint,
+            cosigned,
+            drawn,
+            // Without an export nobody was asked to open anything.
+            states: states.filter(|_| !self.exports.is_empty()),
+        };
+        out.result(|| sample.json(), || sample.text())?;
+        Ok(sample.exit())
+    }
+
+    fn draw(&self, checkpoint: &SignedCheckpoint) -> Result<Vec<u64>> {
+        let size = checkpoint.size();
+        let offered = match size.checked_sub(self.from) {
+            _ if size == 0 => {
+                bail!("the checkpoint is of a ledger without entries: there is nothing to draw from")
+            }
+            None | Some(0) => {
+                return Err(Usage::error(format!(
+                    "--from: the checkpoint is of {} entries, numbered from 0",
+                    count(size)
+                )));
+            }
+            Some(offered) => offered,
+        };
+        if offered > MAX_DRAWN_FROM {
+            return Err(Advice::error(
+                format!("the checkpoint says that the ledger has {} entries", count(size)),
+                format!(
+                    "if that can be, draw from the last {} or fewer, with --from",
+                    count(MAX_DRAWN_FROM)
+                ),
+            ));
+        }
+        let mut sampler = Sampler::new(self.seed.as_bytes(), checkpoint.checkpoint(), self.count as usize);
+        (self.from..size).for_each(|number| sampler.offer(number));
+        Ok(sampler.finish())
     }
 
     /// Holds the files to their checkpoint, that to the one drawn from, and the exports to the files.
@@ -129,137 +215,188 @@ impl Args {
         for path in &self.exports {
             exported_entries.extend(exported(path)?);
         }
-        let wanted: BTreeSet<u64> = drawn.iter().copied().collect();
         let mut states: BTreeMap<u64, State> = drawn.iter().map(|number| (*number, State::Missing)).collect();
-        let (mut other, mut erased) = (None, BTreeSet::new());
+        let mut days: BTreeMap<u64, Option<Date>> = BTreeMap::new();
+        let mut other = None;
         let mut leaves = CheckedLeaves::new(files, published).extending(checkpoint);
         for (number, leaf) in leaves.by_ref() {
-            if let Class::Erasure { erased: ranges, .. } = &leaf.class {
-                erased.extend(
-                    wanted
-                        .iter()
-                        .filter(|number| ranges.iter().any(|range| range.contains(number))),
-                );
-            }
-            if let Some((text, entry)) = exported_entries.remove(&number) {
-                if text.as_bytes() != leaf.encode(number) {
-                    other = other.or(Some(number));
-                } else if let Some(state) = states.get_mut(&number) {
-                    *state = State::Opened(entry);
+            if let Class::Erasure { erased, cause } = &leaf.class {
+                for range in erased.iter() {
+                    for (erased, state) in states.range_mut(range) {
+                        let due = days.get(erased).copied().flatten();
+                        let gone = Gone::of(*erased, due, number, &leaf, *cause, checkpoint.size());
+                        // What one that was due names as well would be gone by now in any case.
+                        if matches!(state, State::Missing) || (gone == Gone::Due && state.is_owed()) {
+                            *state = State::Erased(number, gone);
+                        }
+                    }
                 }
+            }
+            let opened = exported_entries.remove(&number);
+            if let Some(state) = states.get_mut(&number) {
+                days.insert(number, leaf.erase_after);
+                if let Some((text, entry)) = opened {
+                    if text.as_bytes() == leaf.encode(number) {
+                        let approvals = Approvals::of(&entry);
+                        *state = State::Opened(entry, approvals);
+                    } else {
+                        other = other.or(Some(number));
+                    }
+                }
+            } else if opened.is_some_and(|(text, _)| text.as_bytes() != leaf.encode(number)) {
+                other = other.or(Some(number));
             }
         }
         leaves.finish().map_err(|error| not_held(files, error))?;
         if let Some(number) = other.or_else(|| exported_entries.keys().next().copied()) {
             bail!("entry {number} of the export is not the one in the published ledger");
         }
-        for number in erased {
-            if let Some(state) = states.get_mut(&number)
-                && matches!(state, State::Missing)
-            {
-                *state = State::Erased;
-            }
-        }
         Ok(states)
     }
+}
 
-    fn json(
-        &self,
-        checkpoint: &SignedCheckpoint,
-        drawn: &[u64],
-        states: Option<&BTreeMap<u64, State>>,
-    ) -> Value {
-        let numbers = |wanted: fn(&State) -> bool| {
-            let numbers = states
-                .into_iter()
-                .flatten()
-                .filter(move |(_, state)| wanted(state));
-            numbers.map(|(number, _)| *number).collect::<Vec<_>>()
-        };
-        let opened = states
-            .into_iter()
-            .flatten()
-            .filter_map(|(number, state)| match state {
-                State::Opened(entry) if self.shows(entry) => Some(json!({
-                    "number": number,
-                    "type": entry.kind().name(),
-                    "entry": entry,
-                    "approvals": Approvals::of(entry).json(),
-                })),
-                _ => None,
-            });
+impl Sample<'_> {
+    fn states(&self) -> impl Iterator<Item = (u64, &State)> {
+        let states = self.states.iter().flatten();
+        states.map(|(number, state)| (*number, state))
+    }
+
+    fn numbers(&self, wanted: fn(&State) -> bool) -> Vec<u64> {
+        let wanted = self.states().filter(|(_, state)| wanted(state));
+        wanted.map(|(number, _)| number).collect()
+    }
+
+    fn exit(&self) -> Exit {
+        if !self.numbers(State::is_unapproved).is_empty() {
+            Exit::Failed
+        } else if !self.numbers(State::is_owed).is_empty() {
+            Exit::Unknown
+        } else {
+            Exit::Done
+        }
+    }
+
+    /// Why what is drawn may have been arranged, a sentence each.
+    fn not_checked(&self) -> Vec<&'static str> {
+        let mut not_checked = Vec::new();
+        if self.cosigned.is_empty() {
+            not_checked.push(
+                "Nobody whose key was given has cosigned this checkpoint: whoever knew the seed could have chosen it.",
+            );
+        }
+        if self.args.checkpoint.is_none() {
+            not_checked.push(
+                "This checkpoint is the newest in --files, so whoever keeps them chose it: was it cosigned before the seed was known?",
+            );
+        }
+        not_checked
+    }
+
+    fn json(&self) -> Value {
+        let opened = self.states().filter_map(|(number, state)| match state {
+            State::Opened(entry, approvals) if self.shows(state) => Some(json!({
+                "number": number,
+                "type": entry.kind().name(),
+                "entry": entry,
+                "approvals": approvals.json(),
+            })),
+            _ => None,
+        });
+        let erased = self.states().filter_map(|(number, state)| match state {
+            State::Erased(by, gone) => Some(json!({ "number": number, "by": by, "cause": gone.words() })),
+            _ => None,
+        });
+        let asked = self.states.is_some();
         json!({
-            "size": checkpoint.size(),
-            "root": checkpoint.root().to_string(),
-            "from": self.from,
-            "entries": drawn,
-            "opened": states.map(|_| opened.collect::<Vec<_>>()),
-            "erased": states.map(|_| numbers(|state| matches!(state, State::Erased))),
-            "not_opened": states.map(|_| numbers(|state| matches!(state, State::Missing))),
+            "size": self.checkpoint.size(),
+            "root": self.checkpoint.root().to_string(),
+            "cosigned": cosigned(&self.cosigned),
+            "from": self.args.from,
+            "entries": self.drawn,
+            "opened": asked.then(|| opened.collect::<Vec<_>>()),
+            "erased": asked.then(|| erased.collect::<Vec<_>>()),
+            "not_opened": asked.then(|| self.numbers(State::is_owed)),
+            "unapproved": asked.then(|| self.numbers(State::is_unapproved)),
+            "not_checked": self.not_checked(),
         })
     }
 
-    fn text(
-        &self,
-        checkpoint: &SignedCheckpoint,
-        drawn: &[u64],
-        states: Option<&BTreeMap<u64, State>>,
-        missing: usize,
-    ) -> String {
-        let size = checkpoint.size();
+    fn text(&self) -> String {
+        let size = self.checkpoint.size();
         let mut text = format!(
             "{} of {}, from the ledger of {} entries with the root {}:\n",
-            count(drawn.len() as u64),
-            count(size.saturating_sub(self.from)),
+            count(self.drawn.len() as u64),
+            count(size.saturating_sub(self.args.from)),
             count(size),
-            checkpoint.root()
+            self.checkpoint.root()
         );
-        let Some(states) = states else {
-            text.extend(drawn.iter().map(|number| format!("{number}\n")));
-            return text;
-        };
-        let mut table = Table::new(["ENTRY", "TYPE", "SAYS"]);
-        for (number, state) in states {
-            let row = match state {
-                State::Opened(entry) if !self.shows(entry) => continue,
-                State::Opened(entry) => [
-                    number.to_string(),
-                    entry.kind().name().to_owned(),
-                    serde_json::to_string(entry).unwrap_or_else(|error| error.to_string()),
-                ],
-                State::Erased => [
-                    number.to_string(),
-                    "-".into(),
-                    "ERASED, as the ledger says".into(),
-                ],
-                State::Missing => [number.to_string(), "-".into(), "NOT OPENED".into()],
-            };
-            table.row(row);
+        if self.states.is_some() {
+            text += &self.table();
+        } else {
+            text.extend(self.drawn.iter().map(|number| format!("{number}\n")));
         }
-        text += &table.to_string();
-        if missing > 0 {
+        for cosigned in &self.cosigned {
+            text += &format!("The checkpoint was cosigned by {cosigned}.\n");
+        }
+        for sentence in self.not_checked() {
+            text += &format!("Not checked: {sentence}\n");
+        }
+        text
+    }
+
+    /// The entries with what they say, and what is wrong with them.
+    fn table(&self) -> String {
+        let mut table = Table::new(["ENTRY", "TYPE", "SAYS"]);
+        let mut broken = String::new();
+        for (number, state) in self.states() {
+            let (kind, says) = match state {
+                State::Opened(..) if !self.shows(state) => continue,
+                State::Opened(entry, approvals) => {
+                    if !approvals.hold() {
+                        broken += &format!(
+                            "BROKEN: entry {number} holds an approval that does not hold.\n{}",
+                            approvals.text()
+                        );
+                    }
+                    let says = serde_json::to_string(entry).unwrap_or_else(|error| error.to_string());
+                    (entry.kind().name(), says)
+                }
+                State::Erased(by, gone) => ("-", format!("ERASED BY ENTRY {by} ({})", gone.words())),
+                State::Missing => ("-", "NOT OPENED".to_owned()),
+            };
+            table.row([number.to_string(), kind.to_owned(), says]);
+        }
+        let mut text = table.to_string() + &broken;
+        let owed = self.numbers(State::is_owed).len() as u64;
+        if owed > 0 {
             text += &format!(
-                "{} of the drawn entries were not opened: nothing is said about them, and the agency owes them.\n",
-                count(missing as u64)
+                "{} of the drawn entries were neither opened nor erased on their day, before the draw: nothing is said about them, \
+                 and the agency owes them, or the order.\n",
+                count(owed)
             );
         }
         text
     }
 
-    fn shows(&self, entry: &Entry) -> bool {
-        self.kind.is_none_or(|kind| entry.kind() == kind)
+    /// Those of the wanted type, and whatever is wrong.
+    fn shows(&self, state: &State) -> bool {
+        let State::Opened(entry, _) = state else {
+            return true;
+        };
+        state.is_unapproved() || self.args.kind.is_none_or(|kind| entry.kind() == kind)
     }
 }
 
 /// The witnesses that were given must have cosigned what is drawn from: before the seed, nobody can then have arranged it after.
-fn cosigned(checkpoint: &SignedCheckpoint, keys: &Keys) -> Result<()> {
-    let found = checkpoint.cosignatures(&keys.witnesses).len();
-    if found >= keys.quorum {
-        return Ok(());
+fn quorum(checkpoint: &SignedCheckpoint, keys: &Keys) -> Result<Vec<Cosigned>> {
+    let cosigned = keys.cosigned(checkpoint);
+    if cosigned.len() >= keys.quorum {
+        return Ok(cosigned);
     }
     Err(Advice::error(
         format!(
-            "{found} of the witnesses have cosigned this checkpoint, {} must have",
+            "{} of the witnesses have cosigned this checkpoint, {} must have",
+            cosigned.len(),
             keys.quorum
         ),
         "draw from a checkpoint that they have cosigned: the ledger's file checkpoint.cosigned is one",

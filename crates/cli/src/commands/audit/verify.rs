@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use concordat_ledger::{AuditOptions, CHECKPOINT_PATH, Report, SignedCheckpoint, Source, Verdict, verify};
 use serde_json::{Value, json};
 
-use super::cosigned;
 use super::files::Files;
 use super::keys::KeyArgs;
+use super::{MAX_CHECKPOINT, cosigned, read_small};
 use crate::exit::Exit;
 use crate::out::{Out, OutFile};
 
@@ -40,7 +40,7 @@ impl Args {
         let keys = self.keys.read()?;
         let mut kept = Vec::with_capacity(self.kept.len());
         for path in &self.kept {
-            let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+            let bytes = read_small(path, MAX_CHECKPOINT)?;
             kept.push(
                 SignedCheckpoint::open(&bytes, &keys.log).with_context(|| format!("{}", path.display()))?,
             );
@@ -111,6 +111,7 @@ fn report_json(report: &Report, kept: &[String]) -> Value {
         "entries": report.entries,
         "classes": report.classes,
         "erased": report.erased,
+        "erased_by_order": report.ordered,
         "due": report.due,
         "cosigned": cosigned(&report.cosigned),
         "cosigned_size": report.cosigned_size,
