@@ -352,7 +352,7 @@ fn what_was_logged_and_is_not_opened_is_not_missing() {
         // Unless the requester's node stopped, and does not know.
         (
             vec![changed_query(1, |query| {
-                (query.elements, query.interrupted) = (0, true)
+                (query.elements, query.interrupted) = (0, true);
             })],
             vec![],
             Owner,

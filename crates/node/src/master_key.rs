@@ -210,7 +210,7 @@ pub enum RotateError {
         /// Where the key in use is.
         key: PathBuf,
         /// Why it is not in the configured file.
-        why: Box<RotateError>,
+        why: Box<Self>,
     },
     /// It failed when the database may have been switched already.
     #[error(
@@ -221,7 +221,7 @@ pub enum RotateError {
         /// Where the new key is.
         key: PathBuf,
         /// What failed.
-        why: Box<RotateError>,
+        why: Box<Self>,
     },
     /// An older key is kept.
     #[error("{} holds an older master key: destroy it, or move it to where the backups' keys are", .0.display())]

@@ -13,8 +13,8 @@ mod common;
 
 use std::process::Command;
 
-use common::{Home, an_entry};
-use concordat_store::{EntryFilter, Exchange, Store, StoreError};
+use common::{Home, an_entry, an_exchange};
+use concordat_store::{EntryFilter, Store, StoreError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const CHILD: &str = "CONCORDAT_FULL_DISK_TEST_CHILD";

@@ -1,7 +1,7 @@
 //! A partner that sends too much: too large, too often, too long.
 
 use concordat_ledger::Event;
-use concordat_tests::{Offer, Terms};
+use concordat_tests::Terms;
 use concordat_wire::v1::{
     EvaluateOpen, EvaluateRequest, ExchangeAgreementRequest, FetchSegmentRequest, GetManifestRequest,
     chunk_refused::Cause, evaluate_request, evaluate_response,

@@ -1,7 +1,6 @@
 //! `concordat node`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use concordat_console::Console;
