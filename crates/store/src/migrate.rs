@@ -24,6 +24,7 @@ pub(crate) const STEPS: &[&str] = &[
     include_str!("../migrations/0006_stale_cases.sql"),
     include_str!("../migrations/0007_open_exchanges.sql"),
     include_str!("../migrations/0008_forgotten_exchanges.sql"),
+    include_str!("../migrations/0009_cases_by_agreement.sql"),
 ];
 
 /// The schema this program writes and the newest it reads.

@@ -4,7 +4,7 @@ use concordat_ledger::{Event, Hex, QuotaRefused, Side};
 use concordat_tests::{Agency, Terms};
 use concordat_wire::v1::{ChunkRefused, chunk_refused::Cause, evaluate_response};
 
-use crate::hostile_requester::{Hostile, chunk};
+use crate::hostile_requester::{Hostile, chunk, refusals, rule_of};
 
 fn refusal(answer: &evaluate_response::Message) -> Option<&ChunkRefused> {
     match answer {
@@ -54,10 +54,12 @@ async fn a_day_is_used_up_and_the_next_one_is_not_but_the_epoch_ends_it() {
     let refused = refusal(&answer).expect("the epoch's is used up");
     assert!(refused.detail.contains("epoch"), "{}", refused.detail);
     assert_eq!(refused.retry_after_ms, 0, "waiting for tomorrow does not help");
-    // Each is on the owner's record, and nothing else is.
+    // On the owner's record is the first one of each minute, and the others as refusals.
     let recorded = quota_refusals(&hostile.pair.owner).await;
     let exchanges: Vec<_> = recorded.iter().map(|refused| refused.exchange).collect();
-    assert_eq!(exchanges, [2, 4, 5, 7].map(|id| Hex([id; 16])));
+    assert_eq!(exchanges, [2, 5, 7].map(|id| Hex([id; 16])));
+    let others = refusals(&hostile.pair.owner).await;
+    assert_eq!(others.iter().map(rule_of).collect::<Vec<_>>(), ["AGR-120"]);
     for refused in recorded {
         assert_eq!(
             (refused.side, refused.partner.as_str(), refused.elements),
