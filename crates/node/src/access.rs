@@ -21,22 +21,26 @@ const CONNECTING: &str = "connecting to the listener for our own systems";
 const CONNECTING_AS_PARTNER: &str = "connecting to the listener for partners";
 const CALLING: &str = "calling over an open connection";
 const CALLING_OTHERS: &str = "calling what is not for this client";
+const SIGN_IN: &str = "sign-in";
 
 /// A kind of refusals: what was tried or the rule, and who tried it, if that is known.
 pub(crate) type Kind = (&'static str, Option<String>);
 
-/// A refusal, and how long what is said of it is kept.
-type Kept = (Refusal, Retention);
+/// A refusal, how long what is said of it is kept, and the incident that it is, if it is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Kept {
+    refusal: Refusal,
+    retention: Retention,
+    incident: Option<Incident>,
+}
 
 /// What was recorded last. In memory: a start forgets it, and records the next one.
 #[derive(Default)]
 pub struct Access {
-    /// The minute of each client's last sign-in.
-    sign_ins: Mutex<HashMap<String, i64>>,
+    /// The minute of each client's last sign-in and of each partner's last used up quota, the hour of its last contradiction.
+    last: Mutex<HashMap<(&'static str, String), i64>>,
     /// By action and, where the certificate was once ours, whose it was; by rule and client; by rule and partner.
     refusals: Mutex<HashMap<Kind, Refused>>,
-    /// The minute in which each partner's last used up quota was recorded.
-    quotas: Mutex<HashMap<String, i64>>,
     /// What is recorded once, by rule and case or job: as many as there are in trouble.
     once: Mutex<HashSet<(&'static str, String)>>,
 }
@@ -53,18 +57,14 @@ struct Refused {
 }
 
 impl Access {
-    /// Whether this is the client's first sign-in of the minute.
-    fn signs_in(&self, name: &str, minute: i64) -> bool {
-        first_of_the_minute(&self.sign_ins, name, minute)
+    /// Whether this is the first time in this minute, or hour. It is remembered: what cannot be recorded then is to be
+    /// [forgotten](Self::forget).
+    pub(crate) fn first_in(&self, what: &'static str, who: &str, period: i64) -> bool {
+        lock(&self.last).insert((what, who.to_owned()), period) != Some(period)
     }
 
-    fn forget_sign_in(&self, name: &str) {
-        lock(&self.sign_ins).remove(name);
-    }
-
-    /// Whether this is the first time in the minute that the partner's quota is used up.
-    pub(crate) fn uses_up(&self, partner: &str, minute: i64) -> bool {
-        first_of_the_minute(&self.quotas, partner, minute)
+    pub(crate) fn forget(&self, what: &'static str, who: &str) {
+        lock(&self.last).remove(&(what, who.to_owned()));
     }
 
     /// Whether this rule is to be recorded of this case or job: the first time, as what is tried again and again is one thing.
@@ -113,24 +113,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn first_of_the_minute(last: &Mutex<HashMap<String, i64>>, who: &str, minute: i64) -> bool {
-    lock(last).insert(who.to_owned(), minute) != Some(minute)
-}
-
-/// Goes on though whoever waits for it goes away: a partner that hangs up is on record all the same.
-///
-/// # Errors
-/// It panicked.
-pub(crate) async fn in_any_case<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-) -> Result<T, Fault> {
-    let done = tokio::spawn(work).await;
-    done.map_err(|_| Fault::internal("putting something on record"))
-}
-
 impl State {
     pub(crate) fn minute(&self) -> i64 {
         self.clock.seconds().div_euclid(60)
+    }
+
+    /// Goes on though whoever waits for it goes away, and before the node stops: a partner that hangs up is on record all the same.
+    ///
+    /// # Errors
+    /// It panicked.
+    pub(crate) async fn in_any_case<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let done = self.recording.spawn(work).await;
+        done.map_err(|_| Fault::internal("putting something on record"))
     }
 
     /// Records that a client came in; returns when that is on disk.
@@ -138,7 +135,7 @@ impl State {
     /// # Errors
     /// It cannot be recorded: nobody comes in unseen. A ledger that was halted lets in, as each call says so itself.
     async fn signed_in(&self, name: &str, auditor: bool) -> Result<(), Fault> {
-        if self.ledger.halted().is_some() || !self.access.signs_in(name, self.minute()) {
+        if self.ledger.halted().is_some() || !self.access.first_in(SIGN_IN, name, self.minute()) {
             return Ok(());
         }
         let role = match name {
@@ -154,7 +151,7 @@ impl State {
             })
             .await;
         if recorded.is_err() {
-            self.access.forget_sign_in(name);
+            self.access.forget(SIGN_IN, name);
         }
         recorded
     }
@@ -181,42 +178,55 @@ impl State {
         refusal: Refusal,
         incident: Option<Incident>,
     ) {
-        let refusal = (refusal, self.retention(agreement));
-        if let Some(left_out) = self.access.refuses(&kind, self.minute(), &refusal) {
+        let refused = Kept {
+            refusal,
+            retention: self.retention(agreement),
+            incident,
+        };
+        if let Some(left_out) = self.access.refuses(&kind, self.minute(), &refused) {
             let state = Arc::clone(self);
             let recorded =
-                in_any_case(async move { state.record_refusal(kind, left_out, refusal, incident).await });
+                self.in_any_case(async move { state.record_refusal(kind, left_out, refused).await });
             if let Err(fault) = recorded.await {
                 tracing::error!(%fault, "a refusal could not be recorded");
             }
         }
     }
 
-    async fn record_refusal(&self, kind: Kind, left_out: u64, refusal: Kept, incident: Option<Incident>) {
-        let (mut said, retention) = refusal.clone();
+    async fn record_refusal(&self, kind: Kind, left_out: u64, refused: Kept) {
+        let mut said = refused.refusal.clone();
         if left_out > 0 {
             let reason = said.reason.as_str();
             said.reason = text(&format!("{left_out} more of this kind before it; {reason}"));
         }
-        let recorded = match (self.entry_kept(retention, said), incident) {
+        let recorded = match (self.entry_kept(refused.retention, said), &refused.incident) {
             (Ok(entry), None) => {
                 let recorded = self.store.append_entries(vec![entry]).await;
                 recorded.map_err(|error| store_fault(&error))
             }
-            (entry, Some(incident)) => self.recorded_incident(entry, &incident).await,
-            (Err(fault), None) => Err(fault),
+            (Ok(entry), Some(incident)) => {
+                tracing::error!(partner = incident.partner, "incident: {}", incident.detail);
+                self.recorded_incident(Ok(entry), incident).await
+            }
+            (Err(fault), _) => Err(fault),
         };
         if let Err(fault) = recorded {
             tracing::error!(%fault, kind = kind.0, "a refusal could not be recorded");
-            self.access.not_recorded(kind, left_out, refusal);
+            self.access.not_recorded(kind, left_out, refused);
         }
     }
 
     /// Records the refusals of past minutes that were left out and that none has followed; at the end of the node, of this minute too.
-    pub(crate) async fn record_left_out(&self, at_the_end: bool) {
+    pub(crate) async fn record_left_out(self: &Arc<Self>, at_the_end: bool) {
         let minute = if at_the_end { i64::MAX } else { self.minute() };
-        for (kind, before, refusal) in self.access.take_left_out(minute) {
-            self.record_refusal(kind, before, refusal, None).await;
+        for (kind, before, refused) in self.access.take_left_out(minute) {
+            let state = Arc::clone(self);
+            let recorded = async move { state.record_refusal(kind, before, refused).await };
+            match at_the_end {
+                true => recorded.await,
+                // Taken, so to be written, though the node stops now.
+                false => drop(self.in_any_case(recorded).await),
+            }
         }
     }
 
@@ -354,8 +364,8 @@ pub async fn identify_client(state: &Arc<State>, shown: Shown) -> Option<Caller>
 
 /// Records, in the background, that a client was revoked and calls all the same.
 pub fn refuse_call(state: &Arc<State>, name: &str) {
-    let (state, name) = (Arc::clone(state), name.to_owned());
-    tokio::spawn(async move {
+    let (recording, state, name) = (&state.recording, Arc::clone(state), name.to_owned());
+    recording.spawn(async move {
         let reason = "the certificate was revoked";
         state.refused(CALLING, Some(&name), reason).await;
     });
@@ -375,8 +385,8 @@ pub fn refuse_client<T>(state: &Arc<State>, request: &Request<T>, fault: Fault) 
         rule: Some(text(fault.rule)),
         reason: text(&fault.message),
     };
-    let (state, rule) = (Arc::clone(state), fault.rule);
-    tokio::spawn(async move {
+    let (recording, state, rule) = (&state.recording, Arc::clone(state), fault.rule);
+    recording.spawn(async move {
         state.refused_once((rule, name), None, refusal, None).await;
     });
     fault
@@ -387,15 +397,18 @@ mod tests {
     use super::*;
 
     fn refusal(reason: &str) -> Kept {
-        let refusal = Refusal {
-            claimed: None,
-            partner: None,
-            case: None,
-            action: text(CONNECTING),
-            rule: None,
-            reason: text(reason),
-        };
-        (refusal, Retention::OneYear)
+        Kept {
+            refusal: Refusal {
+                claimed: None,
+                partner: None,
+                case: None,
+                action: text(CONNECTING),
+                rule: None,
+                reason: text(reason),
+            },
+            retention: Retention::OneYear,
+            incident: None,
+        }
     }
 
     #[test]
@@ -442,12 +455,14 @@ mod tests {
     }
 
     #[test]
-    fn a_client_signs_in_once_a_minute() {
+    fn the_first_in_a_minute_is_told_from_the_others() {
         let access = Access::default();
-        assert!(access.signs_in("gate-7", 1) && access.signs_in("gate-8", 1));
-        assert!(!access.signs_in("gate-7", 1));
-        assert!(access.signs_in("gate-7", 2));
-        access.forget_sign_in("gate-7");
-        assert!(access.signs_in("gate-7", 2));
+        let signs_in = |who, minute| access.first_in(SIGN_IN, who, minute);
+        assert!(signs_in("gate-7", 1) && signs_in("gate-8", 1));
+        assert!(!signs_in("gate-7", 1));
+        assert!(access.first_in("quota", "gate-7", 1), "another thing");
+        assert!(signs_in("gate-7", 2));
+        access.forget(SIGN_IN, "gate-7");
+        assert!(signs_in("gate-7", 2));
     }
 }

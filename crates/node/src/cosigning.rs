@@ -17,7 +17,6 @@ use concordat_wire::v1::{AddCheckpointRequest, AddCheckpointResponse};
 use concordat_wire::{Fault, Reason};
 use tokio::time::Instant;
 
-use crate::access::in_any_case;
 use crate::book::{Entry, store_fault};
 use crate::fetch::answer;
 use crate::ledger::{key_of, text};
@@ -135,10 +134,20 @@ pub(crate) async fn misbehaviour(
     kept: &str,
     shown: &str,
 ) -> Result<(), Fault> {
-    let (state, partner) = (Arc::clone(state), partner.to_owned());
+    let hour = state.now_ms().div_euclid(AGAIN_MS);
+    if !state.access.first_in(CONTRADICTION, partner, hour) {
+        return Ok(());
+    }
+    let (here, partner) = (Arc::clone(state), partner.to_owned());
     let (kept, shown) = (kept.to_owned(), shown.to_owned());
-    let recorded = async move { record_misbehaviour(&state, &partner, same_size, &kept, &shown).await };
-    in_any_case(recorded).await?
+    let recorded = async move {
+        let recorded = record_misbehaviour(&here, &partner, same_size, &kept, &shown).await;
+        if recorded.is_err() {
+            here.access.forget(CONTRADICTION, &partner);
+        }
+        recorded
+    };
+    state.in_any_case(recorded).await?
 }
 
 async fn record_misbehaviour(
@@ -148,8 +157,6 @@ async fn record_misbehaviour(
     kept: &str,
     shown: &str,
 ) -> Result<(), Fault> {
-    // One after another: what comes at the same time is one.
-    let _turn = state.desk.partner_turn(partner).await;
     let what = if same_size {
         "the partner signed two different ledgers of one size: the two checkpoints prove it"
     } else {

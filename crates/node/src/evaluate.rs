@@ -12,14 +12,15 @@ use concordat_wire::v1::{
     chunk_refused::Cause, evaluate_request, evaluate_response,
 };
 use concordat_wire::{Fault, MAX_CHUNK_ELEMENTS, Reason};
-use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tonic::{Status, Streaming};
 use uuid::Uuid;
 
-use crate::access::{PartnerCall, in_any_case};
+use crate::access::PartnerCall;
 use crate::agreement::{MAX_EVALUATIONS, Offer, purpose_name};
 use crate::book::Entry;
 use crate::charge::Record;
@@ -40,6 +41,7 @@ const INTERACTIVE_ELEMENTS: u64 = 65_536;
 
 /// What a partner's call is named where it is refused.
 const EVALUATE: &str = "evaluate";
+const QUOTA: &str = "quota";
 
 /// An answer, and its partner's place for it, which is free again when the answer has left.
 pub type Answer = (Result<EvaluateResponse, Status>, Option<OwnedSemaphorePermit>);
@@ -237,13 +239,40 @@ async fn next(requests: &mut Streaming<EvaluateRequest>) -> Result<Option<Evalua
         .map_err(|_| Status::deadline_exceeded("the stream was idle for too long"))?
 }
 
+/// Chunks in work: how many elements, what became of it, and the place that it takes.
+type Working = FuturesUnordered<
+    BoxFuture<
+        'static,
+        (
+            u32,
+            Result<evaluate_response::Message, Fault>,
+            OwnedSemaphorePermit,
+        ),
+    >,
+>;
+
 async fn run(
     state: &Arc<State>,
     admitted: &Arc<Admitted>,
     requests: &mut Streaming<EvaluateRequest>,
     sender: &mpsc::Sender<Answer>,
 ) -> Result<(), Status> {
-    let mut working = FuturesUnordered::new();
+    let mut working = Working::new();
+    let outcome = answer(state, admitted, requests, sender, &mut working).await;
+    // What was taken up comes to its end, and is on record if it is refused, though nobody may wait for it any more.
+    while let Some((_, answer, _)) = working.next().await {
+        let _ = noting(state, admitted, answer).await;
+    }
+    outcome
+}
+
+async fn answer(
+    state: &Arc<State>,
+    admitted: &Arc<Admitted>,
+    requests: &mut Streaming<EvaluateRequest>,
+    sender: &mpsc::Sender<Answer>,
+    working: &mut Working,
+) -> Result<(), Status> {
     let mut received = 0_u64;
     let mut waiting = None;
     let mut open = true;
@@ -253,7 +282,7 @@ async fn run(
             () = sender.closed() => return Ok(()),
             () = state.stop.cancelled() => return Err(Status::unavailable("the node is stopping")),
             Some(answer) = working.next(), if !working.is_empty() => {
-                let (elements, answer, place): (u32, Result<evaluate_response::Message, Fault>, _) = answer;
+                let (elements, answer, place) = answer;
                 let answer = noting(state, admitted, answer).await?;
                 // A refused chunk may come again.
                 if matches!(answer, evaluate_response::Message::Refused(_)) {
@@ -268,7 +297,7 @@ async fn run(
                 let place = place.map_err(|_| Status::unavailable("the node is stopping"))?;
                 if let Some((chunk, elements)) = waiting.take() {
                     let work = evaluate(Arc::clone(state), Arc::clone(admitted), chunk, elements);
-                    working.push(async move { (elements, work.await, place) });
+                    working.push(async move { (elements, work.await, place) }.boxed());
                 }
             }
             request = next(requests), if open && room && waiting.is_none() => match request?.and_then(|request| request.message) {
@@ -312,24 +341,22 @@ async fn noting<T>(state: &Arc<State>, admitted: &Admitted, answer: Result<T, Fa
 /// Puts on record that a quota is used up: the first time in a minute as that, then as refusals of the partner.
 async fn quota_refused(state: &Arc<State>, admitted: &Arc<Admitted>, detail: &str) {
     let partner = &admitted.entry.partner;
-    if !state.access.uses_up(&partner.id, state.minute()) {
-        let refused = Fault::new(Reason::Exhausted, "AGR-120", detail);
-        let _: Result<(), Fault> = noting(state, admitted, Err(refused)).await;
-        return;
+    if state.access.first_in(QUOTA, &partner.id, state.minute()) {
+        let refused = QuotaRefused {
+            exchange: Hex(admitted.request_id),
+            side: Side::Owner,
+            partner: text(&partner.id),
+            scope: admitted.scope(),
+            elements: admitted.announced,
+        };
+        match state.record_under(&admitted.entry.agreement, refused).await {
+            Ok(()) => return,
+            Err(fault) => tracing::error!(%fault, "a used up quota could not be recorded"),
+        }
+        state.access.forget(QUOTA, &partner.id);
     }
-    let refused = QuotaRefused {
-        exchange: Hex(admitted.request_id),
-        side: Side::Owner,
-        partner: text(&partner.id),
-        scope: admitted.scope(),
-        elements: admitted.announced,
-    };
-    let (state, admitted) = (Arc::clone(state), Arc::clone(admitted));
-    let recorded =
-        in_any_case(async move { state.record_under(&admitted.entry.agreement, refused).await }).await;
-    if let Err(fault) = recorded.flatten() {
-        tracing::error!(%fault, "a used up quota could not be recorded");
-    }
+    let refused = Fault::new(Reason::Exhausted, "AGR-120", detail);
+    let _: Result<(), Fault> = noting(state, admitted, Err(refused)).await;
 }
 
 /// Size and count are bounded before anything else is done with a chunk.

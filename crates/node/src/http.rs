@@ -93,10 +93,9 @@ where
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let room = if from.ip().is_loopback() {
-            &proxied
-        } else {
-            &places
+        let room = match from.ip().to_canonical().is_loopback() {
+            true => &proxied,
+            false => &places,
         };
         let Some(place) = room.enter(Some(from)) else {
             continue;

@@ -102,7 +102,8 @@ impl Troubles {
     }
 }
 
-/// Destroys the keys of epochs that are over and what the ledger need not keep any longer, until the node stops. Apart
+/// Destroys the keys of epochs that are over and what the ledger need not keep any longer, and writes down what was left out of
+/// refusals, until the node stops. Apart
 /// from everything else, so that nothing a partner does or a publication takes can keep it alive.
 pub async fn end_keys(state: Arc<State>) {
     let pause = Duration::from_secs(u64::from(state.config.snapshot.poll_interval_s.min(60)));
@@ -112,6 +113,7 @@ pub async fn end_keys(state: Arc<State>) {
             tracing::error!(%fault, "erasing entries of the ledger");
         }
         erasure::empty_log(&state).await;
+        state.record_left_out(false).await;
         tokio::select! {
             () = state.stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
@@ -158,7 +160,6 @@ async fn round(state: &Arc<State>, visits: &mut HashMap<String, JoinHandle<()>>)
     if let Err(fault) = asked::close_left(state, false).await {
         tracing::error!(%fault, "recording how exchanges ended");
     }
-    state.record_left_out(false).await;
     if let Err(fault) = jobs::forget_old(state).await {
         tracing::error!(%fault, "deleting old jobs");
     }

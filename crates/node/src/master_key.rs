@@ -122,8 +122,18 @@ async fn open_and_finish(config: &Config, rng: Box<dyn CryptoRng + Send>) -> Res
 fn take_place(new: &Path, file: &Path) -> Result<RotatedFiles, RotateError> {
     let old = beside(file, ".old");
     let key = read(file)?;
-    match kept_at(&old)? {
-        Some(kept) if *kept == *key => {}
+    let whole = Zeroizing::new(hex::encode(*key));
+    let kept = match old.exists() {
+        true => Some(read_secret(&old).map_err(StartError::Identity)?),
+        false => None,
+    };
+    match kept {
+        Some(kept) if kept.trim_end() == *whole => {}
+        // Ours, not written to its end. Anything else is somebody's, and may be the only copy of its key.
+        Some(kept) if whole.starts_with(kept.as_str()) => {
+            fs::remove_file(&old).map_err(|source| RotateError::file(&old, source))?;
+            write_like(file, &old, &key)?;
+        }
         Some(_) => return Err(RotateError::OldKept(old)),
         None => write_like(file, &old, &key)?,
     }
@@ -133,22 +143,6 @@ fn take_place(new: &Path, file: &Path) -> Result<RotatedFiles, RotateError> {
         new: file.to_owned(),
         old: Some(old),
     })
-}
-
-/// The key in a file that may not be there. One that was not written to its end is removed: it is on disk elsewhere.
-fn kept_at(path: &Path) -> Result<Option<Secret>, RotateError> {
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(RotateError::file(path, source)),
-        Ok(_) => {}
-    }
-    match parse_master_key(&read_secret(path).map_err(StartError::Identity)?) {
-        Ok(key) => Ok(Some(key)),
-        Err(_) => {
-            fs::remove_file(path).map_err(|source| RotateError::file(path, source))?;
-            Ok(None)
-        }
-    }
 }
 
 /// Writes a key to a new file, durably, for the same owner, group and mode as `file`: root may rotate what the service reads.
@@ -234,9 +228,17 @@ pub enum RotateError {
         /// The system's word.
         source: io::Error,
     },
-    /// It could not be recorded.
-    #[error("{0}")]
-    Record(#[from] concordat_wire::Fault),
+    /// It is done, and could not be recorded.
+    #[error(
+        "the rotation is done: the database opens with the key in {}. It could not be recorded ({why}); the next start of the node does that",
+        key.display()
+    )]
+    NotRecorded {
+        /// Where the key in use is.
+        key: PathBuf,
+        /// Why it could not be recorded.
+        why: concordat_wire::Fault,
+    },
 }
 
 impl RotateError {
@@ -253,6 +255,15 @@ pub struct RotatedFiles {
     pub new: PathBuf,
     /// With the old one, unless it is where it was.
     pub old: Option<PathBuf>,
+}
+
+impl RotatedFiles {
+    fn recorded(self, recorded: Result<(), concordat_wire::Fault>) -> Result<Self, RotateError> {
+        match recorded {
+            Ok(()) => Ok(self),
+            Err(why) => Err(RotateError::NotRecorded { key: self.new, why }),
+        }
+    }
 }
 
 /// A new master key on its way into the place of the old one. Each stage is a call of its own, so that a test can stop between any two.
@@ -303,8 +314,7 @@ impl<'a> Rotation<'a> {
             (Some(Ok(files)), _) => {
                 let recorded = record_master(config, &store, key).await;
                 store.close().await;
-                recorded?;
-                return Ok(Prepared::Finished(files));
+                return Ok(Prepared::Finished(files.recorded(recorded)?));
             }
             (Some(Err(why)), file) => {
                 // FILE.new is the only place of the key in use, and is not to be written over.
@@ -339,7 +349,7 @@ impl<'a> Rotation<'a> {
             return sync_folder(&self.new);
         };
         let old = beside(file, ".old");
-        if kept_at(&old)?.is_some() {
+        if old.exists() {
             return Err(RotateError::OldKept(old));
         }
         // The database did not open with it.
@@ -379,8 +389,7 @@ impl<'a> Rotation<'a> {
         };
         self.store.close().await;
         let files = placed.map_err(|error| self.after_switch(error))?;
-        recorded?;
-        Ok(files)
+        files.recorded(recorded)
     }
 
     fn after_switch(&self, why: RotateError) -> RotateError {
@@ -534,9 +543,16 @@ mod tests {
         let (folder, config) = node();
         let at = |name: &str| folder.path().join(name);
         let [_, new] = switched(&config).await;
-        // Somebody's older key is where ours has to go.
-        write_secret(&at("master.key.old"), "ab".repeat(32).as_bytes()).expect("written");
-        for out in [None, Some(at("elsewhere.key"))] {
+        // Somebody's older key is where ours has to go, in whatever form.
+        for (older, out) in [
+            ("ab".repeat(32), None),
+            (
+                "-----BEGIN AGE ENCRYPTED FILE-----\n".to_owned(),
+                Some(at("elsewhere.key")),
+            ),
+        ] {
+            let _ = fs::remove_file(at("master.key.old"));
+            write_secret(&at("master.key.old"), older.as_bytes()).expect("written");
             let refused = Rotation::prepare(&config, out.as_deref())
                 .await
                 .expect_err("unfinished");
@@ -547,6 +563,7 @@ mod tests {
             assert!(refused.to_string().contains("master.key.old"), "{refused}");
             assert_eq!(*read(key).expect("in use"), *new);
             assert_eq!(opens(&config).await, fingerprint(MASTER, &new));
+            assert_eq!(fs::read_to_string(at("master.key.old")).expect("there"), older);
         }
     }
 

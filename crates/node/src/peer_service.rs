@@ -153,7 +153,9 @@ impl PeerService for Peer {
         request: Request<TakeCaseStepsRequest>,
     ) -> Result<Response<TakeCaseStepsResponse>, Status> {
         let partner = partner(&request)?;
-        let answer = desk::peers::take_steps(&self.0, &partner, request.into_inner()).await?;
+        let (state, request) = (Arc::clone(&self.0), request.into_inner());
+        let taken = async move { desk::peers::take_steps(&state, &partner, request).await };
+        let answer = self.0.in_any_case(taken).await??;
         Ok(Response::new(answer))
     }
 
@@ -162,7 +164,9 @@ impl PeerService for Peer {
         request: Request<PutAttachmentPartRequest>,
     ) -> Result<Response<PutAttachmentPartResponse>, Status> {
         let partner = partner(&request)?;
-        desk::peers::put_part(&self.0, &partner, request.into_inner()).await?;
+        let (state, request) = (Arc::clone(&self.0), request.into_inner());
+        let put = async move { desk::peers::put_part(&state, &partner, request).await };
+        self.0.in_any_case(put).await??;
         Ok(Response::new(PutAttachmentPartResponse {}))
     }
 

@@ -29,9 +29,7 @@ impl Places {
     /// A place, if there is one for this address; `None`: whoever it was is gone.
     pub(crate) fn enter(self: &Arc<Self>, from: Option<SocketAddr>) -> Option<Place> {
         let from = match from?.ip().to_canonical() {
-            IpAddr::V6(address) if !address.is_loopback() => {
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64))
-            }
+            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
             address => address,
         };
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);

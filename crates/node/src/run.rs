@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 
@@ -205,6 +206,7 @@ impl Node {
             erasing: Default::default(),
             desk: Default::default(),
             troubles: Default::default(),
+            recording: TaskTracker::new(),
             stop: stop.clone(),
             config,
         });
@@ -279,6 +281,14 @@ impl Node {
         {
             tracing::warn!("some calls did not end in time");
             self.tasks.abort_all();
+        }
+        self.state.recording.close();
+        let recorded = self.state.recording.wait();
+        if tokio::time::timeout(std::time::Duration::from_secs(10), recorded)
+            .await
+            .is_err()
+        {
+            tracing::error!("what was refused could not be recorded in time");
         }
         self.state.record_left_out(true).await;
         self.state.store.close().await;

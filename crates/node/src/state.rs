@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use concordat_store::Store;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::access::Access;
 use crate::book::Book;
@@ -72,6 +73,8 @@ pub struct State {
     pub revoked: Revoked,
     /// Offers that cannot be published, and why.
     pub troubles: Troubles,
+    /// What is being recorded though nobody may wait for it: the node stops after it.
+    pub recording: TaskTracker,
     /// Set when the node is to stop.
     pub stop: CancellationToken,
 }

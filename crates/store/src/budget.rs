@@ -6,12 +6,12 @@
 
 mod tally;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteConnection;
 
 use crate::ledger::NewEntry;
-use crate::log::{Appended, Exchange, MAX_EXCHANGES};
+use crate::log::{Exchange, MAX_EXCHANGES};
 use crate::types::{Columns, ScopeId};
 use crate::{Result, Store, StoreError};
 use tally::Tally;
@@ -158,40 +158,25 @@ impl Store {
             }
         }
         let mut tx = self.begin("charge.add").await?;
-        let (mut begun, mut foreign) = (BTreeSet::new(), BTreeSet::new());
-        let (mut tally, outcomes) = loop {
-            let mut tally = Tally::default();
-            tally.read(&mut tx, charges).await?;
-            let decided =
-                charges
-                    .iter()
-                    .enumerate()
-                    .map(|(position, charge)| match foreign.contains(&position) {
-                        true => ChargeOutcome::ForeignRequest,
-                        false => tally.charge(position, charge),
-                    });
-            let outcomes: Vec<ChargeOutcome> = decided.collect();
-            let paid = |position: usize| outcomes.get(position).is_some_and(|outcome| outcome.is_paid());
-            let new = requests.iter().filter(|(position, _)| paid(*position));
-            let (positions, rows): (Vec<usize>, Vec<&Exchange>) = new.copied().unzip();
-            let appended = self.insert_exchanges(&mut tx, &rows).await?;
-            let known = foreign.len();
-            for (position, became) in positions.into_iter().zip(appended) {
-                match became {
-                    Appended::Changed => drop(begun.insert(position)),
-                    Appended::AsBefore => {}
-                    Appended::Foreign => drop(foreign.insert(position)),
-                }
-            }
-            // What is not to be paid for after all leaves room for others: once more, without it.
-            if foreign.len() == known {
-                break (tally, outcomes);
-            }
-        };
-        for charge in begun.iter().filter_map(|position| charges.get(*position)) {
-            tally.opened(charge, now_ms);
+        let mut tally = Tally::default();
+        tally.read(&mut tx, charges).await?;
+        let given: BTreeMap<usize, &Exchange> = requests.iter().copied().collect();
+        let outcomes = charges.iter().enumerate().map(|(position, charge)| {
+            let request = given.get(&position).copied();
+            tally.charge(position, charge, request)
+        });
+        let outcomes = outcomes.collect();
+        let begun = tally.begun().iter();
+        let begun: Vec<(usize, &Exchange)> = begun
+            .filter_map(|position| Some((*position, *given.get(position)?)))
+            .collect();
+        let rows: Vec<&Exchange> = begun.iter().map(|(_, exchange)| *exchange).collect();
+        if self.insert_exchanges(&mut tx, &rows).await?.len() < rows.len() {
+            return Err(StoreError::AlreadyExists { what: "exchange" });
         }
-        let begun = begun.into_iter().map(|position| (position, Progress::default()));
+        let begun = begun
+            .into_iter()
+            .map(|(position, _)| (position, Progress::default()));
         let follows = tally.write(&mut tx, charges, now_ms).await?;
         for (position, progress) in begun.chain(follows) {
             let entry = record(position, progress).ok_or(StoreError::NotRecorded)?;

@@ -95,19 +95,24 @@ impl Store {
     /// [`StoreError::AlreadyExists`] if the id belongs to another exchange.
     pub async fn append_exchange(&self, exchange: &Exchange) -> Result<()> {
         let mut tx = self.begin("exchange.append").await?;
-        match self.insert_exchanges(&mut tx, &[exchange]).await?.as_slice() {
-            [Appended::Changed] => tx.commit().await,
-            [Appended::AsBefore] => Ok(()),
-            _ => Err(StoreError::AlreadyExists { what: "exchange" }),
+        let new = !self.insert_exchanges(&mut tx, &[exchange]).await?.is_empty();
+        match if new {
+            Appended::Changed
+        } else {
+            goes_on(&mut tx, exchange).await?
+        } {
+            Appended::Changed => tx.commit().await,
+            Appended::AsBefore => Ok(()),
+            Appended::Foreign => Err(StoreError::AlreadyExists { what: "exchange" }),
         }
     }
 
-    /// What became of each.
+    /// Puts those on record whose ids are not, and gives these ids.
     pub(crate) async fn insert_exchanges(
         &self,
         tx: &mut Tx,
         exchanges: &[&Exchange],
-    ) -> Result<Vec<Appended>> {
+    ) -> Result<Vec<[u8; 16]>> {
         let rows = exchanges
             .iter()
             .map(|exchange| Ok((*exchange, self.inner.seal_asked(exchange)?)));
@@ -123,27 +128,7 @@ impl Store {
         )
         .await
         .map_err(StoreError::on_insert("exchange", "scope"))?;
-        let new = new.iter().map(|row| row.bytes("id"));
-        let mut new: Vec<[u8; 16]> = new.collect::<Result<_>>()?;
-        let mut appended: Vec<Appended> = Vec::with_capacity(exchanges.len());
-        for (position, exchange) in exchanges.iter().enumerate() {
-            let became = match new.iter().position(|new| new == exchange.id.as_bytes()) {
-                Some(at) => {
-                    new.swap_remove(at);
-                    Appended::Changed
-                }
-                // One that is given twice is new once, and looked up once.
-                None => match exchanges[..position]
-                    .iter()
-                    .position(|earlier| earlier == exchange)
-                {
-                    Some(earlier) => appended[earlier].again(),
-                    None => goes_on(tx, exchange).await?,
-                },
-            };
-            appended.push(became);
-        }
-        Ok(appended)
+        new.iter().map(|row| row.bytes("id")).collect()
     }
 
     /// Exchanges that are open and in which nothing was done since before `before_ms`: those in which we asked, or those in
@@ -288,24 +273,13 @@ fn bind_exchange(query: Binding, exchange: &Exchange, sealed: &SealedAsked) -> B
 }
 
 /// What became of an exchange that was to be recorded.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Appended {
+enum Appended {
     /// It is new, or it was closed and goes on.
     Changed,
     /// It was on record as it is.
     AsBefore,
     /// Its id belongs to another.
     Foreign,
-}
-
-impl Appended {
-    /// Of the same exchange, given again.
-    fn again(self) -> Self {
-        match self {
-            Self::Changed | Self::AsBefore => Self::AsBefore,
-            Self::Foreign => Self::Foreign,
-        }
-    }
 }
 
 /// What is sealed of [`Asked`].
@@ -372,7 +346,7 @@ fn with_cell<T>(exchange: Uuid, column: &'static str, work: impl FnOnce(&Cell<'_
     })
 }
 
-fn direction(exchange: &Exchange) -> &'static str {
+pub(crate) fn direction(exchange: &Exchange) -> &'static str {
     match exchange.asked {
         Some(_) => "asked",
         None => "answered",

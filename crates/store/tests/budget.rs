@@ -434,6 +434,34 @@ async fn a_request_is_recorded_with_its_first_chunks() {
     assert_eq!(used, Usage { day: 57, epoch: 57 });
     let entries = store.ledger_entries(&EntryFilter::default(), 9).await.unwrap();
     assert_eq!(entries.len(), 5, "one for the seventh");
+    // It takes none away either: where 5 are left, what does not fit leaves nothing, though it comes after what belongs to another.
+    let [eighth, ninth] = [request(8, "p"), request(9, "p")];
+    let again = request(8, "another purpose");
+    let charges = [
+        narrow(announced(6, 1, 5)),
+        narrow(announced(8, 0, 4)),
+        narrow(announced(8, 1, 1)),
+        narrow(announced(9, 0, 2)),
+    ];
+    let requests = [(0, &sixth), (1, &eighth), (2, &again), (3, &ninth)];
+    let record = |position: usize, _| Some(an_entry("evaluation.opened", Some(charges[position].request_id)));
+    let outcomes = store.charge(&requests, &charges, 7, record).await.unwrap();
+    assert_eq!(outcomes[0], ChargeOutcome::ForeignRequest);
+    assert!(charged(&outcomes[1]), "{outcomes:?}");
+    assert_eq!(
+        outcomes[2],
+        ChargeOutcome::ForeignRequest,
+        "one that begins in the same call is another, too"
+    );
+    assert!(matches!(
+        outcomes[3],
+        ChargeOutcome::QuotaExceeded { left: 1, .. }
+    ));
+    assert!(store.exchange(ninth.id).await.unwrap().is_none());
+    let entries = store.ledger_entries(&EntryFilter::default(), 9).await.unwrap();
+    assert_eq!(entries.len(), 6);
+    let used = store.usage(scope, 20_000).await.unwrap();
+    assert_eq!(used, Usage { day: 61, epoch: 61 });
 
     // Nothing is charged, and nothing on record, that the ledger does not get.
     let fifth = request(5, "p");

@@ -114,7 +114,7 @@ impl Desk {
     }
 
     /// Waits until no other request of this partner is looked at: one that sends nonsense keeps itself waiting.
-    pub(crate) async fn partner_turn(&self, partner: &str) -> tokio::sync::OwnedMutexGuard<()> {
+    async fn partner_turn(&self, partner: &str) -> tokio::sync::OwnedMutexGuard<()> {
         let name = Sha256::digest([b"partner\0", partner.as_bytes()].concat());
         let mut id = [0; 16];
         id.copy_from_slice(&name[..16]);

@@ -358,7 +358,6 @@ async fn alarm(
     fault: &Fault,
 ) {
     let partner = entry.partner.id.as_str();
-    tracing::error!(partner, "a request for details came without a proof of its hit");
     let incident = Incident {
         at_ms: state.now_ms(),
         partner: partner.to_owned(),

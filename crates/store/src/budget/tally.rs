@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::{Budget, Charge, ChargeOutcome, Progress, Usage, answered};
 use crate::Result;
-use crate::log::touch_exchange;
+use crate::log::{Exchange, direction, touch_exchange};
 use crate::sql::insert_many;
 use crate::types::Columns;
 
@@ -53,6 +53,30 @@ struct Request {
     charged: Option<usize>,
 }
 
+/// What an exchange on record has to have in common with a request that goes on with it.
+#[derive(PartialEq, Eq)]
+struct Terms {
+    direction: String,
+    partner: String,
+    scope: Option<i64>,
+    purpose: String,
+    legal_basis: String,
+    elements: u64,
+}
+
+impl Terms {
+    fn of(exchange: &Exchange) -> Self {
+        Self {
+            direction: direction(exchange).to_owned(),
+            partner: exchange.partner.clone(),
+            scope: exchange.scope.map(|scope| scope.0),
+            purpose: exchange.purpose.clone(),
+            legal_basis: exchange.legal_basis.clone(),
+            elements: exchange.elements,
+        }
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Tally {
     /// The offer of each scope that may be charged; `None` where it may not.
@@ -60,6 +84,10 @@ pub(super) struct Tally {
     days: BTreeMap<(OfferKey, i32), Counter>,
     epochs: BTreeMap<i64, Counter>,
     requests: BTreeMap<RequestKey, Request>,
+    /// Those that are on record, or begin in this call.
+    exchanges: BTreeMap<[u8; 16], Terms>,
+    /// Positions of the charges with which one begins.
+    begun: Vec<usize>,
     /// Positions of what is charged.
     charged: Vec<usize>,
 }
@@ -73,8 +101,9 @@ impl Tally {
             chunks.entry(key(charge)).or_default().push(charge.chunk_index);
         }
         for (key, chunks) in chunks {
-            let request = read_request(conn, key, &chunks).await?;
+            let (request, exchange) = read_request(conn, key, &chunks).await?;
             self.requests.insert(key, request);
+            self.exchanges.extend(exchange.map(|exchange| (key.1, exchange)));
         }
         Ok(())
     }
@@ -112,46 +141,61 @@ impl Tally {
         Ok(())
     }
 
-    /// Decides on the charge in this position, after those before it.
-    pub(super) fn charge(&mut self, position: usize, charge: &Charge) -> ChargeOutcome {
+    /// Decides on the charge in this position, after those before it. With the first one that is charged, its `request` begins.
+    pub(super) fn charge(
+        &mut self,
+        position: usize,
+        charge: &Charge,
+        request: Option<&Exchange>,
+    ) -> ChargeOutcome {
         let offer = self.scopes.get(&(charge.scope.0, charge.day)).cloned().flatten();
-        let (Some(offer), Some(request)) = (offer, self.requests.get_mut(&key(charge))) else {
+        let (Some(offer), Some(used)) = (offer, self.requests.get_mut(&key(charge))) else {
             return ChargeOutcome::ScopeEnded;
         };
+        let terms = request.map(Terms::of);
+        let known = self.exchanges.get(&charge.request_id);
+        if known.is_some() && terms.is_some() && terms.as_ref() != known {
+            return ChargeOutcome::ForeignRequest;
+        }
+        let begins = terms.filter(|_| known.is_none());
         // A chunk that came before is what it was then, whatever is left now.
-        match request.chunks.get(&charge.chunk_index) {
+        match used.chunks.get(&charge.chunk_index) {
             Some(digest) if *digest == charge.digest => return ChargeOutcome::AlreadyCharged,
             Some(_) => return ChargeOutcome::DigestMismatch,
             None => {}
         }
         let elements = u64::from(charge.elements);
-        let left = charge.announced.saturating_sub(request.used.now());
+        let left = charge.announced.saturating_sub(used.used.now());
         if elements > left {
             return ChargeOutcome::MoreThanAnnounced { left };
         }
         let day = self.days.entry((offer, charge.day)).or_default();
         let epoch = self.epochs.entry(charge.scope.0).or_default();
-        let used = Usage {
+        let so_far = Usage {
             day: day.now(),
             epoch: epoch.now(),
         };
-        let outcome = decide(charge, used);
+        let outcome = decide(charge, so_far);
         if matches!(outcome, ChargeOutcome::Charged { .. }) {
-            for counter in [day, epoch, &mut request.used] {
+            for counter in [day, epoch, &mut used.used] {
                 counter.added += elements;
             }
-            request.chunks.insert(charge.chunk_index, charge.digest);
-            request.charged = Some(position);
+            used.chunks.insert(charge.chunk_index, charge.digest);
+            used.charged = Some(position);
             self.charged.push(position);
+            if let Some((terms, request)) = begins.zip(request) {
+                // As the row's own trigger has it.
+                used.touched_ms = Some(request.at_ms);
+                self.exchanges.insert(charge.request_id, terms);
+                self.begun.push(position);
+            }
         }
         outcome
     }
 
-    /// The exchange that a charge belongs to was put on record since this was read: it is open.
-    pub(super) fn opened(&mut self, charge: &Charge, now_ms: i64) {
-        if let Some(request) = self.requests.get_mut(&key(charge)) {
-            request.touched_ms = Some(now_ms);
-        }
+    /// The positions of the charges with which a request begins.
+    pub(super) fn begun(&self) -> &[usize] {
+        &self.begun
     }
 
     /// Writes what was charged. Returns what follows for the exchanges, each with the position of the last charge to it.
@@ -230,14 +274,16 @@ async fn read_request(
     conn: &mut SqliteConnection,
     (scope, id): RequestKey,
     chunks: &[u32],
-) -> Result<Request> {
+) -> Result<(Request, Option<Terms>)> {
     // One row at least: what is known of the request stands in each.
     let rows = sqlx::query(
         "SELECT coalesce((SELECT elements FROM usage_request WHERE scope_id = ?1 AND request_id = ?2), 0) AS used,
                 (SELECT touched_ms FROM exchange_open WHERE id = ?2) AS touched_ms,
                 (SELECT count(*) FROM ledger_entry WHERE exchange = ?2 AND kind = 'evaluation') AS closed,
+                e.direction, e.partner, e.scope_id, e.purpose, e.legal_basis, e.elements AS announced,
                 c.chunk_index, c.digest
          FROM (SELECT 1)
+         LEFT JOIN exchange e ON e.id = ?2
          LEFT JOIN charge c ON c.scope_id = ?1 AND c.request_id = ?2
              AND c.chunk_index IN (SELECT value FROM json_each(?3))",
     )
@@ -253,7 +299,18 @@ async fn read_request(
         closed: 0,
         charged: None,
     };
+    let mut exchange = None;
     for row in &rows {
+        if let Some(direction) = row.try_get::<Option<String>, _>("direction")? {
+            exchange = Some(Terms {
+                direction,
+                partner: row.try_get("partner")?,
+                scope: row.try_get("scope_id")?,
+                purpose: row.try_get("purpose")?,
+                legal_basis: row.try_get("legal_basis")?,
+                elements: row.int("announced")?,
+            });
+        }
         request.used = Counter::of(row.int("used")?);
         request.touched_ms = row.int_opt("touched_ms")?;
         request.closed = row.int("closed")?;
@@ -261,7 +318,7 @@ async fn read_request(
             request.chunks.insert(index, digest);
         }
     }
-    Ok(request)
+    Ok((request, exchange))
 }
 
 fn decide(charge: &Charge, used: Usage) -> ChargeOutcome {

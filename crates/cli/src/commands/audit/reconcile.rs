@@ -68,8 +68,6 @@ struct Opened {
     unopened: HashMap<Hex<16>, Unopened>,
     /// How many of them were not erased.
     not_opened: u64,
-    /// How many entries about exchanges the ledger has.
-    exchanges: u64,
     /// Entries of the export about exchanges with the other agency that are not joined, by their type.
     not_compared: BTreeMap<&'static str, u64>,
     /// Entries in which an approval does not hold.
@@ -124,7 +122,6 @@ impl Log {
         let entries = exported(export)?;
         let mut missing: BTreeSet<u64> = entries.keys().copied().collect();
         let mut other = None;
-        let mut exchanges = 0;
         let mut unopened: BTreeMap<u64, (Join, bool)> = BTreeMap::new();
         self.leaves(|number, leaf| {
             // It names what was written before it, or nothing was erased.
@@ -136,7 +133,6 @@ impl Log {
                         .for_each(|(_, (_, erased))| *erased = true);
                 });
             }
-            exchanges += u64::from(matches!(leaf.class, Class::Exchange(_)));
             match (entries.get(&number), &leaf.class) {
                 (Some((text, _)), _) if text.as_bytes() == leaf.encode(number) => {
                     missing.remove(&number);
@@ -187,7 +183,6 @@ impl Log {
                 .into_values()
                 .map(|(Join { tag, facts }, erased)| (tag, Unopened { facts, erased }))
                 .collect(),
-            exchanges,
             not_compared,
         })
     }
@@ -273,8 +268,8 @@ struct Looked {
     results: Vec<(String, String, Reconciliation)>,
     /// Both sides' entries were opened.
     whole: bool,
-    /// Entries about exchanges.
-    exchanges: u64,
+    /// Entries about exchanges were not opened, or are erased.
+    left_out: bool,
     not_opened: u64,
     not_compared: BTreeMap<&'static str, u64>,
     unapproved: Vec<(String, Vec<u64>)>,
@@ -286,7 +281,7 @@ const NOT_CHECKED: &str = "Whether each ledger is the one that was shown to othe
 
 impl Looked {
     fn add(&mut self, agency: &str, opened: &Opened) {
-        self.exchanges += opened.exchanges;
+        self.left_out |= opened.not_opened > 0 || !opened.unopened.is_empty();
         self.not_opened += opened.not_opened;
         for (kind, entries) in &opened.not_compared {
             *self.not_compared.entry(*kind).or_default() += entries;
@@ -297,11 +292,11 @@ impl Looked {
         }
     }
 
-    /// There are exchanges, and the exports hold none of them.
+    /// There are exchanges, maybe between the two, and the exports hold none of them.
     fn is_empty(&self) -> bool {
         let nothing =
             |joined: &Reconciliation| joined.matched + joined.unanswered == 0 && joined.unmatched.is_empty();
-        self.exchanges > 0 && self.results.iter().all(|(_, _, joined)| nothing(joined))
+        self.left_out && self.results.iter().all(|(_, _, joined)| nothing(joined))
     }
 
     /// What may still be put right by waiting or opening is not a contradiction.
