@@ -164,9 +164,12 @@ pub fn encode_bundle<E: AsRef<[u8]>>(entries: &[E]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Reads a bundle of at most 256 entries; `None` if its last entry is cut or there are more.
+/// Reads a bundle of 1 to 256 entries; `None` if its last entry is cut, or there are more or none.
 pub fn decode_bundle(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut entries = Vec::new();
+    if bytes.is_empty() {
+        return None;
+    }
     while !bytes.is_empty() {
         let (length, rest) = bytes.split_first_chunk::<2>()?;
         let (entry, rest) = rest.split_at_checked(u16::from_be_bytes(*length).into())?;

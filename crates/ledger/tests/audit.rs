@@ -105,6 +105,47 @@ fn insta_like(report: &Report, lines: &[&str]) {
     }
 }
 
+/// Whatever is cut out of a file, the log does not hold: what is not there was not looked at.
+#[test]
+fn no_file_may_be_empty_or_cut() {
+    let (files, kept) = log();
+    // Those of its size; there are partial ones of smaller sizes.
+    let paths = [
+        "checkpoint",
+        "tile/0/000",
+        "tile/0/001",
+        "tile/0/002.p/188",
+        "tile/1/000.p/2",
+        "tile/entries/000",
+        "tile/entries/001",
+        "tile/entries/002.p/188",
+    ];
+    for path in paths {
+        let bytes = &files[path];
+        for length in [0, 1, 2, 10, bytes.len() / 2, bytes.len() - 1] {
+            let mut cut = files.clone();
+            cut.insert(path.to_owned(), bytes[..length].to_vec());
+            let report = audit(&cut, &kept);
+            assert_eq!(
+                report.verdict(),
+                Verdict::Broken,
+                "{path}, {length} bytes: {report}"
+            );
+        }
+        let mut without = files.clone();
+        without.remove(path);
+        let report = audit(&without, &kept);
+        assert_eq!(report.verdict(), Verdict::Broken, "without {path}: {report}");
+    }
+    // All of one sort.
+    for sort in ["tile/entries/", "tile/0/"] {
+        let mut none = files.clone();
+        let ours = none.iter_mut().filter(|(path, _)| path.starts_with(sort));
+        ours.for_each(|(_, bytes)| bytes.clear());
+        assert_eq!(audit(&none, &kept).verdict(), Verdict::Broken, "{sort}");
+    }
+}
+
 #[test]
 fn an_altered_entry() {
     let (mut files, kept) = log();

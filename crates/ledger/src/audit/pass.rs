@@ -171,6 +171,7 @@ impl Pass<'_> {
     ) -> bool {
         let width = usize::from(bundle.width);
         let mut hashes: Vec<Hash> = Vec::new();
+        let were_read = entries.is_some();
         if let Some(mut entries) = entries {
             // The full bundle may stand for a partial one.
             let more = entries.len() > width && bundle.is_partial();
@@ -192,7 +193,7 @@ impl Pass<'_> {
         let tile = match tile {
             Some(mut tile) => {
                 tile.truncate(width);
-                if !hashes.is_empty() {
+                if were_read {
                     if hashes != tile && self.entries_edge.is_none() {
                         self.entries_edge = Some(self.edge.clone());
                     }
@@ -419,6 +420,13 @@ impl Pass<'_> {
             if whole && !tree_holds {
                 report.find(Finding::OtherTree { size: target.size() });
             }
+        }
+        // Whatever was seen above: what was not read is not what was signed.
+        if report.findings.is_empty() && report.entries != target.size() {
+            report.find(Finding::NotAllRead {
+                read: report.entries,
+                size: target.size(),
+            });
         }
         if let Some((anchor, after)) = self.broken_anchor.filter(|_| !entries_hold) {
             report.find(Finding::Rewritten {

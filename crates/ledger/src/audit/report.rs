@@ -93,6 +93,13 @@ pub enum Finding {
         /// The size that was signed.
         size: u64,
     },
+    /// Fewer entries could be held to the tree than were signed.
+    NotAllRead {
+        /// How many there were.
+        read: u64,
+        /// The size that was signed.
+        size: u64,
+    },
     /// Entries that were never signed.
     EntriesInserted {
         /// Before which entry.
@@ -213,6 +220,12 @@ impl fmt::Display for Finding {
                 "The log was truncated: entries {from} to {} are gone.",
                 size.saturating_sub(1)
             ),
+            Self::NotAllRead { read, size } => {
+                write!(
+                    f,
+                    "Only {read} of {size} entries could be held to the signed tree."
+                )
+            }
             Self::EntriesInserted { from, count: 1 } => {
                 write!(f, "An entry was inserted before entry {from}.")
             }
