@@ -339,7 +339,8 @@ impl Config {
             other => other,
         })?;
         if let Some(folder) = path.parent() {
-            config.node.data_dir = folder.join(&config.node.data_dir);
+            // Without the `.` in the middle that the sample has.
+            config.node.data_dir = folder.join(&config.node.data_dir).components().collect();
         }
         Ok(config)
     }

@@ -86,14 +86,34 @@ pub(crate) async fn open_database(
     rng: Box<dyn CryptoRng + Send>,
 ) -> Result<(Store, Digest), StartError> {
     let opened = open_and_finish(config, rng).await?;
-    if let Some(Err(error)) = opened.rotation {
-        tracing::warn!(%error, "the master key's rotation could not be finished");
+    match &opened.rotation {
+        Some(Ok(files)) => tracing::warn!(
+            key = %files.new.display(),
+            "a rotation of the master key that was interrupted is finished: put a copy of the new key into the safe"
+        ),
+        Some(Err(error)) => tracing::warn!(%error, "the master key's rotation could not be finished"),
+        None => {
+            let left = file(config).map(|file| beside(&file, ".new"));
+            if let Some(left) = left.filter(|left| left.exists()) {
+                tracing::warn!(
+                    file = %left.display(),
+                    "left from a rotation of the master key that changed nothing: it opens nothing, remove it"
+                );
+            }
+        }
     }
     Ok((opened.store, opened.key))
 }
 
 async fn open_and_finish(config: &Config, rng: Box<dyn CryptoRng + Send>) -> Result<Opened, StartError> {
-    let key = configured(config)?;
+    let next = file(config).map(|file| (beside(&file, ".new"), file));
+    let key = match (configured(config), &next) {
+        (Err(_), Some((new, file))) if !file.exists() && new.exists() => {
+            let (file, new) = (file.clone(), new.clone());
+            return Err(StartError::MasterKeyBeside { file, new });
+        }
+        (key, _) => key?,
+    };
     let wrong = match open(config, &key, rng).await {
         Ok(store) => {
             return Ok(Opened {
@@ -104,7 +124,6 @@ async fn open_and_finish(config: &Config, rng: Box<dyn CryptoRng + Send>) -> Res
         }
         Err(error) => error,
     };
-    let next = file(config).map(|file| (beside(&file, ".new"), file));
     match (&wrong, next) {
         (StartError::Store(StoreError::WrongMasterKey), Some((new, file))) if new.exists() => {
             let key = read(&new)?;
@@ -521,6 +540,14 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::set_permissions(at("master.key"), fs::Permissions::from_mode(0o400)).expect("read only");
         let [old, new] = switched(&config).await;
+        // Without the first file nobody is told to make a new node.
+        fs::rename(at("master.key"), at("aside")).expect("moved");
+        let missing = open_database(&config, system_rng()).await.err();
+        assert!(
+            matches!(missing, Some(StartError::MasterKeyBeside { .. })),
+            "{missing:?}"
+        );
+        fs::rename(at("aside"), at("master.key")).expect("moved");
         // It died while it kept the old key.
         fs::write(at("master.key.old"), &hex::encode(*old)[..20]).expect("written");
         fs::set_permissions(at("master.key.old"), fs::Permissions::from_mode(0o600)).expect("ours");

@@ -109,6 +109,17 @@ pub enum StartError {
     /// What is in the database cannot be used.
     #[error("{0}")]
     Fault(#[from] Fault),
+    /// The master key's file is not there, and a rotation's is.
+    #[error(
+        "{} is missing, but {} is there: a rotation may have stopped half way. Give it the name of the first, or restore that from its copy",
+        file.display(), new.display()
+    )]
+    MasterKeyBeside {
+        /// The configured file.
+        file: std::path::PathBuf,
+        /// The one beside it.
+        new: std::path::PathBuf,
+    },
     /// The configuration.
     #[error(transparent)]
     Config(#[from] crate::config::ConfigError),

@@ -69,7 +69,13 @@ pub enum WitnessError {
         /// Which.
         origin: String,
     },
-    /// Another process witnesses there, or the disk failed.
+    /// Another process witnesses there.
+    #[error("another witness uses the folder of the log {origin}: stop it, or choose another folder")]
+    InUse {
+        /// Which log.
+        origin: String,
+    },
+    /// The disk failed.
     #[error("the folder of the log {origin}: {source}")]
     Folder {
         /// Which log.
@@ -125,7 +131,12 @@ impl Witness {
             if watched.contains_key(&origin) {
                 return Err(WitnessError::Twice { origin });
             }
-            let files = Folder::create(&folder).map_err(fault)?;
+            let files = match Folder::create(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(WitnessError::InUse { origin });
+                }
+                files => files.map_err(fault)?,
+            };
             sync(dir).map_err(fault)?;
             let log = Watched {
                 key: log,
@@ -429,7 +440,7 @@ mod tests {
         let world = World::new();
         let first = world.open().expect("open");
         assert!(
-            matches!(world.open(), Err(WitnessError::Folder { .. })),
+            matches!(world.open(), Err(WitnessError::InUse { .. })),
             "it is locked"
         );
         drop(first);

@@ -11,7 +11,7 @@ pub enum StoreError {
     // ---- the operator: the node cannot start
     /// The sealed data key does not open.
     #[error(
-        "the master key does not belong to this database: give the key it was created with, or restore both from the same backup"
+        "the master key does not belong to this database: give the one that was put in its place last (after `concordat key rotate-master --out FILE`, that file), or restore both from the same backup"
     )]
     WrongMasterKey,
     /// A master key is 32 bytes.

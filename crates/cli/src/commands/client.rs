@@ -29,7 +29,7 @@ pub enum Command {
     Add {
         /// Lower-case letters, digits, '-' and '.'
         name: String,
-        /// It may audit (`audit list`, `open`, `prove`, `report`), and do nothing else
+        /// It may audit (`audit list`, `open`, `prove`, `report`) and read the history of cases, and do nothing else
         #[arg(long)]
         auditor: bool,
         #[command(flatten)]
@@ -75,9 +75,14 @@ impl Command {
                         "sha256": hex::encode(files.fingerprint),
                     })
                 };
+                let may = if auditor {
+                    "audit, and read the history of cases"
+                } else {
+                    "call the node"
+                };
                 let text = || {
                     format!(
-                        "{name} may call the node. Give it these files, by a way only it can read:\n  {}\n  {}\n  {}",
+                        "{name} may {may}. Give it these files, by a way only it can read:\n  {}\n  {}\n  {}",
                         certificate.display(),
                         key.display(),
                         ca.display()

@@ -53,6 +53,9 @@ impl Args {
             "identity"
         );
         tracing::info!(peers = %node.peer_address, api = %node.api_address, "listening");
+        if let Some(address) = node.ledger_address {
+            tracing::info!(url = %format_args!("http://{address}"), "serving the ledger's files");
+        }
         if let Some(address) = node.insecure_address {
             tracing::warn!(%address, "listening without authentication");
         }

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Advice, Exit};
-use crate::out::Out;
+use crate::out::{Out, note};
 
 /// Cosign the checkpoints of ledgers, as an independent witness.
 ///
@@ -48,6 +48,12 @@ impl Args {
             (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let logs = self.logs.iter().map(|log| super::audit::verifier_of(log));
         let logs = logs.collect::<Result<Vec<_>>>()?;
+        for log in logs.iter().filter(|log| !log.name().contains('/')) {
+            note(format!(
+                "{0} is the name of a node, as its identity key has it; the ledger of a node signs as {0}/ledger",
+                log.name()
+            ));
+        }
         let mut rng = rand::rand_core::UnwrapErr(rand::rngs::SysRng);
         let witness = Witness::open(&self.dir, &self.name, logs, &mut rng)?;
         let listener = TcpListener::bind(self.listen).await.map_err(|error| {

@@ -30,6 +30,8 @@ struct Side {
     dir: PathBuf,
     /// The key that verifies its ledger.
     ledger: String,
+    /// With which it cosigns.
+    identity: String,
     /// Where its first two administrators register, as its node said at its start, and until when.
     setup: String,
     until: Timestamp,
@@ -97,8 +99,8 @@ impl Kept {
              \x20 {program} case list --dir {left}\n\
              \x20 {program} audit list --dir {left}\n\
              \x20 {program} audit report --dir {left}\n\
-             \x20 {program} audit verify {left}/ledger --key {left_key}\n\
-             \x20 {program} audit verify {right}/ledger --key {right_key}\n\
+             \x20 {program} audit verify {left}/ledger --log-key {left_key} --witness {right_identity}\n\
+             \x20 {program} audit verify {right}/ledger --log-key {right_key} --witness {left_identity}\n\
              Lead a case at the consoles. At each agency two administrators open its set-up link, which holds for an hour, until {until},\n\
              and register passkeys; then everybody signs in at its sign-in link, and they enrol officers. Let the browser trust the\n\
              authority of each:\n\
@@ -112,6 +114,8 @@ impl Kept {
             pids.join(" "),
             left_key = self.left.ledger,
             right_key = self.right.ledger,
+            left_identity = self.left.identity,
+            right_identity = self.right.identity,
             until = time(&until.to_string()),
         )
     }
@@ -124,6 +128,7 @@ impl Side {
             name: agency.name,
             dir: agency.dir.clone(),
             ledger: ledger_key(&agency.info.identity_key),
+            identity: agency.info.identity_key.clone(),
             setup,
             until,
         })
