@@ -407,6 +407,13 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     let [text, json] = reconcile(&[0, 1, 2, 3, 5], &[1, 2]);
     let (text, json) = (text.exits(4).stdout, json.exits(4));
     assert_eq!(reasons(&json), [(0.into(), erased.clone()), (3.into(), left_out)]);
+    let result = json.json()[0]["results"][0].clone();
+    assert_eq!(
+        (&result["contradictions"], &result["undecided"]),
+        (&0.into(), &2.into())
+    );
+    assert_eq!(result["unmatched"][0]["contradicts"], false);
+    assert_eq!(json.json()[0]["erased"], 1);
     assert_eq!(
         json.json()[0]["not_opened"],
         2,
@@ -418,6 +425,8 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     );
     for said in [
         "2 entries about exchanges are not in the exports",
+        "1 exchange goes together, 0 were not answered, 0 do not match, 2 could not be compared.",
+        "1 entry about exchanges was erased: nothing is said about it.",
         "Not compared: 1 decision.",
         "Not checked: Whether each ledger is the one that was shown to others",
     ] {
@@ -426,7 +435,11 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     // One that is in no leaf of the owner is missing.
     let [missing, _] = reconcile(&[0, 1, 2, 3, 4], &[1, 2, 3]);
     let missing = missing.exits(1).stdout;
-    assert!(missing.contains("the owner did not log it"), "{missing}");
+    assert!(
+        missing.contains("the owner did not log it")
+            && missing.contains("1 does not match, 1 could not be compared"),
+        "{missing}"
+    );
     // The other way round.
     let [text, _] = reconcile(&[1], &[1, 2, 3]);
     let text = text.exits(4).stdout;
@@ -454,4 +467,35 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
         &vkey_b,
     ];
     audit(words).exits(4);
+    // Of an exchange whose entries are all erased, or not in the export, nothing is said; and that is said.
+    let answers = [
+        "reconcile",
+        &export_b,
+        "--files",
+        &files_b,
+        "--log-key",
+        &vkey_b,
+        "--other-files",
+        &files_a,
+        "--other-log-key",
+        &vkey_a,
+    ];
+    export_sealed(&export_b, [(1, &answered[1])].into_iter());
+    let files_only = audit(answers).exits(0).stdout;
+    for said in [
+        "1 exchange goes together, 0 were not answered, 0 do not match, 0 could not be compared.",
+        "What aa logged and bb did not cannot be told without the opened entries of aa: --other-export.",
+        "2 entries about exchanges are not in the exports: nothing is said about them.",
+        "1 entry about exchanges was erased: nothing is said about it.",
+    ] {
+        assert!(files_only.contains(said), "{said}: {files_only}");
+    }
+    // A ledger goes together with itself, which says nothing.
+    let itself = answers.map(|word| match word {
+        word if word == files_a => files_b.as_str(),
+        word if word == vkey_a => vkey_b.as_str(),
+        word => word,
+    });
+    let itself = audit(itself).exits(2).stderr;
+    assert!(itself.contains("are the same key, that of bb/ledger"), "{itself}");
 }

@@ -114,7 +114,7 @@ pub use proof::{MAX_PROOF_HASHES, ProofError, verify_consistency, verify_inclusi
 pub use reader::{ReadError, TileReader};
 pub use reconcile::{
     ExchangeRecord, MAX_STEPS, Reason, Reconciliation, Stage, Unmatched, Unopened, reconcile,
-    reconcile_exports, reconcile_with_leaves, transcript,
+    reconcile_export_with_leaves, reconcile_exports, reconcile_with_leaves, transcript,
 };
 pub use retention::{Retention, is_due};
 pub use sample::Sampler;
