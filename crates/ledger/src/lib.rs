@@ -87,7 +87,7 @@ mod tile;
 mod tree;
 mod witness;
 
-pub use audit::{AuditOptions, Cosigned, Extended, Finding, Keys, Report, Verdict, verify};
+pub use audit::{AuditOptions, Cosigned, Extended, Finding, Keys, Ordered, Report, Verdict, verify};
 pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, MAX_OPENED_IDENTIFIERS, Proven};
 pub use bytes::{Digest, Hex, NotAText, Text};
 pub use cases::{
