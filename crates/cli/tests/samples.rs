@@ -66,26 +66,12 @@ fn a_sample_is_drawn_from_the_signed_tree_and_nothing_drawn_can_be_kept_back() {
         (&serde_json::json!([]), &serde_json::json!([]))
     );
     assert_eq!(none["other_types"], expected.len());
-    let text = audit([
-        "sample",
-        "--seed",
-        "s1",
-        "--count",
-        "10",
-        "--log-key",
-        &vkey,
-        "--files",
-        &ledger,
-        "--export",
-        &whole,
-        "--type",
-        "query",
-    ]);
+    let words = ["sample", "--seed", "s1", "--count", "5", "--log-key", &own];
+    let typed = ["--files", &ledger, "--export", &whole, "--type", "query"];
+    let text = audit(words.into_iter().chain(typed)).exits(0).stdout;
     assert!(
-        text.stdout
-            .contains("10 others were opened as well, of another type than query."),
-        "{}",
-        text.stdout
+        text.contains("5 others were opened as well, of another type than query."),
+        "{text}"
     );
     let owed = with(&["--export", &less, "--type", "query"])
         .exits(4)
