@@ -297,10 +297,14 @@ pub fn count(number: u64) -> String {
     out
 }
 
-/// A count with its noun: `1 record`, `1,200 records`. Nouns here take an s.
+/// A count with its noun: `1 record`, `1,200 records`, `2 entries`. Nouns here take an s, and their y is that of `entry`.
 pub fn counted(number: u64, noun: &str) -> String {
-    let s = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{s}", count(number))
+    let number_of = count(number);
+    match noun.strip_suffix('y') {
+        _ if number == 1 => format!("{number_of} {noun}"),
+        Some(stem) => format!("{number_of} {stem}ies"),
+        None => format!("{number_of} {noun}s"),
+    }
 }
 
 /// How far something is: `5 of 29 identifiers`, and `29 identifiers` at its end.
@@ -353,6 +357,10 @@ mod tests {
         assert_eq!(
             [0, 1, 1_200].map(|number| counted(number, "record")),
             ["0 records", "1 record", "1,200 records"]
+        );
+        assert_eq!(
+            [0, 1, 2].map(|number| counted(number, "entry")),
+            ["0 entries", "1 entry", "2 entries"]
         );
         assert_eq!(counted_of(5, 29, "identifier"), "5 of 29 identifiers");
         assert_eq!(counted_of(29, 29, "identifier"), "29 identifiers");

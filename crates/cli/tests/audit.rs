@@ -76,14 +76,22 @@ fn a_ledger_is_verified_from_its_files_and_keys() {
         unasked["extends"][0],
         serde_json::json!({ "size": 20, "kept": &kept })
     );
-    verify(&["--kept", &kept, "--keep", &kept]).exits(0);
+    let told = verify(&["--kept", &kept, "--keep", &kept]).exits(0).stderr;
+    assert!(told.contains(&format!("Kept {kept}.")), "{told}");
     let newer = verify(&["--kept", &kept]).exits(0).stdout;
     assert!(newer.contains(&format!("Extends     {kept}, of 30")), "{newer}");
 
     // Somebody who never cosigned.
     let stranger = key(9, "cc").verifier().to_string();
     let lonely = verify(&["--witness", &stranger]).exits(4);
-    assert!(lonely.stdout.contains("too few witnesses"), "{}", lonely.stdout);
+    assert!(
+        lonely.stdout.contains("too few witnesses")
+            && lonely
+                .stdout
+                .contains("0 have cosigned, 1 needed\n            not cosigned by cc\n"),
+        "{}",
+        lonely.stdout
+    );
     // Another key, no key, no folder.
     audit([
         "verify",
@@ -108,6 +116,11 @@ fn a_ledger_is_verified_from_its_files_and_keys() {
     bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
     std::fs::write(&bundle, bytes).expect("written");
     let broken = verify(&["--keep", &path("never")]).exits(1);
+    assert!(
+        broken.stderr.contains("Not kept: something does not hold."),
+        "{}",
+        broken.stderr
+    );
     assert!(
         broken.stdout.contains("BROKEN      Entry 0 was altered."),
         "{}",
@@ -163,6 +176,43 @@ fn what_was_mixed_up_is_not_called_broken() {
     std::fs::write(path("tls.key"), "-----BEGIN PRIVATE KEY-----\n").expect("written");
     let tls = ["verify", &ledger, "--log-key", &path("tls.key")];
     mixed_up(&tls, 1, &["tls.key holds a key or certificate of TLS"]);
+
+    // Keys in files: none, a witness's where a ledger's belongs, and what a witness printed when it was ready.
+    std::fs::write(path("text"), "no key\n").expect("written");
+    let text = ["verify", &ledger, "--log-key", &path("text")];
+    mixed_up(&text, 1, &["text is not a key\n"]);
+    let cosigner = key(8, "bb").verifier().cosigner().to_string();
+    let cosigns = ["verify", &ledger, "--log-key", &cosigner];
+    mixed_up(&cosigns, 1, &["this is the key of a witness"]);
+    for printed in [
+        format!("witnessing on http://127.0.0.1:7 with the key\n{cosigner}\n"),
+        format!("{{\"key\":\"{cosigner}\",\"listen\":\"127.0.0.1:7\"}}\n"),
+    ] {
+        std::fs::write(path("witness"), printed).expect("written");
+        audit([
+            "verify",
+            &ledger,
+            "--log-key",
+            &own,
+            "--witness",
+            &path("witness"),
+        ])
+        .exits(0);
+    }
+    // What nobody signed is no agreement, and an empty file no checkpoint.
+    let draft = ["verify", &ledger, "--agreement", &path("text"), "--agency", "aa"];
+    mixed_up(
+        &draft,
+        1,
+        &["text is not a signed agreement", "concordat agreement sign"],
+    );
+    std::fs::write(path("nothing"), "").expect("written");
+    let nothing = ["verify", &ledger, "--log-key", &own, "--kept", &path("nothing")];
+    mixed_up(
+        &nothing,
+        1,
+        &["nothing is no checkpoint of this ledger", "--keep"],
+    );
 
     // Nobody answers there.
     let [port] = common::free_ports();

@@ -65,6 +65,14 @@ fn a_sample_is_drawn_from_the_signed_tree_and_nothing_drawn_can_be_kept_back() {
         (&none["opened"], &none["not_opened"]),
         (&serde_json::json!([]), &serde_json::json!([]))
     );
+    assert_eq!(none["other_types"], expected.len());
+    let words = ["sample", "--seed", "s1", "--count", "5", "--log-key", &own];
+    let typed = ["--files", &ledger, "--export", &whole, "--type", "query"];
+    let text = audit(words.into_iter().chain(typed)).exits(0).stdout;
+    assert!(
+        text.contains("5 others were opened as well, of another type than query."),
+        "{text}"
+    );
     let owed = with(&["--export", &less, "--type", "query"])
         .exits(4)
         .json()
@@ -90,11 +98,13 @@ fn a_sample_is_drawn_from_the_signed_tree_and_nothing_drawn_can_be_kept_back() {
         refused.stderr
     );
     std::fs::write(&alone, signed(200, checkpoint.root()).to_string()).expect("written");
-    let refused = sample("s1", &["--checkpoint", &alone, "--witness", &partner]).exits(1);
+    let lonely = sample("s1", &["--checkpoint", &alone, "--witness", &partner]).exits(4);
     assert!(
-        refused.stderr.contains("0 of the witnesses have cosigned"),
+        lonely
+            .stdout
+            .contains("Too few witnesses have cosigned this checkpoint, 0 of 1"),
         "{}",
-        refused.stderr
+        lonely.stdout
     );
     let stranger = SignedCheckpoint::sign(200, checkpoint.root(), &key(9, "aa/ledger")).expect("signed");
     std::fs::write(path("stranger"), stranger.to_string()).expect("written");
@@ -177,7 +187,15 @@ fn an_erasure_excuses_no_drawn_entry_unless_it_was_due_before_the_draw() {
     assert_eq!(told["not_opened"], serde_json::json!([]));
     // The whole ledger counts the one by order apart.
     let whole = audit(["verify", &ledger, "--log-key", &vkey, "--json"]).exits(1);
-    assert_eq!(whole.json()[0]["erased_by_order"], 1);
+    let whole = whole.json().remove(0);
+    assert_eq!(whole["erased_by_order"], 1);
+    assert_eq!(
+        (&whole["ordered"], &whole["more_ordered"]),
+        (
+            &serde_json::json!([{ "entry": 11, "erased": [[1, 1]] }]),
+            &0.into()
+        )
+    );
 }
 
 #[test]
@@ -222,6 +240,8 @@ fn a_sample_says_who_could_have_arranged_it() {
         (&told["cosigned"][0]["witness"], &told["not_checked"]),
         (&"bb".into(), &serde_json::json!([]))
     );
+    let time = told["cosigned"][0]["time"].as_str().expect("a text");
+    assert_eq!(time, "2026-11-18T11:08:20Z");
 
     // No seed, no entries, none from there, more than can be.
     sample(&["--seed", " ", "--checkpoint", &kept]).exits(2);
@@ -407,6 +427,13 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     let [text, json] = reconcile(&[0, 1, 2, 3, 5], &[1, 2]);
     let (text, json) = (text.exits(4).stdout, json.exits(4));
     assert_eq!(reasons(&json), [(0.into(), erased.clone()), (3.into(), left_out)]);
+    let result = json.json()[0]["results"][0].clone();
+    assert_eq!(
+        (&result["contradictions"], &result["undecided"]),
+        (&0.into(), &2.into())
+    );
+    assert_eq!(result["unmatched"][0]["contradicts"], false);
+    assert_eq!(json.json()[0]["erased"], 1);
     assert_eq!(
         json.json()[0]["not_opened"],
         2,
@@ -418,6 +445,8 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     );
     for said in [
         "2 entries about exchanges are not in the exports",
+        "1 exchange goes together, 0 were not answered, 0 do not match, 2 could not be compared.",
+        "1 entry about exchanges was erased: nothing is said about it.",
         "Not compared: 1 decision.",
         "Not checked: Whether each ledger is the one that was shown to others",
     ] {
@@ -426,7 +455,11 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     // One that is in no leaf of the owner is missing.
     let [missing, _] = reconcile(&[0, 1, 2, 3, 4], &[1, 2, 3]);
     let missing = missing.exits(1).stdout;
-    assert!(missing.contains("the owner did not log it"), "{missing}");
+    assert!(
+        missing.contains("the owner did not log it")
+            && missing.contains("1 does not match, 1 could not be compared"),
+        "{missing}"
+    );
     // The other way round.
     let [text, _] = reconcile(&[1], &[1, 2, 3]);
     let text = text.exits(4).stdout;
@@ -454,4 +487,35 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
         &vkey_b,
     ];
     audit(words).exits(4);
+    // Of an exchange whose entries are all erased, or not in the export, nothing is said; and that is said.
+    let answers = [
+        "reconcile",
+        &export_b,
+        "--files",
+        &files_b,
+        "--log-key",
+        &vkey_b,
+        "--other-files",
+        &files_a,
+        "--other-log-key",
+        &vkey_a,
+    ];
+    export_sealed(&export_b, [(1, &answered[1])].into_iter());
+    let files_only = audit(answers).exits(0).stdout;
+    for said in [
+        "1 exchange goes together, 0 were not answered, 0 do not match, 0 could not be compared.",
+        "What aa logged and bb did not cannot be told without the opened entries of aa: --other-export.",
+        "2 entries about exchanges are not in the exports: nothing is said about them.",
+        "1 entry about exchanges was erased: nothing is said about it.",
+    ] {
+        assert!(files_only.contains(said), "{said}: {files_only}");
+    }
+    // A ledger goes together with itself, which says nothing.
+    let itself = answers.map(|word| match word {
+        word if word == files_a => files_b.as_str(),
+        word if word == vkey_a => vkey_b.as_str(),
+        word => word,
+    });
+    let itself = audit(itself).exits(2).stderr;
+    assert!(itself.contains("are the same key, that of bb/ledger"), "{itself}");
 }

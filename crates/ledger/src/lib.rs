@@ -87,7 +87,7 @@ mod tile;
 mod tree;
 mod witness;
 
-pub use audit::{AuditOptions, Cosigned, Extended, Finding, Keys, Report, Verdict, verify};
+pub use audit::{AuditOptions, Cosigned, Extended, Finding, Keys, Ordered, Report, Verdict, verify};
 pub use bundle::{Bundle, BundleError, MAX_BUNDLE_BYTES, MAX_OPENED_IDENTIFIERS, Proven};
 pub use bytes::{Digest, Hex, NotAText, Text};
 pub use cases::{
@@ -114,7 +114,7 @@ pub use proof::{MAX_PROOF_HASHES, ProofError, verify_consistency, verify_inclusi
 pub use reader::{ReadError, TileReader};
 pub use reconcile::{
     ExchangeRecord, MAX_STEPS, Reason, Reconciliation, Stage, Unmatched, Unopened, reconcile,
-    reconcile_exports, reconcile_with_leaves, transcript,
+    reconcile_export_with_leaves, reconcile_exports, reconcile_with_leaves, transcript,
 };
 pub use retention::{Retention, is_due};
 pub use sample::Sampler;

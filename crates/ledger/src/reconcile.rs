@@ -208,6 +208,16 @@ pub enum Reason {
     NotOpened(Side),
 }
 
+impl Reason {
+    /// Whether the two logs contradict each other. The others may still be put right by waiting or opening, or can no longer be told.
+    pub fn contradicts(self) -> bool {
+        !matches!(
+            self,
+            Self::Open(_) | Self::Interrupted | Self::Erased(_) | Self::NotOpened(_)
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -481,6 +491,16 @@ pub fn reconcile_with_leaves(
     ours: impl IntoIterator<Item = ExchangeRecord>,
     theirs: impl IntoIterator<Item = (u64, Leaf)>,
 ) -> Reconciliation {
+    reconcile_export_with_leaves(ours, |_| None, theirs)
+}
+
+/// As [`reconcile_with_leaves`], of a log of ours of which not all was opened, or is left. `unopened` looks there for an entry with this
+/// tag that is not among our records: an exchange whose end was logged is not said to be open.
+pub fn reconcile_export_with_leaves(
+    ours: impl IntoIterator<Item = ExchangeRecord>,
+    unopened: impl Fn(&Hex<16>) -> Option<Unopened>,
+    theirs: impl IntoIterator<Item = (u64, Leaf)>,
+) -> Reconciliation {
     let mut halves: HashMap<(ExchangeId, bool), (Half, Seen)> = HashMap::new();
     for record in ours {
         let requester = record.side == Side::Requester;
@@ -547,6 +567,16 @@ pub fn reconcile_with_leaves(
             (true, None, _) if *requester && half.answered() == 0 => Fit::Unanswered,
             (true, None, Some(_)) => Fit::Not(Reason::Open(them)),
             (true, None, None) => Fit::Not(missing),
+        };
+        // The newest closing that was not given opened: that one holds.
+        let closing = (half.next_step()..MAX_STEPS).rev().find_map(|step| {
+            let join = Join::new(exchange, us, us.closed().name(), step, &Hex([0; 32]), 0);
+            unopened(&join.tag)
+        });
+        let fit = match (fit, closing) {
+            (Fit::Not(reason), Some(closing)) if reason != missing => Fit::Not(closing.reason(us)),
+            (Fit::Unanswered, Some(closing)) => Fit::Not(closing.reason(us)),
+            (fit, _) => fit,
         };
         let theirs = seen.closed.map(|(index, _)| index).or(seen.opened);
         result.put(*exchange, ours, theirs, fit);

@@ -569,7 +569,13 @@ fn a_source_that_fails_is_not_called_a_liar() {
     for kept in [kept.as_slice(), &[]] {
         let report = verify(&Failing(files.clone(), ""), &keys(), kept, &now());
         assert_eq!(report.verdict(), Verdict::Unread, "{report}");
-        assert!(!report.to_string().contains("BROKEN"), "{report}");
+        let said = report.to_string();
+        let mut lines = said.lines();
+        assert_eq!(
+            lines.next_back(),
+            Some("Nothing could be read: nothing is said about this log. Try again.")
+        );
+        assert!(lines.all(|line| line.starts_with("UNREAD ")), "{said}");
     }
     // What is gone is not excused by what could not be read.
     let mut gone = files;
@@ -625,7 +631,24 @@ fn erasures_are_held_to_their_day() {
     );
     insta_like(
         &ordered,
-        &["Erasure     1 payloads erased, 1 of them by order; 300 due"],
+        &[
+            "Erasure     1 payloads erased, 1 of them by order; 300 due",
+            "By order    7 (entry 300)",
+        ],
+    );
+    assert!(!due.to_string().contains("By order"), "{due}");
+    let ordered =
+        |which: &mut dyn Iterator<Item = u64>| check(erase("2027-01-01T00:00:00Z", which, Some("order 7")));
+    insta_like(
+        &ordered(&mut (0..100_u64).filter(|n| matches!(n, 18..=20 | 40..=42 | 44))),
+        &["By order    18 to 20, 40 to 42 and 44 (entry 300)"],
+    );
+    // However many there are, it stays one line.
+    let many = ordered(&mut (0..300_u64).step_by(2));
+    assert_eq!((many.orders[0].erased.count(), many.more_orders), (150, 0));
+    assert!(
+        many.to_string().contains(", 36, 38 and 130 more (entry 300)"),
+        "{many}"
     );
     let impossible = check(erase("2029-11-22T03:00:00Z", &mut (299..301), None));
     assert_eq!(impossible.findings, [Finding::FalseErasure { index: 300 }]);

@@ -259,6 +259,104 @@ fn shut(side: Side, entries: &[(Entry, bool)]) -> impl Fn(Side, &Hex<16>) -> Opt
     move |of, tag| leaves.get(tag).copied().filter(|_| of == side)
 }
 
+/// An end that our own log holds, and that was not given opened, is not one that we have not logged; it clears nobody either.
+#[test]
+fn what_we_erased_or_left_out_is_not_open_beside_their_leaves() {
+    use Side::{Owner, Requester};
+    let reason = |ours: Vec<Entry>, side, unopened: &[(Entry, bool)], theirs: Vec<Entry>| {
+        let unopened = shut(side, unopened);
+        let theirs = (0..).zip(&theirs).map(|(n, entry)| (n, seal(n, entry).leaf));
+        let theirs: Vec<_> = theirs.collect();
+        let result =
+            reconcile_export_with_leaves(records(ours.into_iter()), |tag| unopened(side, tag), theirs);
+        let reasons: Vec<_> = result.unmatched.iter().map(|u| u.reason).collect();
+        assert_eq!(
+            result.matched + result.unanswered + reasons.len() as u64,
+            1,
+            "{reasons:?}"
+        );
+        reasons.first().copied()
+    };
+    let nothing = |n| changed_query(n, |query| query.elements = 0);
+    let again = |n| changed_query(n, |query| query.step = 1);
+    let both = vec![evaluation_opened(1), evaluation(1)];
+    for (ours, side, unopened, theirs, expected) in [
+        (
+            vec![opened(1)],
+            Requester,
+            (query(1), true),
+            both.clone(),
+            Some(Reason::Erased(Requester)),
+        ),
+        (
+            vec![opened(1)],
+            Requester,
+            (query(1), false),
+            both.clone(),
+            Some(Reason::NotOpened(Requester)),
+        ),
+        (
+            vec![opened(1)],
+            Requester,
+            (query(1), true),
+            vec![],
+            Some(Reason::Erased(Requester)),
+        ),
+        (
+            vec![evaluation_opened(1)],
+            Owner,
+            (evaluation(1), true),
+            vec![query(1)],
+            Some(Reason::Erased(Owner)),
+        ),
+        // Another exchange's end is none of this one's.
+        (
+            vec![opened(1)],
+            Requester,
+            (query(2), true),
+            both.clone(),
+            Some(Reason::Open(Requester)),
+        ),
+        // A newer end holds, whatever the one before says, unless that goes together already.
+        (
+            vec![opened(1), nothing(1)],
+            Requester,
+            (again(1), false),
+            vec![],
+            Some(Reason::NotOpened(Requester)),
+        ),
+        (
+            vec![opened(1), query(1)],
+            Requester,
+            (again(1), false),
+            both.clone(),
+            None,
+        ),
+        // What the other side never logged is missing there.
+        (
+            vec![opened(1), query(1)],
+            Requester,
+            (again(1), true),
+            vec![],
+            Some(Reason::MissingAtOwner),
+        ),
+        (
+            vec![evaluation_opened(1)],
+            Owner,
+            (evaluation(1), true),
+            vec![],
+            Some(Reason::MissingAtRequester),
+        ),
+    ] {
+        let found = reason(ours, side, &[unopened], theirs);
+        assert_eq!(found, expected);
+        assert_eq!(
+            found.is_some_and(Reason::contradicts),
+            matches!(found, Some(Reason::MissingAtOwner | Reason::MissingAtRequester))
+        );
+    }
+}
+
 /// Retentions differ, erasures come at different moments, exports stop at a number: who logged it is not accused.
 #[test]
 fn what_was_logged_and_is_not_opened_is_not_missing() {

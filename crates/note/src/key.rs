@@ -219,7 +219,9 @@ pub enum KeyError {
         expected: &'static str,
     },
     /// The text names another signature type than Ed25519 (`0x01`), or for a cosigner than timestamped Ed25519 (`0x04`).
-    #[error("signature type {0:#04x} is not supported here, only Ed25519 (0x01, a cosigner's 0x04)")]
+    #[error(
+        "signature type {0:#04x} does not belong here: 0x01 is that of a signer (Ed25519), 0x04 that of a cosigner"
+    )]
     UnsupportedType(u8),
     /// The id in the text is not the one of this name and key: the text was damaged or put together by hand.
     #[error("the key id {stated:08x} does not belong to this name and key ({computed:08x})")]

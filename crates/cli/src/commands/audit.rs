@@ -108,7 +108,10 @@ async fn offline(work: impl FnOnce() -> Result<Exit> + Send + 'static) -> Result
 }
 
 fn cosigned(cosigned: &[Cosigned]) -> Vec<Value> {
-    let one = |cosigned: &Cosigned| json!({ "witness": cosigned.witness, "time": cosigned.time });
+    let one = |cosigned: &Cosigned| {
+        let time = cosigned.at().map(|time| time.to_string());
+        json!({ "witness": cosigned.witness, "time": time })
+    };
     cosigned.iter().map(one).collect()
 }
 

@@ -8,7 +8,7 @@ mod report;
 use concordat_note::{CosignerKey, VerifierKey};
 
 pub use pass::{AuditOptions, verify};
-pub use report::{Cosigned, Extended, Finding, Report, Verdict};
+pub use report::{Cosigned, Extended, Finding, Ordered, Report, Verdict};
 
 use crate::checkpoint::SignedCheckpoint;
 

@@ -40,7 +40,7 @@ pub fn verify(source: &dyn Source, keys: &Keys, kept: &[SignedCheckpoint], optio
     let mut report = Report {
         origin: keys.log.name().to_owned(),
         quorum: keys.quorum,
-        witnesses: keys.others().count(),
+        witnesses: keys.others().map(|witness| witness.name().to_owned()).collect(),
         ..Report::default()
     };
     let mut anchors: Vec<Anchor<'_>> = (0..)
@@ -275,7 +275,7 @@ impl Pass<'_> {
         if let Class::Erasure { erased, cause } = &leaf.class {
             self.report.erased = self.report.erased.saturating_add(erased.count());
             if *cause == Cause::Ordered {
-                self.report.ordered = self.report.ordered.saturating_add(erased.count());
+                self.report.add_order(index, erased);
             }
             let possible = erased.iter().all(|range| *range.end() < index);
             self.erased = self.erased.saturating_add(erased.count());

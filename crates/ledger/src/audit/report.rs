@@ -5,7 +5,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::leaf::Hour;
+use crate::leaf::{Hour, Ranges};
 use crate::misbehaviour::Misbehaviour;
 
 /// A witness that cosigned.
@@ -19,7 +19,7 @@ pub struct Cosigned {
 
 impl Cosigned {
     /// When, by the witness's clock; `None` for a time that the calendar does not have.
-    fn at(&self) -> Option<Timestamp> {
+    pub fn at(&self) -> Option<Timestamp> {
         let time = i64::try_from(self.time).ok()?;
         Timestamp::from_second(time).ok()
     }
@@ -32,6 +32,43 @@ impl fmt::Display for Cosigned {
             Some(time) => write!(f, "{} at {time}", self.witness),
             None => f.write_str(&self.witness),
         }
+    }
+}
+
+/// Payloads that were erased by order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// The erasure's entry.
+    pub entry: u64,
+    /// Whose payloads.
+    pub erased: Ranges,
+}
+
+impl Ordered {
+    const MAX_SHOWN: usize = 20;
+}
+
+/// Which entries, and the one that erased them; of very many ranges the first ones.
+impl fmt::Display for Ordered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranges = self.erased.iter();
+        let mut ranges: Vec<String> = ranges
+            .map(|range| match (range.start(), range.end()) {
+                (first, last) if first == last => first.to_string(),
+                (first, last) => format!("{first} to {last}"),
+            })
+            .collect();
+        let last = match ranges.len().checked_sub(Self::MAX_SHOWN) {
+            None | Some(0) => ranges.pop().unwrap_or_default(),
+            Some(more) => {
+                ranges.truncate(Self::MAX_SHOWN);
+                format!("{more} more")
+            }
+        };
+        if !ranges.is_empty() {
+            write!(f, "{} and ", ranges.join(", "))?;
+        }
+        write!(f, "{last} (entry {})", self.entry)
     }
 }
 
@@ -305,6 +342,10 @@ pub struct Report {
     pub erased: u64,
     /// Of these, before their day, because somebody entitled ordered it.
     pub ordered: u64,
+    /// The erasures by order, at most twenty.
+    pub orders: Vec<Ordered>,
+    /// How many more there are.
+    pub more_orders: u64,
     /// Payloads that must be gone by the time of the audit.
     pub due: u64,
     /// Who cosigned the newest cosigned checkpoint that holds.
@@ -313,8 +354,8 @@ pub struct Report {
     pub cosigned_size: u64,
     /// How many witnesses must have cosigned.
     pub quorum: usize,
-    /// Of how many witnesses the keys were given; the log itself is none.
-    pub witnesses: usize,
+    /// The names of the witnesses whose keys were given; the log itself is none.
+    pub witnesses: Vec<String>,
     /// How many kept checkpoints of this log were given.
     pub kept: usize,
     /// The checkpoints, kept or cosigned, that this log extends.
@@ -329,6 +370,7 @@ pub struct Report {
 
 impl Report {
     const MAX_FINDINGS: usize = 100;
+    const MAX_ORDERS: usize = 20;
 
     /// The whole outcome in a word.
     pub fn verdict(&self) -> Verdict {
@@ -351,7 +393,7 @@ impl Report {
                 "No checkpoint of an earlier audit was given: history that was rewritten and signed again since would not be seen.".to_owned(),
             );
         }
-        if self.witnesses == 0 {
+        if self.witnesses.is_empty() {
             not_checked.push(
                 "No key of a witness was given: whether partners were shown the same log was not looked at."
                     .to_owned(),
@@ -387,6 +429,24 @@ impl Report {
         Named { report: self, kept }.to_string()
     }
 
+    /// The witnesses that have not cosigned.
+    fn missing(&self) -> Vec<&str> {
+        let names = self.witnesses.iter().map(String::as_str);
+        names
+            .filter(|name| !self.cosigned.iter().any(|cosigned| cosigned.witness == *name))
+            .collect()
+    }
+
+    pub(super) fn add_order(&mut self, entry: u64, erased: &Ranges) {
+        self.ordered = self.ordered.saturating_add(erased.count());
+        if self.orders.len() < Self::MAX_ORDERS {
+            let erased = erased.clone();
+            self.orders.push(Ordered { entry, erased });
+        } else {
+            self.more_orders += 1;
+        }
+    }
+
     pub(super) fn find(&mut self, finding: Finding) {
         if self.findings.contains(&finding) {
             return;
@@ -416,8 +476,9 @@ struct Named<'a> {
     kept: &'a [String],
 }
 
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Named<'_> {
+    /// What was read.
+    fn read(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { report, kept } = self;
         writeln!(f, "Log         {}", report.origin)?;
         if let Some(checkpoint) = &report.checkpoint {
@@ -433,32 +494,59 @@ impl fmt::Display for Named<'_> {
         }
         writeln!(f)?;
         if let Some((first, last)) = &report.period {
-            writeln!(f, "Period      {} to {}", first.start(), last.start())?;
+            writeln!(
+                f,
+                "Period      {} to {}, by the hour",
+                first.start(),
+                last.start()
+            )?;
         }
         writeln!(
             f,
             "Erasure     {} payloads erased, {} of them by order; {} due",
             report.erased, report.ordered, report.due
         )?;
-        write!(
-            f,
-            "Witnesses   {} of {} needed",
-            report.cosigned.len(),
-            report.quorum
-        )?;
+        if !report.orders.is_empty() {
+            let orders: Vec<String> = report.orders.iter().map(ToString::to_string).collect();
+            write!(f, "By order    {}", orders.join(", "))?;
+            if report.more_orders > 0 {
+                write!(f, ", and {} more", report.more_orders)?;
+            }
+            writeln!(f)?;
+        }
+        let found = report.cosigned.len();
+        let have = if found == 1 { "has" } else { "have" };
+        write!(f, "Witnesses   {found} {have} cosigned, {} needed", report.quorum)?;
         for cosigned in &report.cosigned {
             write!(f, ", {cosigned}")?;
         }
-        if !report.cosigned.is_empty() {
+        if found > 0 {
             write!(f, ", of {} entries", report.cosigned_size)?;
         }
         writeln!(f)?;
+        let missing = report.missing();
+        if found < report.quorum && !missing.is_empty() {
+            writeln!(f, "            not cosigned by {}", missing.join(", "))?;
+        }
         for Extended { size, kept: place } in &report.extends {
             let name = match place {
                 Some(place) => kept.get(*place).map_or("a kept checkpoint", String::as_str),
                 None => "its own checkpoint.cosigned",
             };
             writeln!(f, "Extends     {name}, of {size} entries")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = self.report;
+        let (verdict, not_checked) = (report.verdict(), report.not_checked());
+        // Of what could not be read, nothing was.
+        let is_read = verdict != Verdict::Unread;
+        if is_read {
+            self.read(f)?;
         }
         for finding in &report.findings {
             let label = if finding.is_unread() { "UNREAD" } else { "BROKEN" };
@@ -470,9 +558,7 @@ impl fmt::Display for Named<'_> {
         if let Some(misbehaviour) = &report.misbehaviour {
             writeln!(f, "PROOF       {}.", misbehaviour.sentence())?;
         }
-        let (verdict, not_checked) = (report.verdict(), report.not_checked());
-        // Of what could not be read, nothing was.
-        for sentence in not_checked.iter().filter(|_| verdict != Verdict::Unread) {
+        for sentence in not_checked.iter().filter(|_| is_read) {
             writeln!(f, "Not checked {sentence}")?;
         }
         f.write_str(match verdict {

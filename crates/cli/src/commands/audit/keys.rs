@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use concordat_ledger::Keys;
 use concordat_node::agreement::Agreement;
 use concordat_node::ledger::{key_of, origin};
-use concordat_note::{CosignerKey, VerifierKey};
+use concordat_note::{CosignerKey, KeyError, VerifierKey};
 
 use super::read_small;
 use crate::exit::{Advice, Usage};
@@ -97,7 +97,7 @@ pub fn ledger_key(argument: &str) -> Result<VerifierKey> {
 /// # Errors
 /// It is none.
 pub fn verifier_of(argument: &str) -> Result<VerifierKey> {
-    verifier(&text_of(argument)?)
+    verifier(argument, &text_of(argument)?)
 }
 
 fn is_of_a_ledger(name: &str) -> bool {
@@ -111,7 +111,7 @@ fn witness(argument: &str) -> Result<CosignerKey> {
     if let Ok(key) = text.parse::<CosignerKey>() {
         return Ok(key);
     }
-    let key = verifier(&text)?;
+    let key = verifier(argument, &text)?;
     if is_of_a_ledger(key.name()) {
         return Err(Advice::error(
             format!("this is the key of {}, which cosigns nothing", key.name()),
@@ -126,8 +126,13 @@ fn agreed(file: &Path, agency: &str) -> Result<VerifierKey> {
     let name = || file.display().to_string();
     let text = String::from_utf8(read_small(file, MAX_BYTES)?).with_context(name)?;
     let refused = |fault: concordat_wire::Fault| {
+        let said = match fault.rule {
+            // No note at all: what is wrong with its lines helps nobody.
+            "AGR-010" => format!("{} is not a signed agreement", name()),
+            _ => format!("{} holds no agreement: {fault}", name()),
+        };
         Advice::error(
-            format!("{} holds no agreement: {fault}", name()),
+            said,
             "give the document that both parties signed, as the partner's `concordat agreement sign --out` wrote it",
         )
     };
@@ -176,13 +181,32 @@ fn text_of(argument: &str) -> Result<String> {
             "a ledger's key is one line, name+id+base64, as `concordat info` shows it",
         ));
     }
-    Ok(text.trim().to_owned())
+    Ok(key_in(&text).unwrap_or_else(|| text.trim()).to_owned())
 }
 
-fn verifier(text: &str) -> Result<VerifierKey> {
-    text.parse().map_err(|error: concordat_note::KeyError| {
+/// The one key in a text, for example in what a witness printed when it was ready.
+fn key_in(text: &str) -> Option<&str> {
+    let is_key = |word: &&str| word.parse::<VerifierKey>().is_ok() || word.parse::<CosignerKey>().is_ok();
+    let mut keys = text
+        .split(|c: char| c.is_whitespace() || matches!(c, '"' | ','))
+        .filter(is_key);
+    let key = keys.next()?;
+    keys.all(|other| other == key).then_some(key)
+}
+
+/// The key with this text; `argument` is it, or the file that holds it.
+fn verifier(argument: &str, text: &str) -> Result<VerifierKey> {
+    let place = if text == argument { "this" } else { argument };
+    text.parse().map_err(|error: KeyError| {
+        let said = match error {
+            KeyError::Malformed { .. } => format!("{place} is not a key"),
+            KeyError::UnsupportedType(_) if text.parse::<CosignerKey>().is_ok() => {
+                format!("{place} is the key of a witness, which cosigns, and of no ledger")
+            }
+            error => format!("{place} is not a key: {error}"),
+        };
         Advice::error(
-            format!("not a key: {error}"),
+            said,
             "a key is one line, name+id+base64, as `concordat info` shows it",
         )
     })

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use concordat_ledger::{
     CHECKPOINT_PATH, CheckedLeaves, Class, Entry, Event, ExchangeRecord, Hex, Join, Leaf, LeavesError,
-    MAX_PAYLOAD_BYTES, ReadError, Reason, Reconciliation, Side, SignedCheckpoint, Source, Unopened,
-    reconcile_exports, reconcile_with_leaves,
+    MAX_PAYLOAD_BYTES, ReadError, Reconciliation, Side, SignedCheckpoint, Source, Unopened,
+    reconcile_export_with_leaves, reconcile_exports,
 };
+use concordat_note::VerifierKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -17,8 +18,8 @@ use super::approvals::Approvals;
 use super::entries::verified;
 use super::files::Files;
 use super::keys::ledger_key;
-use crate::exit::{Advice, Exit};
-use crate::out::{Out, Table, count};
+use crate::exit::{Advice, Exit, Usage};
+use crate::out::{Out, Table, count, counted};
 
 /// A line holds a payload, escaped, with its leaf.
 const MAX_LINE: u64 = 8 * MAX_PAYLOAD_BYTES as u64;
@@ -68,6 +69,8 @@ struct Opened {
     unopened: HashMap<Hex<16>, Unopened>,
     /// How many of them were not erased.
     not_opened: u64,
+    /// How many of them were.
+    erased: u64,
     /// Entries of the export about exchanges with the other agency that are not joined, by their type.
     not_compared: BTreeMap<&'static str, u64>,
     /// Entries in which an approval does not hold.
@@ -75,21 +78,20 @@ struct Opened {
 }
 
 impl Log {
-    fn open(files: &str, key: &str) -> Result<Self> {
-        let key = ledger_key(key)?;
+    fn open(files: &str, key: &VerifierKey) -> Result<Self> {
         let agency = key
             .name()
             .strip_suffix("/ledger")
             .unwrap_or_else(|| key.name())
             .to_owned();
         let files = Files::open(files)?;
-        files.are_of(&key)?;
+        files.are_of(key)?;
         let note = files
             .read(CHECKPOINT_PATH)
             .map_err(|error| files.unread(&error))?;
         let note = note.with_context(|| format!("{agency} has published no checkpoint"))?;
         let checkpoint =
-            SignedCheckpoint::open(&note, &key).with_context(|| format!("the checkpoint of {agency}"))?;
+            SignedCheckpoint::open(&note, key).with_context(|| format!("the checkpoint of {agency}"))?;
         Ok(Self {
             agency,
             files,
@@ -175,10 +177,12 @@ impl Log {
         let unapproved = entries
             .iter()
             .filter(|(_, (_, entry))| !Approvals::of(entry).hold());
+        let erased = unopened.values().filter(|(_, erased)| *erased).count();
         Ok(Opened {
             unapproved: unapproved.map(|(number, _)| *number).collect(),
             records,
-            not_opened: unopened.values().filter(|(_, erased)| !erased).count() as u64,
+            not_opened: (unopened.len() - erased) as u64,
+            erased: erased as u64,
             unopened: unopened
                 .into_values()
                 .map(|(Join { tag, facts }, erased)| (tag, Unopened { facts, erased }))
@@ -222,8 +226,15 @@ pub fn exported(path: &Path) -> Result<BTreeMap<u64, (String, Entry)>> {
 impl Args {
     /// Joins; blocks for files.
     pub fn run(self, out: Out) -> Result<Exit> {
-        let one = Log::open(&self.files, &self.log_key)?;
-        let other = Log::open(&self.other_files, &self.other_log_key)?;
+        let (key, other_key) = (ledger_key(&self.log_key)?, ledger_key(&self.other_log_key)?);
+        if key.public_key() == other_key.public_key() {
+            return Err(Usage::error(format!(
+                "--log-key and --other-log-key are the same key, that of {}: a ledger is joined with another agency's, not with itself",
+                key.name()
+            )));
+        }
+        let one = Log::open(&self.files, &key)?;
+        let other = Log::open(&self.other_files, &other_key)?;
         let ours = one.opened(&self.export, &other.agency)?;
         let mut looked = Looked {
             whole: self.other_export.is_some(),
@@ -251,7 +262,8 @@ impl Args {
             }
             None => {
                 let mut leaves = CheckedLeaves::new(&other.files, &other.checkpoint);
-                let joined = reconcile_with_leaves(ours.records, leaves.by_ref());
+                let unopened = |tag: &Hex<16>| ours.unopened.get(tag).copied();
+                let joined = reconcile_export_with_leaves(ours.records, unopened, leaves.by_ref());
                 leaves.finish().map_err(|error| other.not_signed(error))?;
                 vec![(one.agency.clone(), other.agency.clone(), joined)]
             }
@@ -268,9 +280,10 @@ struct Looked {
     results: Vec<(String, String, Reconciliation)>,
     /// Both sides' entries were opened.
     whole: bool,
-    /// Entries about exchanges were not opened, or are erased.
-    left_out: bool,
+    /// Entries about exchanges that are not in the exports, and were not erased.
     not_opened: u64,
+    /// Those that were.
+    erased: u64,
     not_compared: BTreeMap<&'static str, u64>,
     unapproved: Vec<(String, Vec<u64>)>,
 }
@@ -281,8 +294,8 @@ const NOT_CHECKED: &str = "Whether each ledger is the one that was shown to othe
 
 impl Looked {
     fn add(&mut self, agency: &str, opened: &Opened) {
-        self.left_out |= opened.not_opened > 0 || !opened.unopened.is_empty();
         self.not_opened += opened.not_opened;
+        self.erased += opened.erased;
         for (kind, entries) in &opened.not_compared {
             *self.not_compared.entry(*kind).or_default() += entries;
         }
@@ -296,26 +309,20 @@ impl Looked {
     fn is_empty(&self) -> bool {
         let nothing =
             |joined: &Reconciliation| joined.matched + joined.unanswered == 0 && joined.unmatched.is_empty();
-        self.left_out && self.results.iter().all(|(_, _, joined)| nothing(joined))
+        self.not_opened + self.erased > 0 && self.results.iter().all(|(_, _, joined)| nothing(joined))
     }
 
     /// What may still be put right by waiting or opening is not a contradiction.
     fn exit(&self) -> Exit {
-        let open = |reason: Reason| {
-            matches!(
-                reason,
-                Reason::Open(_) | Reason::Interrupted | Reason::Erased(_) | Reason::NotOpened(_)
-            )
-        };
-        let unmatched = self.results.iter().flat_map(|(_, _, joined)| &joined.unmatched);
-        let mut reasons = unmatched.map(|unmatched| unmatched.reason).peekable();
-        if !self.unapproved.is_empty() {
+        let (mut contradictions, mut undecided) = (0, 0);
+        for (_, _, joined) in &self.results {
+            let (contradicting, rest) = counts(joined);
+            (contradictions, undecided) = (contradictions + contradicting, undecided + rest);
+        }
+        if !self.unapproved.is_empty() || contradictions > 0 {
             Exit::Failed
-        } else if reasons.peek().is_some() || self.is_empty() {
-            match reasons.all(open) {
-                true => Exit::Unknown,
-                false => Exit::Failed,
-            }
+        } else if undecided > 0 || self.is_empty() {
+            Exit::Unknown
         } else {
             Exit::Done
         }
@@ -329,13 +336,17 @@ impl Looked {
                     "first": unmatched.first,
                     "second": unmatched.second,
                     "reason": unmatched.reason.to_string(),
+                    "contradicts": unmatched.reason.contradicts(),
                 })
             });
+            let (contradictions, undecided) = counts(joined);
             json!({
                 "first": first,
                 "second": second,
                 "matched": joined.matched,
                 "unanswered": joined.unanswered,
+                "contradictions": contradictions,
+                "undecided": undecided,
                 "unmatched": unmatched.collect::<Vec<_>>(),
             })
         };
@@ -345,10 +356,36 @@ impl Looked {
             "results": self.results.iter().map(joined).collect::<Vec<_>>(),
             "both_opened": self.whole,
             "not_opened": self.not_opened,
+            "erased": self.erased,
             "not_compared": self.not_compared,
             "not_checked": [NOT_CHECKED],
             "unapproved": unapproved.collect::<Vec<_>>(),
         })
+    }
+
+    /// The entries that nobody could join.
+    fn left_out(&self) -> String {
+        let mut text = String::new();
+        if self.not_opened > 0 {
+            text += &format!(
+                "{} about exchanges {} not in the exports: nothing is said about {}.\n",
+                counted(self.not_opened, "entry"),
+                verb(self.not_opened, "is", "are"),
+                verb(self.not_opened, "it", "them"),
+            );
+        }
+        if self.erased > 0 {
+            text += &format!(
+                "{} about exchanges {} erased: nothing is said about {}.\n",
+                counted(self.erased, "entry"),
+                verb(self.erased, "was", "were"),
+                verb(self.erased, "it", "them"),
+            );
+        }
+        if text.is_empty() {
+            text += "No entry about an exchange is left out of the exports.\n";
+        }
+        text
     }
 
     fn text(&self) -> String {
@@ -358,25 +395,25 @@ impl Looked {
                 true => format!("{first} asked {second}"),
                 false => format!("{first}'s opened entries, {second}'s published files"),
             };
+            let (contradictions, undecided) = counts(joined);
             text += &format!(
-                "{about}: {} exchanges go together, {} were not answered, {} do not match.\n",
-                count(joined.matched),
+                "{about}: {} {} together, {} {} not answered, {} {} not match, {} could not be compared.\n",
+                counted(joined.matched, "exchange"),
+                verb(joined.matched, "goes", "go"),
                 count(joined.unanswered),
-                count(joined.unmatched.len() as u64),
+                verb(joined.unanswered, "was", "were"),
+                count(contradictions),
+                verb(contradictions, "does", "do"),
+                count(undecided),
             );
             text += &table(first, second, joined);
         }
-        if !self.whole {
-            text +=
-                "What the second logged and the first did not cannot be told without its opened entries.\n";
+        for (first, second, _) in self.results.iter().filter(|_| !self.whole) {
+            text += &format!(
+                "What {second} logged and {first} did not cannot be told without the opened entries of {second}: --other-export.\n"
+            );
         }
-        text += &match self.not_opened {
-            0 => "No entry about an exchange is left out of the exports.\n".to_owned(),
-            left_out => format!(
-                "{} entries about exchanges are not in the exports: nothing is said about them.\n",
-                count(left_out)
-            ),
-        };
+        text += &self.left_out();
         if !self.not_compared.is_empty() {
             let kinds = self.not_compared.iter();
             let kinds: Vec<String> = kinds
@@ -398,6 +435,21 @@ impl Looked {
         }
         text
     }
+}
+
+fn verb(number: u64, one: &'static str, many: &'static str) -> &'static str {
+    if number == 1 { one } else { many }
+}
+
+/// How many exchanges contradict each other, and of how many it cannot be said yet, or any more.
+fn counts(joined: &Reconciliation) -> (u64, u64) {
+    let unmatched = joined.unmatched.iter();
+    let contradictions = unmatched.filter(|unmatched| unmatched.reason.contradicts());
+    let contradictions = contradictions.count();
+    (
+        contradictions as u64,
+        (joined.unmatched.len() - contradictions) as u64,
+    )
 }
 
 fn table(first: &str, second: &str, joined: &Reconciliation) -> String {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use concordat_ledger::{
-    CHECKPOINT_PATH, Cause, CheckedLeaves, Class, Cosigned, Entry, EntryType, Keys, Leaf, LeavesError,
-    ReadError, Sampler, SignedCheckpoint, Source,
+    CHECKPOINT_PATH, Cause, CheckedLeaves, Class, Cosigned, Entry, EntryType, Leaf, LeavesError, ReadError,
+    Sampler, SignedCheckpoint, Source,
 };
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -117,6 +117,8 @@ struct Sample<'a> {
     args: &'a Args,
     checkpoint: &'a SignedCheckpoint,
     cosigned: Vec<Cosigned>,
+    /// How many must have.
+    quorum: usize,
     drawn: Vec<u64>,
     /// Only where the agency was asked to open them.
     states: Option<BTreeMap<u64, State>>,
@@ -157,7 +159,6 @@ impl Args {
             // The command line has one of them.
             return Err(Usage::error("give --checkpoint, or --files"));
         };
-        let cosigned = quorum(&checkpoint, &keys)?;
         let drawn = self.draw(&checkpoint)?;
         let states = match (&files, &published) {
             (Some(files), Some(published)) => Some(self.states(files, published, &checkpoint, &drawn)?),
@@ -166,7 +167,8 @@ impl Args {
         let sample = Sample {
             args: &self,
             checkpoint: &checkpoint,
-            cosigned,
+            cosigned: keys.cosigned(&checkpoint),
+            quorum: keys.quorum,
             drawn,
             // Without an export nobody was asked to open anything.
             states: states.filter(|_| !self.exports.is_empty()),
@@ -269,24 +271,41 @@ impl Sample<'_> {
     fn exit(&self) -> Exit {
         if !self.numbers(State::is_unapproved).is_empty() {
             Exit::Failed
-        } else if !self.numbers(State::is_owed).is_empty() {
+        } else if self.has_too_few() || !self.numbers(State::is_owed).is_empty() {
             Exit::Unknown
         } else {
             Exit::Done
         }
     }
 
+    /// The witnesses that were given must have cosigned what is drawn from: before the seed, nobody can then have arranged it after.
+    fn has_too_few(&self) -> bool {
+        self.cosigned.len() < self.quorum
+    }
+
+    /// How many of the drawn entries were opened, and are of other types than the wanted one.
+    fn other_types(&self) -> u64 {
+        self.states().filter(|(_, state)| !self.shows(state)).count() as u64
+    }
+
     /// Why what is drawn may have been arranged, a sentence each.
-    fn not_checked(&self) -> Vec<&'static str> {
+    fn not_checked(&self) -> Vec<String> {
         let mut not_checked = Vec::new();
-        if self.cosigned.is_empty() {
+        if self.has_too_few() {
+            not_checked.push(format!(
+                "Too few witnesses have cosigned this checkpoint, {} of {}: whoever knew the seed could have chosen it. \
+                 Draw from one that they have cosigned: the ledger's file checkpoint.cosigned is one.",
+                self.cosigned.len(),
+                self.quorum
+            ));
+        } else if self.cosigned.is_empty() {
             not_checked.push(
-                "Nobody whose key was given has cosigned this checkpoint: whoever knew the seed could have chosen it.",
+                "Nobody whose key was given has cosigned this checkpoint: whoever knew the seed could have chosen it.".to_owned(),
             );
         }
         if self.args.checkpoint.is_none() {
             not_checked.push(
-                "This checkpoint is the newest in --files, so whoever keeps them chose it: was it cosigned before the seed was known?",
+                "This checkpoint is the newest in --files, so whoever keeps them chose it: was it cosigned before the seed was known?".to_owned(),
             );
         }
         not_checked
@@ -311,9 +330,11 @@ impl Sample<'_> {
             "size": self.checkpoint.size(),
             "root": self.checkpoint.root().to_string(),
             "cosigned": cosigned(&self.cosigned),
+            "quorum": self.quorum,
             "from": self.args.from,
             "entries": self.drawn,
             "opened": asked.then(|| opened.collect::<Vec<_>>()),
+            "other_types": asked.then(|| self.other_types()),
             "erased": asked.then(|| erased.collect::<Vec<_>>()),
             "not_opened": asked.then(|| self.numbers(State::is_owed)),
             "unapproved": asked.then(|| self.numbers(State::is_unapproved)),
@@ -367,6 +388,14 @@ impl Sample<'_> {
             table.row([number.to_string(), kind.to_owned(), says]);
         }
         let mut text = table.to_string() + &broken;
+        if let (Some(kind), others @ 1..) = (self.args.kind, self.other_types()) {
+            let were = if others == 1 { "other was" } else { "others were" };
+            text += &format!(
+                "{} {were} opened as well, of another type than {}.\n",
+                count(others),
+                kind.name()
+            );
+        }
         let owed = self.numbers(State::is_owed).len() as u64;
         if owed > 0 {
             text += &format!(
@@ -385,22 +414,6 @@ impl Sample<'_> {
         };
         state.is_unapproved() || self.args.kind.is_none_or(|kind| entry.kind() == kind)
     }
-}
-
-/// The witnesses that were given must have cosigned what is drawn from: before the seed, nobody can then have arranged it after.
-fn quorum(checkpoint: &SignedCheckpoint, keys: &Keys) -> Result<Vec<Cosigned>> {
-    let cosigned = keys.cosigned(checkpoint);
-    if cosigned.len() >= keys.quorum {
-        return Ok(cosigned);
-    }
-    Err(Advice::error(
-        format!(
-            "{} of the witnesses have cosigned this checkpoint, {} must have",
-            cosigned.len(),
-            keys.quorum
-        ),
-        "draw from a checkpoint that they have cosigned: the ledger's file checkpoint.cosigned is one",
-    ))
 }
 
 fn not_held(files: &Files, error: LeavesError) -> anyhow::Error {

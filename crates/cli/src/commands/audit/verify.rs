@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::files::Files;
 use super::keys::KeyArgs;
 use super::{MAX_CHECKPOINT, cosigned, read_small};
-use crate::exit::Exit;
-use crate::out::{Out, OutFile};
+use crate::exit::{Advice, Exit};
+use crate::out::{Out, OutFile, note};
 
 /// What to verify.
 #[derive(clap::Args)]
@@ -41,9 +41,15 @@ impl Args {
         let mut kept = Vec::with_capacity(self.kept.len());
         for path in &self.kept {
             let bytes = read_small(path, MAX_CHECKPOINT)?;
-            kept.push(
-                SignedCheckpoint::open(&bytes, &keys.log).with_context(|| format!("{}", path.display()))?,
-            );
+            kept.push(SignedCheckpoint::open(&bytes, &keys.log).map_err(|error| {
+                Advice::error(
+                    format!(
+                        "--kept: {} is no checkpoint of this ledger: {error}",
+                        path.display()
+                    ),
+                    "give a file that an earlier `concordat audit verify --keep` of the same ledger wrote",
+                )
+            })?);
         }
         // Whoever holds the ledger to a checkpoint goes on from it; any other that was kept may be evidence.
         let keep = self
@@ -65,7 +71,8 @@ impl Args {
             files.are_of(&keys.log)?;
         }
         let report = verify(&files, &keys, &kept, &options);
-        if let (Some(mut file), Verdict::Holds) = (keep, report.verdict()) {
+        let not_kept = not_kept(report.verdict());
+        if let (Some(mut file), None) = (keep, not_kept) {
             let checkpoint = files.read(CHECKPOINT_PATH)?.context("the checkpoint is gone")?;
             let checkpoint = SignedCheckpoint::open(&checkpoint, &keys.log)?;
             file.write_all(checkpoint.to_string().as_bytes())?;
@@ -77,7 +84,23 @@ impl Args {
         }
         let names: Vec<String> = self.kept.iter().map(|path| path.display().to_string()).collect();
         out.result(|| report_json(&report, &names), || report.text(&names))?;
+        if let Some(path) = &self.keep {
+            note(match not_kept {
+                None => format!("Kept {}.", path.display()),
+                Some(why) => format!("Not kept: {why}."),
+            });
+        }
         Ok(exit(&report))
+    }
+}
+
+/// Why the checkpoint is not kept for the next audit.
+fn not_kept(verdict: Verdict) -> Option<&'static str> {
+    match verdict {
+        Verdict::Holds => None,
+        Verdict::NoQuorum => Some("too few witnesses have cosigned"),
+        Verdict::Incomplete | Verdict::Unread => Some("not everything could be read"),
+        Verdict::Broken => Some("something does not hold"),
     }
 }
 
@@ -103,6 +126,14 @@ fn report_json(report: &Report, kept: &[String]) -> Value {
         Verdict::Unread => "unread",
         Verdict::Broken => "broken",
     };
+    let ordered = report.orders.iter().map(|ordered| {
+        let ranges = ordered.erased.iter();
+        let ranges: Vec<_> = ranges.map(|range| [*range.start(), *range.end()]).collect();
+        json!({ "entry": ordered.entry, "erased": ranges })
+    });
+    let period = report
+        .period
+        .map(|(first, last)| json!({ "first": first.start().to_string(), "last": last.start().to_string() }));
     json!({
         "verdict": verdict,
         "origin": report.origin,
@@ -110,8 +141,11 @@ fn report_json(report: &Report, kept: &[String]) -> Value {
         "root": report.checkpoint.as_ref().map(|checkpoint| checkpoint.root.to_string()),
         "entries": report.entries,
         "classes": report.classes,
+        "period": period,
         "erased": report.erased,
         "erased_by_order": report.ordered,
+        "ordered": ordered.collect::<Vec<_>>(),
+        "more_ordered": report.more_orders,
         "due": report.due,
         "cosigned": cosigned(&report.cosigned),
         "cosigned_size": report.cosigned_size,
