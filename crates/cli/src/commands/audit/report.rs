@@ -18,12 +18,12 @@ use crate::out::{Out, OutFile};
 /// What to count, and where the tables go.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Not before this time, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    since: Option<jiff::Timestamp>,
-    /// Before this time, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    before: Option<jiff::Timestamp>,
+    /// Not before this time (2026-11-27T20:00:00Z), or this day (2026-11-27, UTC)
+    #[arg(long, value_name = "TIME|DAY", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Before this time, or before this day begins
+    #[arg(long, value_name = "TIME|DAY", value_parser = moment)]
+    before: Option<Timestamp>,
     /// For eyes outside the agency: count each exchange and each request once, withhold counts below this, and what would give them away; one table only
     #[arg(long, value_name = "THRESHOLD", value_parser = clap::value_parser!(u64).range(2..))]
     release: Option<u64>,
