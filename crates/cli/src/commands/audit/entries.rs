@@ -204,7 +204,11 @@ fn of_erased(erased: u64, first: u64) -> String {
 pub fn in_words(entry: &Entry) -> String {
     let event = &entry.event;
     let mut text = event.kind().name().to_owned();
-    let mut people: Vec<&str> = event.people().iter().map(|person| person.id.as_str()).collect();
+    let mut people: Vec<&str> = event
+        .people()
+        .into_iter()
+        .map(|person| person.id.as_str())
+        .collect();
     people.dedup();
     if !people.is_empty() {
         text += &format!(" by {}", people.join(" and "));
