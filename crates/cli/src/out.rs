@@ -43,6 +43,19 @@ impl Out {
             print(text.to_string().trim_end())
         }
     }
+
+    /// Writes the line that ends an answer, for people: with `--json` on stderr, so that an empty answer says that it is one.
+    ///
+    /// # Errors
+    /// As [`Out::result`].
+    pub fn ending(self, text: impl Display) -> io::Result<()> {
+        if self.json {
+            note(text);
+            Ok(())
+        } else {
+            self.text(text)
+        }
+    }
 }
 
 /// Writes a line, whatever the form.

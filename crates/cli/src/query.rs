@@ -57,7 +57,10 @@ pub fn purpose() -> impl TypedValueParser<Value = Purpose> {
 }
 
 /// A text that goes into records: the node takes nothing else.
-fn label(text: &str) -> Result<String, &'static str> {
+///
+/// # Errors
+/// It is empty, too long, or cannot be printed.
+pub fn label(text: &str) -> Result<String, &'static str> {
     if concordat_node::agreement::is_label(text) {
         Ok(text.to_owned())
     } else {

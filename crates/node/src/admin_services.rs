@@ -1,5 +1,6 @@
 //! `AgreementService`, `SnapshotService` and `NodeService`: what the people who run a node ask of it.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use concordat_ledger::{Actor, AgreementChange, ClientChange, ClientChanged, Text};
@@ -575,6 +576,18 @@ impl NodeService for Info {
         let entries = entries?;
         if entries.is_empty() {
             return Err(Fault::invalid("LEDG-031", "entries", "say which entries are to be erased").into());
+        }
+        let size = self.0.store.ledger_size().await;
+        let size = size.map_err(|error| store_fault(&error))?;
+        if let Some(beyond) = entries
+            .iter()
+            .map(RangeInclusive::end)
+            .find(|last| **last >= size)
+        {
+            let message = format!("the ledger has no entry {beyond}: nothing was erased");
+            return Err(Fault::new(Reason::NotFound, "LEDG-032", message)
+                .field("entries")
+                .into());
         }
         let erased = erasure::erase_ordered(&self.0, &entries, &by, &order).await?;
         erasure::empty_log(&self.0).await;

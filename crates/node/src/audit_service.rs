@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use crate::agreement::is_label;
+use crate::agreement::{is_label, purpose_from_name, purpose_name};
 use crate::book::store_fault;
 use crate::ledger::{person, text};
 use crate::listen::Caller;
@@ -386,6 +386,8 @@ struct Wanted {
     filter: EntryFilter,
     /// What looks into what is sealed; empty filters nothing.
     purpose: String,
+    /// The purpose of the code list that it spells, if it does: `border-check` is `BORDER_CHECK`.
+    code: Option<&'static str>,
     person: String,
     case_reference: String,
     partner: String,
@@ -432,6 +434,8 @@ impl Wanted {
                 kind,
                 exchange,
             },
+            code: purpose_from_name(&message.purpose.to_ascii_uppercase().replace('-', "_"))
+                .map(purpose_name),
             purpose: message.purpose,
             person: message.person,
             case_reference: message.case_reference,
@@ -460,7 +464,10 @@ impl Wanted {
             wanted.is_empty() || said.is_some_and(|said| said.as_str() == wanted)
         };
         let by = |wanted: &str| event.people().iter().any(|person| person.id.as_str() == wanted);
-        is(&self.purpose, event.purpose())
+        // As it was typed, for whoever opens entries types anything; or as the code list has it.
+        let said = event.purpose();
+        let is_code = self.code.is_some() && said.map(Text::as_str) == self.code;
+        (is_code || is(&self.purpose, said))
             && is(&self.partner, event.partner())
             && self.is_case(event)
             && (self.person.is_empty() || by(&self.person))

@@ -99,7 +99,9 @@ pub async fn erase_ordered(
             erased += erase(state, there, by, Some(order)).await?;
         }
     }
-    tracing::warn!(erased, "erased entries of the ledger before their day, by order");
+    if erased > 0 {
+        tracing::warn!(erased, "erased entries of the ledger before their day, by order");
+    }
     Ok(erased)
 }
 

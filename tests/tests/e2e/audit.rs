@@ -118,6 +118,7 @@ async fn what_is_opened_is_on_record_first_and_proven_offline() {
     };
     for filter in [
         filters("BORDER_CHECK", "", "", ""),
+        filters("border-check", "", "", ""),
         filters("", "commander-1", "", ""),
         filters("BORDER_CHECK", "officer-1", "case-1", OWNER),
     ] {

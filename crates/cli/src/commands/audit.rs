@@ -48,6 +48,7 @@ pub enum Command {
     /// Show what is public of one entry
     Show {
         /// The entry's number
+        #[arg(value_parser = entries::number)]
         number: u64,
         #[command(flatten)]
         connection: Connection,

@@ -122,6 +122,18 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     ))
     .exits(0);
     assert_eq!(none.stdout, "");
+    assert!(none.stderr.contains("0 entries match"), "{}", none.stderr);
+    // In both spellings.
+    for purpose in ["border-check", "BORDER_CHECK"] {
+        let found = run(&format!(
+            "audit open --of-purpose {purpose} --type query {REASON} --dir {a}"
+        ));
+        let said = found.exits(0).stdout;
+        assert!(
+            said.contains("query by ") && said.contains(" for BORDER_CHECK ("),
+            "{said}"
+        );
+    }
     let none = run(&format!("audit list --until 0 --dir {a}")).exits(0);
     assert_eq!(none.stdout, "0 entries match\n");
     let all = run(&format!("audit list --type query --dir {a}")).exits(0).stdout;
@@ -159,6 +171,8 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     run(&format!("audit check-bundle {proof} --key {key_b}")).exits(1);
     run(&format!("audit show {number} --dir {a}")).exits(0);
     run(&format!("audit show 999999 --dir {a}")).exits(1);
+    let word = run(&format!("audit show abc --dir {a}")).exits(2);
+    assert!(word.stderr.contains("such as 4711"), "{}", word.stderr);
 
     // The same seed and checkpoint, the same sample.
     let kept = place("kept");
@@ -200,9 +214,23 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     .exits(0);
     assert!(report.stdout.contains("BORDER_CHECK"), "{}", report.stdout);
     assert!(
-        fs::read_to_string(csv)
-            .expect("written")
-            .starts_with("\"type\",\"purpose or outcome\",")
+        report.stdout.starts_with("agency          aa\n"),
+        "{}",
+        report.stdout
+    );
+    for (wrong, said) in [
+        ("--since 2026-11-28 --before 2026-11-27", "not earlier"),
+        ("--csv same --html same", "the same file"),
+        ("--release 1", "at least 2"),
+        ("--since 2026-11-27T10:00", "such as 2026-11-27"),
+    ] {
+        let refused = run(&format!("audit report {wrong} --dir {a}")).exits(2);
+        assert!(refused.stderr.contains(said), "{wrong}: {}", refused.stderr);
+    }
+    assert!(
+        fs::read_to_string(csv).expect("written").starts_with(
+            "\"agency\",\"since\",\"before\",\"threshold\",\"made\",\"ledger entries\",\"type\","
+        )
     );
     let own = run(&format!("audit report --json --dir {a}"))
         .exits(0)
@@ -295,7 +323,22 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     // A court has one entry erased: nobody opens it any more, the ledger still holds.
     let erase = format!("audit erase {number} --order Court-order-7 --dir {a}");
     let unasked = run(&erase).exits(2);
-    assert!(unasked.stderr.contains("nobody to ask"), "{}", unasked.stderr);
+    assert!(
+        unasked.stderr.contains("nobody to ask")
+            && unasked.stderr.contains("will be destroyed")
+            && unasked
+                .stderr
+                .lines()
+                .any(|line| line.starts_with(&format!("{number} ")) && line.ends_with(" query")),
+        "{}",
+        unasked.stderr
+    );
+    let beyond = run(&format!("audit erase 999999 --order x --yes --dir {a}")).exits(1);
+    assert!(
+        beyond.stderr.contains("the ledger has no entry 999999") && !beyond.stderr.contains("destroyed"),
+        "{}",
+        beyond.stderr
+    );
     let erased = |line: &str| run(line).exits(0).json()[0]["erased"].clone();
     assert_eq!(erased(&format!("{erase} --yes --json")), 1);
     assert_eq!(erased(&format!("{erase} --yes --json")), 0);
@@ -304,7 +347,19 @@ pub(crate) fn audited(root: &Path, aa: &Path, bb: &Path, port: u16) {
     let gone = run(&format!("audit open {range} {REASON} --json --dir {a}"))
         .exits(0)
         .json();
-    assert!(gone.iter().all(|line| line["entry"].is_null()), "{gone:?}");
+    assert!(gone.is_empty(), "{gone:?}");
+    for line in [
+        format!("audit open {range} {REASON} --dir {a}"),
+        format!("audit open {range} --of-purpose border-check {REASON} --dir {a}"),
+    ] {
+        let gone = run(&line).exits(0).stdout;
+        assert!(
+            gone.starts_with("0 entries match")
+                && gone.contains("1 that matches as far as leaves tell was erased")
+                && gone.contains(&format!("`concordat audit show {number}`")),
+            "{gone}"
+        );
+    }
     let whole = until(
         &format!("audit verify {url} --key {key_a} --kept {kept} --json"),
         0,

@@ -95,7 +95,19 @@ pub(crate) fn queried(root: &Path, aa: &Path) {
     }
     for (more, code, said) in [
         (format!("{REASON} --jsonl {flight}"), 2, "--item"),
-        (format!("{REASON} --jsonl {flight} --item P-9"), 2, "--item"),
+        (
+            format!("{REASON} --jsonl {flight} --item P-9"),
+            2,
+            "no item of the file has the name",
+        ),
+        (
+            format!(
+                "{REASON} --jsonl {} --item P-1",
+                passengers(root, "empty.jsonl", &[])
+            ),
+            1,
+            "there is no item",
+        ),
         (format!("{REASON} --item P-1"), 2, "--jsonl"),
         (format!("--jsonl {flight} --item P-1"), 2, "--recipient"),
         (format!("{REASON} --passport PA1000002:NLD"), 1, "[AUD-016]"),

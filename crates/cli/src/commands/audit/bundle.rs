@@ -9,6 +9,7 @@ use concordat_wire::kind_to_proto;
 use serde_json::{Value, json};
 
 use super::approvals::{Approvals, is_signed};
+use super::entries::in_words;
 use super::keys::KeyArgs;
 use super::{cosigned, read_small};
 use crate::exit::{Advice, Exit};
@@ -141,7 +142,8 @@ impl Shown {
         };
         match &self.proven.entry {
             Some(entry) => {
-                text += &format!("It says: {}\n", serde_json::to_string(entry).unwrap_or_default());
+                let whole = serde_json::to_string(entry).unwrap_or_default();
+                text += &format!("It says: {}\n{whole}\n", in_words(entry));
             }
             None => text += "What it says is not part of this bundle.\n",
         }
@@ -160,7 +162,16 @@ impl Shown {
                 self.quorum
             );
         }
-        text
+        text + self.verdict()
+    }
+
+    /// The last line, as the exit code says it.
+    fn verdict(&self) -> &'static str {
+        match self.exit() {
+            Exit::Done => "The bundle holds.\n",
+            Exit::Unknown => "The bundle holds, but too few witnesses vouch for when it was (exit code 4).\n",
+            _ => "The entry is in the ledger, but what it says does NOT hold (exit code 1).\n",
+        }
     }
 
     /// What whoever has the file of an opened query learns with it: the payload is committed to as a whole.
@@ -170,7 +181,7 @@ impl Shown {
         };
         let VerdictCounts { hit, no_hit, unknown } = query.verdicts;
         format!(
-            "This file discloses how the query's identifiers came out ({} HIT, {} NO_HIT, {} UNKNOWN) and the secret id of the exchange.\n",
+            "This file discloses how the query's identifiers came out ({} HIT, {} NO_HIT, {} UNKNOWN; one person may have several) and the secret id of the exchange.\n",
             count(hit),
             count(no_hit),
             count(unknown)

@@ -4,31 +4,35 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use concordat_ledger::{EntryType, Leaf, Opening};
+use concordat_ledger::{Entry, EntryType, Event, Leaf, Opening, Text, VerdictCounts};
 use concordat_wire::v1::{AuditContext, EntryFilter, LedgerEntry, ListEntriesRequest, OpenEntriesRequest};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
 use crate::connect::{Connection, Node};
 use crate::exit::{Advice, Exit};
-use crate::out::{Out, OutFile, Table, count, note, time};
+use crate::out::{Out, OutFile, Table, count, counted, note, time};
+use crate::query::label;
 
 /// Which entries, as far as it can be told without opening any.
 #[derive(clap::Args)]
 #[command(next_help_heading = "Which entries")]
 pub struct FilterArgs {
     /// Not before this number
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number)]
     from: u64,
     /// Before this number
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number)]
     until: Option<u64>,
-    /// Not before this time, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    since: Option<jiff::Timestamp>,
-    /// Before this time, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    before: Option<jiff::Timestamp>,
+    /// Not before this time (2026-11-27T20:00:00Z), or this day (2026-11-27, UTC)
+    #[arg(long, value_name = "TIME|DAY", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Before this time, or before this day begins
+    #[arg(long, value_name = "TIME|DAY", value_parser = moment)]
+    before: Option<Timestamp>,
     /// Of this type, for example "query"; docs/ledger.md, section 3, has them all
     #[arg(long = "type", value_name = "TYPE", value_parser = kind)]
     kind: Option<EntryType>,
@@ -41,7 +45,7 @@ pub struct FilterArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Which entries")]
 pub struct SealedArgs {
-    /// With this purpose
+    /// With this purpose: one of the code list in either spelling, border-check or BORDER_CHECK, or any other as it was typed
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     of_purpose: String,
     /// By this person: who asked, ordered, decided, or did it
@@ -65,20 +69,20 @@ pub struct SealedArgs {
 #[command(next_help_heading = "Why entries are opened (recorded in the ledger)")]
 pub struct ReasonArgs {
     /// What for, for example "AUDIT"
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = label)]
     purpose: String,
     /// On what legal basis
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = label)]
     legal_basis: String,
     /// The number of the audit
-    #[arg(long = "case", value_name = "TEXT")]
+    #[arg(long = "case", value_name = "TEXT", value_parser = label)]
     case_reference: String,
     /// Whom they are opened to, for example the supervisory authority
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = label)]
     recipient: String,
     /// Who opens them [default: the client certificate's name]
-    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
-    officer: String,
+    #[arg(long, value_name = "NAME", value_parser = label)]
+    officer: Option<String>,
 }
 
 /// What to list.
@@ -114,7 +118,7 @@ pub struct OpenArgs {
 
 impl FilterArgs {
     fn message(&self) -> EntryFilter {
-        let text = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
         EntryFilter {
             from: self.from,
             until: self.until,
@@ -133,7 +137,7 @@ impl From<ReasonArgs> for AuditContext {
             purpose: args.purpose,
             legal_basis: args.legal_basis,
             case_reference: args.case_reference,
-            officer: args.officer,
+            officer: args.officer.unwrap_or_default(),
             recipient: args.recipient,
         }
     }
@@ -147,6 +151,30 @@ pub fn kind(text: &str) -> Result<EntryType, String> {
     })
 }
 
+/// An entry's number.
+///
+/// # Errors
+/// It is none.
+pub fn number(text: &str) -> Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "not the number of an entry, such as 4711")
+}
+
+/// A time, or a day, which is its beginning in UTC.
+///
+/// # Errors
+/// It is neither.
+pub fn moment(text: &str) -> Result<Timestamp, &'static str> {
+    let day = || {
+        let day = Date::strptime("%Y-%m-%d", text).ok()?;
+        Some(day.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    text.parse()
+        .ok()
+        .or_else(day)
+        .ok_or("neither a time such as 2026-11-27T20:00:00Z nor a day such as 2026-11-27")
+}
+
 /// What was found: `1 entry matches`. Where the limit is reached there may be more.
 fn matching(found: u64, limit: u32) -> String {
     match found {
@@ -156,6 +184,74 @@ fn matching(found: u64, limit: u32) -> String {
         }
         found => format!("{} entries match", count(found)),
     }
+}
+
+/// What was not found because nobody can read it any more: none is silently left out.
+fn of_erased(erased: u64, first: u64) -> String {
+    let (matches, shows) = match erased {
+        1 => ("1 that matches as far as leaves tell was".to_owned(), "it"),
+        erased => (
+            format!("{} that match as far as leaves tell were", count(erased)),
+            "the first",
+        ),
+    };
+    format!(
+        "{matches} erased, and of what was sealed nothing can be told any more: `concordat audit show {first}` shows {shows}"
+    )
+}
+
+/// What an entry says, in one line: what the types have in common, and how a query came out.
+pub fn in_words(entry: &Entry) -> String {
+    let event = &entry.event;
+    let mut text = event.kind().name().to_owned();
+    let mut people: Vec<&str> = event
+        .people()
+        .into_iter()
+        .map(|person| person.id.as_str())
+        .collect();
+    people.dedup();
+    if !people.is_empty() {
+        text += &format!(" by {}", people.join(" and "));
+    }
+    if let Some(purpose) = event.purpose() {
+        text += &format!(" for {}", purpose.as_str());
+    }
+    if let Some(legal_basis) = legal_basis(event) {
+        text += &format!(" ({})", legal_basis.as_str());
+    }
+    if let Some(case) = event.case_reference() {
+        text += &format!(", case {}", case.as_str());
+    }
+    if let Some(partner) = event.partner() {
+        text += &format!(", with {}", partner.as_str());
+    }
+    if let Event::Query(query) = event {
+        let VerdictCounts { hit, unknown, .. } = query.verdicts;
+        text += &format!(
+            ": {}, {}",
+            counted(query.items, "identifier"),
+            counted(hit, "hit")
+        );
+        if unknown > 0 {
+            text += &format!(", {} unknown", count(unknown));
+        }
+    }
+    text
+}
+
+fn legal_basis(event: &Event) -> Option<&Text> {
+    Some(match event {
+        Event::QueryOpened(e) => &e.why.legal_basis,
+        Event::Query(e) => &e.why.legal_basis,
+        Event::RecordChanged(e) => &e.why.legal_basis,
+        Event::Opened(e) => &e.why.legal_basis,
+        Event::EvaluationOpened(e) => &e.stated.legal_basis,
+        Event::Evaluation(e) => &e.stated.legal_basis,
+        Event::DetailRequested(e) => &e.stated.legal_basis,
+        Event::Decision(e) => &e.stated.legal_basis,
+        Event::Release(e) => &e.stated.legal_basis,
+        _ => return None,
+    })
 }
 
 fn exchange(text: &str) -> Result<[u8; 16], &'static str> {
@@ -174,7 +270,11 @@ fn entry_json(entry: &LedgerEntry) -> Value {
     })
 }
 
-async fn listed(
+/// Goes through the entries of a filter, 0 for all of them, and counts them.
+///
+/// # Errors
+/// The node refused, or `each` failed.
+pub async fn listed(
     node: &Node,
     filter: EntryFilter,
     limit: u32,
@@ -216,7 +316,7 @@ impl ListArgs {
         if found > 0 {
             out.text(table)?;
         }
-        out.text(matching(found, self.limit))?;
+        out.ending(matching(found, self.limit))?;
         if self.limit > 0 && found == u64::from(self.limit) {
             note("there may be more: --from goes on, --limit 0 lists all");
         }
@@ -271,26 +371,27 @@ impl OpenArgs {
     /// Opens.
     pub async fn run(self, out: Out) -> Result<Exit> {
         let mut export = self.export.as_deref().map(OutFile::create).transpose()?;
+        let public = self.filter.message();
         let request = OpenEntriesRequest {
             filter: Some(EntryFilter {
                 purpose: self.sealed.of_purpose,
                 person: self.sealed.of_person,
                 case_reference: self.sealed.of_case,
                 partner: self.sealed.of_partner,
-                ..self.filter.message()
+                ..public.clone()
             }),
             context: Some(self.reason.into()),
             limit: self.limit,
         };
         let node = self.connection.open().await?;
         let mut opened = node.audit().open_entries(request).await?.into_inner();
-        let (mut found, mut broken) = (0, 0);
+        let (mut found, mut broken, mut last) = (0, 0, 0);
         while let Some(answer) = opened.message().await? {
             let entry = answer.entry.unwrap_or_default();
             let number = entry.number;
             let said = verified(number, &entry.leaf, &answer.opening)
                 .with_context(|| format!("entry {number}, as the node opened it"))?;
-            found += 1;
+            (found, last) = (found + 1, number);
             let approvals = Approvals::of(&said);
             if !approvals.hold() {
                 broken += 1;
@@ -302,14 +403,31 @@ impl OpenArgs {
                     writeln!(file, "{line}").context("the export")?;
                 }
                 None => {
+                    let words = in_words(&said);
                     let said = serde_json::to_value(&said)?;
                     out.result(
                         || json!({ "number": number, "leaf": entry.leaf, "entry": said, "approvals": approvals.json() }),
-                        || format!("{number}  {said}\n{}", approvals.text()),
+                        || format!("{number}  {words}\n{said}\n{}", approvals.text()),
                     )?;
                 }
             }
         }
+        let is_full = found == u64::from(self.limit);
+        // Behind the last one of so many nothing was looked at.
+        let until = if is_full {
+            last.checked_add(1)
+        } else {
+            public.until
+        };
+        let (mut erased, mut first) = (0, 0);
+        listed(&node, EntryFilter { until, ..public }, 0, |entry| {
+            if entry.erased {
+                first = if erased == 0 { entry.number } else { first };
+                erased += 1;
+            }
+            Ok(())
+        })
+        .await?;
         let said = match found {
             0 => format!(
                 "{}: nothing was opened, and nothing is on record",
@@ -320,11 +438,14 @@ impl OpenArgs {
         match export {
             Some(file) => {
                 file.finish()?;
-                out.result(|| json!({ "opened": found }), || said)?;
+                out.result(|| json!({ "opened": found, "erased": erased }), || said)?;
             }
-            None => out.text(said)?,
+            None => out.ending(said)?,
         }
-        if found == u64::from(self.limit) {
+        if erased > 0 {
+            out.ending(of_erased(erased, first))?;
+        }
+        if is_full {
             note("there may be more: --from goes on after the last number");
         }
         Ok(if broken == 0 { Exit::Done } else { Exit::Failed })
@@ -335,9 +456,66 @@ impl OpenArgs {
 ///
 /// # Errors
 /// They do not, or cannot be read.
-pub fn verified(number: u64, leaf: &str, opening: &str) -> Result<concordat_ledger::Entry> {
+pub fn verified(number: u64, leaf: &str, opening: &str) -> Result<Entry> {
     let leaf = Leaf::parse(leaf.as_bytes()).filter(|(found, _)| *found == number);
     let (_, leaf) = leaf.context("the leaf is not one of this entry")?;
     let opening = Opening::parse(opening).context("the opening cannot be read")?;
     Ok(opening.verify(&leaf)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_its_beginning_and_half_a_time_is_none() {
+        let day = moment("2026-11-27").expect("a day");
+        assert_eq!(day, moment("2026-11-27T00:00:00Z").expect("a time"));
+        assert_eq!(day, moment("2026-11-27T01:00:00+01:00").expect("a time"));
+        for wrong in [
+            "2026-11-27T10:00:00",
+            "2026-11-31",
+            "2026-11",
+            "27.11.2026",
+            "",
+            "yesterday",
+            "2026-11-27 ",
+        ] {
+            let error = moment(wrong).expect_err(wrong);
+            assert!(error.contains("2026-11-27"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_entry_in_words_says_who_why_with_whom_and_how_it_came_out() {
+        let entry = |event: Value| -> Entry {
+            let entry = json!({ "v": 1, "at": "2026-11-21T20:15:01Z", "event": event });
+            serde_json::from_str(&entry.to_string()).expect("an entry")
+        };
+        let why =
+            json!({ "purpose": "BORDER_CHECK", "legal_basis": "EU:2024/982:26", "case_reference": "GATE-7" });
+        let query = |ordered_by: &str, unknown: u64| {
+            entry(json!({
+                "type": "query",
+                "exchange": "00".repeat(16),
+                "by": { "id": "officer-7" },
+                "ordered_by": { "id": ordered_by },
+                "why": why,
+                "partner": "south",
+                "scope": { "agreement": "a", "offer": "o", "epoch": 0 },
+                "elements": 1024,
+                "items": 2 + unknown,
+                "transcript": "00".repeat(32),
+                "verdicts": { "hit": 1, "no_hit": 1, "unknown": unknown },
+            }))
+        };
+        assert_eq!(
+            in_words(&query("officer-7", 0)),
+            "query by officer-7 for BORDER_CHECK (EU:2024/982:26), case GATE-7, with south: 2 identifiers, 1 hit"
+        );
+        assert_eq!(
+            in_words(&query("lead-12", 3)),
+            "query by officer-7 and lead-12 for BORDER_CHECK (EU:2024/982:26), case GATE-7, with south: 5 identifiers, 1 hit, 3 unknown"
+        );
+    }
 }

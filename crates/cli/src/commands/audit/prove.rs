@@ -12,6 +12,7 @@ use super::entries;
 use crate::connect::{Connection, Node};
 use crate::exit::{Advice, Exit, Usage};
 use crate::out::{Out, OutFile, counted};
+use crate::query::label;
 use crate::whom::{Asked, CALL_ITEMS, What, WhomArgs};
 
 /// The same where an entry may also stay shut: all or none.
@@ -19,19 +20,19 @@ use crate::whom::{Asked, CALL_ITEMS, What, WhomArgs};
 #[command(next_help_heading = "To open the entry in the bundle (recorded in the ledger)")]
 pub struct MaybeReasonArgs {
     /// What for, for example "AUDIT"
-    #[arg(long, value_name = "TEXT", requires_all = ["legal_basis", "case_reference", "recipient"])]
+    #[arg(long, value_name = "TEXT", value_parser = label, requires_all = ["legal_basis", "case_reference", "recipient"])]
     purpose: Option<String>,
     /// On what legal basis
-    #[arg(long, value_name = "TEXT", requires = "purpose")]
+    #[arg(long, value_name = "TEXT", value_parser = label, requires = "purpose")]
     legal_basis: Option<String>,
     /// The number of the audit
-    #[arg(long = "case", value_name = "TEXT", requires = "purpose")]
+    #[arg(long = "case", value_name = "TEXT", value_parser = label, requires = "purpose")]
     case_reference: Option<String>,
     /// Whom it is opened to, for example the supervisory authority
-    #[arg(long, value_name = "NAME", requires = "purpose")]
+    #[arg(long, value_name = "NAME", value_parser = label, requires = "purpose")]
     recipient: Option<String>,
     /// Who opens it [default: the client certificate's name]
-    #[arg(long, value_name = "NAME", requires = "purpose")]
+    #[arg(long, value_name = "NAME", value_parser = label, requires = "purpose")]
     officer: Option<String>,
 }
 
@@ -52,6 +53,7 @@ impl MaybeReasonArgs {
 #[derive(clap::Args)]
 pub struct ProveArgs {
     /// The entry's number
+    #[arg(value_parser = entries::number)]
     number: u64,
     /// Where the bundle goes
     #[arg(long = "out", value_name = "FILE")]
@@ -79,29 +81,24 @@ impl ProveArgs {
                 "a query's identifiers are opened with the entry: say why, with --purpose, --legal-basis, --case and --recipient",
             ));
         }
-        let about = queried.is_some();
+        let (is_opened, about) = (context.is_some(), queried.is_some());
         let request = ProveEntryRequest {
             number: self.number,
             context,
             queried,
         };
         let bundle = node.audit().prove_entry(request).await?.into_inner().bundle;
-        let opened = Bundle::parse(bundle.as_bytes())
-            .context("the bundle, as the node made it")?
-            .identifiers()
-            .len();
-        shows(about, opened)?;
+        let made = Bundle::parse(bundle.as_bytes()).context("the bundle, as the node made it")?;
+        let identifiers = made.identifiers().len();
+        shows(about, identifiers)?;
         file.write_all(bundle.as_bytes()).context("the bundle")?;
         file.finish()?;
         let place = self.file.display();
         out.result(
-            || json!({ "number": self.number, "bundle": place.to_string(), "bytes": bundle.len(), "identifiers": opened }),
+            || json!({ "number": self.number, "bundle": place.to_string(), "bytes": bundle.len(), "opened": is_opened, "identifiers": identifiers }),
             || {
-                let shows = match opened {
-                    0 => String::new(),
-                    opened => format!("{} of the query in it; ", counted(opened as u64, "identifier")),
-                };
-                format!("{place}: {shows}`concordat audit check-bundle` verifies it, without a node")
+                let shows = discloses(is_opened, identifiers);
+                format!("{place}: {shows}\n`concordat audit check-bundle` verifies it, without a node")
             },
         )?;
         Ok(Exit::Done)
@@ -125,6 +122,23 @@ impl ProveArgs {
     }
 }
 
+/// What whoever has the bundle learns.
+fn discloses(is_opened: bool, identifiers: usize) -> String {
+    if !is_opened {
+        return "that the entry is in the ledger; what it says is not in it: that takes a reason, with --purpose, --legal-basis, --case and --recipient".to_owned();
+    }
+    let shown = match identifiers {
+        0 => String::new(),
+        shown => format!(
+            ", and {} that the query was about",
+            counted(shown as u64, "identifier")
+        ),
+    };
+    format!(
+        "it discloses all that the entry says{shown}; of a query, also how its identifiers came out and the secret id of the exchange. That it was opened is on record"
+    )
+}
+
 /// Whether the bundle shows whom the query was about, if that was asked for.
 fn shows(about: bool, identifiers: usize) -> Result<()> {
     if about && identifiers == 0 {
@@ -139,7 +153,8 @@ fn shows(about: bool, identifiers: usize) -> Result<()> {
 /// The items that `match` asked about in one call, with the wanted ones among them; the only one if none is named.
 fn asked_together(mut items: Asked, wanted: &[String]) -> Result<QueriedItems> {
     let mut found: Option<QueriedItems> = None;
-    let (mut all, mut named) = (0, 0);
+    // How many items have each of these names.
+    let (mut all, mut named) = (0, vec![0; wanted.len()]);
     loop {
         let batch = items.by_ref().take(CALL_ITEMS).collect::<Result<Vec<_>>>()?;
         if batch.is_empty() {
@@ -149,7 +164,9 @@ fn asked_together(mut items: Asked, wanted: &[String]) -> Result<QueriedItems> {
         let mut together = QueriedItems::default();
         for (index, question) in batch.into_iter().enumerate() {
             let is_wanted = wanted.is_empty() || wanted.contains(&question.label);
-            named += usize::from(is_wanted);
+            for (name, named) in wanted.iter().zip(&mut named) {
+                *named += usize::from(*name == question.label);
+            }
             match question.what {
                 What::Ask(subject) => {
                     let item_id = index.to_string();
@@ -171,15 +188,23 @@ fn asked_together(mut items: Asked, wanted: &[String]) -> Result<QueriedItems> {
             )));
         }
     }
-    match (found, wanted.len()) {
-        (Some(found), 0) if all == 1 => Ok(found),
-        (Some(_), 0) => Err(Usage::error(
-            "several items were asked about: name the one to open with --item",
-        )),
-        (Some(found), names) if names == named => Ok(found),
-        (None, 0) => bail!("there is no item in what was given"),
+    if all == 0 {
+        bail!("there is no item in what was given");
+    }
+    if named.contains(&0) {
+        return Err(Usage::error(
+            "no item of the file has the name that --item gives: name it as `concordat match` does",
+        ));
+    }
+    if named.iter().any(|named| *named > 1) {
+        return Err(Usage::error(
+            "several items of the file have the name that --item gives: which one is meant cannot be told",
+        ));
+    }
+    match found {
+        Some(found) if all == 1 || !wanted.is_empty() => Ok(found),
         _ => Err(Usage::error(
-            "each --item is the name of one item, and no two in the file may have it",
+            "several items were asked about: name the one to open with --item",
         )),
     }
 }

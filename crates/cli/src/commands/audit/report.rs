@@ -8,26 +8,28 @@ use anyhow::{Context, Result};
 use concordat_disclosure::text::{csv_cell, markup};
 use concordat_ledger::{Cell, EntryType, suppress};
 use concordat_node::agreement::purpose_from_name;
-use concordat_wire::v1::{ReportRequest, ReportRow};
+use concordat_wire::v1::{GetCheckpointRequest, InfoRequest, ReportRequest, ReportRow};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::connect::Connection;
-use crate::exit::Exit;
-use crate::out::{Out, OutFile};
+use super::entries::moment;
+use crate::connect::{Connection, Node};
+use crate::exit::{Exit, Usage};
+use crate::out::{self, Out, OutFile};
 
 /// What to count, and where the tables go.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Not before this time, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    since: Option<jiff::Timestamp>,
-    /// Before this time, RFC 3339
-    #[arg(long, value_name = "TIME")]
-    before: Option<jiff::Timestamp>,
+    /// Not before this time (2026-11-27T20:00:00Z), or this day (2026-11-27, UTC)
+    #[arg(long, value_name = "TIME|DAY", value_parser = moment)]
+    since: Option<Timestamp>,
+    /// Before this time, or before this day begins
+    #[arg(long, value_name = "TIME|DAY", value_parser = moment)]
+    before: Option<Timestamp>,
     /// For eyes outside the agency: count each exchange and each request once, withhold counts below this, and what would give them away; one table only
-    #[arg(long, value_name = "THRESHOLD", value_parser = clap::value_parser!(u64).range(2..))]
+    #[arg(long, value_name = "THRESHOLD", value_parser = threshold)]
     release: Option<u64>,
-    /// Write the table as CSV
+    /// Write the table as CSV, with what it is a table of as the first columns
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Write the table as HTML
@@ -39,6 +41,8 @@ pub struct Args {
 
 /// A row is a type, a purpose or an outcome, and the time that a decision took, a column a partner; the last of each are the totals.
 struct Report {
+    /// What it is a table of: whose, of when.
+    head: Vec<(&'static str, String)>,
     rows: Vec<[String; 3]>,
     columns: Vec<String>,
     cells: Vec<Vec<Cell>>,
@@ -47,21 +51,36 @@ struct Report {
 impl Args {
     /// Counts.
     pub async fn run(self, out: Out) -> Result<Exit> {
+        if self
+            .since
+            .zip(self.before)
+            .is_some_and(|(since, before)| since >= before)
+        {
+            return Err(Usage::error(
+                "--since is not earlier than --before: no entry is of that time",
+            ));
+        }
+        if self.csv.is_some() && self.csv == self.html {
+            return Err(Usage::error(
+                "--csv and --html name the same file: give each its own",
+            ));
+        }
         let files = [self.csv.as_deref(), self.html.as_deref()];
         let files = files.map(|path| path.map(OutFile::create).transpose());
         let [csv, html] = files;
         let (csv, html) = (csv?, html?);
-        let text = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
+        let text = |time: Option<Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
         let request = ReportRequest {
             since: text(self.since),
             before: text(self.before),
         };
         let node = self.connection.open().await?;
         let counted = node.audit().report(request).await?.into_inner();
-        let report = match self.release {
+        let mut report = match self.release {
             Some(threshold) => Report::released(counted.rows, threshold),
             None => Report::own(&counted.rows),
         };
+        report.head = self.head(&node).await?;
         for (file, table) in [(csv, report.csv()), (html, report.html())] {
             if let Some(mut file) = file {
                 file.write_all(table.as_bytes()).context("the report")?;
@@ -71,6 +90,42 @@ impl Args {
         out.result(|| report.json(), || report.text())?;
         Ok(Exit::Done)
     }
+
+    /// What a reader has to know of the table.
+    async fn head(&self, node: &Node) -> Result<Vec<(&'static str, String)>> {
+        let info = node.node().info(InfoRequest {}).await?.into_inner();
+        let published = node
+            .audit()
+            .get_checkpoint(GetCheckpointRequest {})
+            .await?
+            .into_inner();
+        // A checkpoint's second line is the number of its entries.
+        let entries = published.checkpoint.lines().nth(1).unwrap_or("0").to_owned();
+        let time = |time: Option<Timestamp>, none: &str| {
+            time.map_or_else(|| none.to_owned(), |time| time.to_string())
+        };
+        let threshold = self.release.map_or_else(
+            || "none: not for release".to_owned(),
+            |threshold| threshold.to_string(),
+        );
+        let made = out::time(&Timestamp::now().to_string());
+        Ok(vec![
+            ("agency", info.agency_id),
+            ("since", time(self.since, "the beginning")),
+            ("before", time(self.before, &made)),
+            ("threshold", threshold),
+            ("made", made),
+            ("ledger entries", entries),
+        ])
+    }
+}
+
+/// Below which counts are withheld.
+fn threshold(text: &str) -> Result<u64, &'static str> {
+    let threshold: Option<u64> = text.parse().ok();
+    threshold
+        .filter(|threshold| *threshold >= 2)
+        .ok_or("a threshold is a number, at least 2")
 }
 
 impl Report {
@@ -117,6 +172,7 @@ impl Report {
             partner => partner.to_owned(),
         });
         Self {
+            head: Vec::new(),
             rows: names,
             columns: columns.chain(["total".to_owned()]).collect(),
             cells: suppress(&counts, threshold),
@@ -143,13 +199,29 @@ impl Report {
             let cells: Vec<String> = line.iter().map(|cell| csv_cell(cell)).collect();
             format!("{}\r\n", cells.join(","))
         };
-        self.lines().iter().map(line).collect()
+        let (names, said): (Vec<String>, Vec<String>) = self
+            .head
+            .iter()
+            .map(|(name, said)| ((*name).to_owned(), said.clone()))
+            .unzip();
+        let lines = self.lines().into_iter().enumerate();
+        // Each line says it: the table stays one that a program reads.
+        let whole = lines.map(|(number, cells)| {
+            let first = if number == 0 { &names } else { &said };
+            [first.as_slice(), &cells].concat()
+        });
+        whole.map(|cells| line(&cells)).collect()
     }
 
     fn html(&self) -> String {
         let mut text =
-            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Ledger</title>\n<table>\n"
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Ledger report</title>\n<h1>Ledger report</h1>\n"
                 .to_owned();
+        let head = self
+            .head
+            .iter()
+            .map(|(name, said)| format!("{name}: {}", markup(said)));
+        text += &format!("<p>{}</p>\n<table>\n", head.collect::<Vec<_>>().join("; "));
         for (number, line) in self.lines().iter().enumerate() {
             let tag = if number == 0 { "th" } else { "td" };
             let cells = line.iter().map(|cell| format!("<{tag}>{}</{tag}>", markup(cell)));
@@ -172,7 +244,8 @@ impl Report {
                 .map(|(cell, width)| format!("{cell:<width$}  "));
             format!("{}\n", cells.collect::<String>().trim_end())
         };
-        lines.iter().map(line).collect()
+        let head = self.head.iter().map(|(name, said)| format!("{name:<16}{said}\n"));
+        head.chain(lines.iter().map(line)).collect()
     }
 
     fn json(&self) -> Value {
@@ -188,7 +261,12 @@ impl Report {
                 let counts: Vec<Value> = cells.iter().map(cell).collect();
                 json!({ "type": kind, "what": what, "took": took, "counts": counts })
             });
-        json!({ "columns": self.columns, "rows": rows.collect::<Vec<_>>() })
+        let head = self
+            .head
+            .iter()
+            .map(|(name, said)| ((*name).to_owned(), json!(said)));
+        let head: serde_json::Map<_, _> = head.collect();
+        json!({ "head": head, "columns": self.columns, "rows": rows.collect::<Vec<_>>() })
     }
 }
 
@@ -335,6 +413,46 @@ mod tests {
                 "{csv}"
             );
             assert!(csv.ends_with("\"9\"\r\n"), "{csv}");
+        }
+    }
+
+    #[test]
+    fn a_report_says_whose_it_is_and_each_line_of_csv_does() {
+        let mut report = Report::own(&[row("query", "FUGITIVE", "bb", 9)]);
+        report.head = vec![
+            ("agency", "=<b>".to_owned()),
+            ("since", "the beginning".to_owned()),
+        ];
+        assert!(
+            report
+                .html()
+                .contains("<p>agency: =&lt;b&gt;; since: the beginning</p>")
+        );
+        assert!(
+            report
+                .text()
+                .starts_with("agency          =<b>\nsince           the beginning\ntype")
+        );
+        assert_eq!(report.json()["head"]["since"], "the beginning");
+        let csv = report.csv();
+        let mut lines = csv.lines();
+        assert!(
+            lines
+                .next()
+                .is_some_and(|line| line.starts_with("\"agency\",\"since\",\"type\",")),
+            "{csv}"
+        );
+        assert!(
+            lines.all(|line| line.starts_with("\"'=<b>\",\"the beginning\",")),
+            "{csv}"
+        );
+    }
+
+    #[test]
+    fn a_threshold_withholds_something() {
+        assert_eq!(threshold("2"), Ok(2));
+        for wrong in ["1", "0", "-5", "two", ""] {
+            assert!(threshold(wrong).is_err_and(|error| error.contains("at least 2")));
         }
     }
 }
