@@ -12,6 +12,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::approvals::Approvals;
+use super::entries::in_words;
 use super::entries::kind;
 use super::files::Files;
 use super::keys::KeyArgs;
@@ -367,10 +368,10 @@ impl Sample<'_> {
 
     /// The entries with what they say, and what is wrong with them.
     fn table(&self) -> String {
-        let mut table = Table::new(["ENTRY", "TYPE", "SAYS"]);
+        let mut table = Table::new(["ENTRY", "SAYS"]);
         let mut broken = String::new();
         for (number, state) in self.states() {
-            let (kind, says) = match state {
+            let says = match state {
                 State::Opened(..) if !self.shows(state) => continue,
                 State::Opened(entry, approvals) => {
                     if !approvals.hold() {
@@ -379,13 +380,12 @@ impl Sample<'_> {
                             approvals.text()
                         );
                     }
-                    let says = serde_json::to_string(entry).unwrap_or_else(|error| error.to_string());
-                    (entry.kind().name(), says)
+                    in_words(entry)
                 }
-                State::Erased(by, gone) => ("-", format!("ERASED BY ENTRY {by} ({})", gone.words())),
-                State::Missing => ("-", "NOT OPENED".to_owned()),
+                State::Erased(by, gone) => format!("ERASED BY ENTRY {by} ({})", gone.words()),
+                State::Missing => "NOT OPENED".to_owned(),
             };
-            table.row([number.to_string(), kind.to_owned(), says]);
+            table.row([number.to_string(), says]);
         }
         let mut text = table.to_string() + &broken;
         if let (Some(kind), others @ 1..) = (self.args.kind, self.other_types()) {
