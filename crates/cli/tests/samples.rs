@@ -445,7 +445,7 @@ fn an_exchange_that_was_erased_or_left_out_is_not_missing() {
     );
     for said in [
         "2 entries about exchanges are not in the exports",
-        "1 exchange goes together, 0 were not answered, 0 do not match, 2 could not be compared.",
+        "2 exchanges go together, 0 were not answered, 0 do not match, 2 could not be compared.",
         "1 entry about exchanges was erased: nothing is said about it.",
         "Not compared: 1 decision.",
         "Not checked: Whether each ledger is the one that was shown to others",
