@@ -134,7 +134,7 @@ impl State {
     ///
     /// # Errors
     /// It cannot be recorded: nobody comes in unseen. A ledger that was halted lets in, as each call says so itself.
-    async fn signed_in(&self, name: &str, auditor: bool) -> Result<(), Fault> {
+    async fn signed_in(self: &Arc<Self>, name: &str, auditor: bool) -> Result<(), Fault> {
         if self.ledger.halted().is_some() || !self.access.first_in(SIGN_IN, name, self.minute()) {
             return Ok(());
         }
@@ -143,17 +143,20 @@ impl State {
             ADMIN => "admin",
             _ => "client",
         };
-        let recorded = self
-            .record(SignIn {
-                by: person(name),
-                method: text("client certificate"),
-                role: text(role),
-            })
-            .await;
-        if recorded.is_err() {
-            self.access.forget(SIGN_IN, name);
-        }
-        recorded
+        let sign_in = SignIn {
+            by: person(name),
+            method: text("client certificate"),
+            role: text(role),
+        };
+        let (state, name) = (Arc::clone(self), name.to_owned());
+        let recorded = async move {
+            let recorded = state.record(sign_in).await;
+            if recorded.is_err() {
+                state.access.forget(SIGN_IN, &name);
+            }
+            recorded
+        };
+        self.in_any_case(recorded).await?
     }
 
     async fn refused(self: &Arc<Self>, action: &'static str, claimed: Option<&str>, reason: &str) {
