@@ -637,7 +637,10 @@ pub fn import_messages(open: ImportOpen, files: &[(&str, &[u8])]) -> Vec<ImportR
 pub async fn free_port() -> u16 {
     for _ in 0..1_000 {
         let port = rand::random_range(10_000..32_000);
-        if tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
+        if tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .is_ok()
+        {
             return port;
         }
     }
