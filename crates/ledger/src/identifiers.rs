@@ -19,7 +19,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::bytes::{Digest, Hex, Text};
 use crate::canonical;
 use crate::events::ExchangeId;
-use crate::hash::Hash;
+use crate::hash::{Hash, LeafHasher};
 use crate::leaf::keyed;
 use crate::proof::{ProofError, verify_inclusion};
 
@@ -142,7 +142,7 @@ impl IdentifierOpening {
         };
         let proof: Vec<Hash> = self.proof.iter().map(|hash| Hash(hash.0)).collect();
         verify_inclusion(
-            &item(&self.key.0, &queried),
+            &item(&mut LeafHasher::new(), &self.key.0, &queried),
             self.position,
             commitment.count,
             &proof,
@@ -174,21 +174,22 @@ fn bytes_of(text: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn items(key: &AuditKey, exchange: &ExchangeId, identifiers: &[Queried<'_>]) -> Vec<Hash> {
+    let mut hasher = LeafHasher::new();
     key.item_keys(exchange, 0)
         .zip(identifiers)
-        .map(|(key, queried)| item(&key, queried))
+        .map(|(key, queried)| item(&mut hasher, &key, queried))
         .collect()
 }
 
 /// The key hides what follows, however guessable; the hash binds to it.
-fn item(key: &[u8; 32], queried: &Queried<'_>) -> Hash {
+fn item(hasher: &mut LeafHasher, key: &[u8; 32], queried: &Queried<'_>) -> Hash {
     let (domain, canonical): (&[u8], &[u8]) = match queried.canonical {
         Some(canonical) => (b"concordat/v1/ledger-item\n", canonical),
         None => (b"concordat/v1/ledger-biometric\n", &[]),
     };
     let kind = queried.kind.as_bytes();
     let length = (kind.len() as u64).to_be_bytes();
-    Hash::leaf_of(&[domain, key, &length, kind, canonical])
+    hasher.leaf(&[domain, key, &length, kind, canonical])
 }
 
 /// RFC 6962 §2.1.1, for a tree in memory.

@@ -7,11 +7,11 @@ use std::collections::btree_map::Entry;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use super::{Budget, Charge, ChargeOutcome, Progress, Usage, answered};
+use super::{Answered, Budget, Charge, ChargeOutcome, Progress, Usage};
 use crate::Result;
 use crate::log::{Exchange, direction, touch_exchange};
 use crate::sql::insert_many;
-use crate::types::Columns;
+use crate::types::{Columns, to_sql};
 
 const DAY_MS: i64 = 86_400_000;
 /// That something is done in an exchange is written down when this long has passed since it was last: whether it is idle is
@@ -43,7 +43,7 @@ type RequestKey = (i64, [u8; 16]);
 
 struct Request {
     used: Counter,
-    /// The digests of those of its chunks that this call is about and that are charged.
+    /// The digests of those of its chunks that this call is about and that are charged; of all, where this call may end it.
     chunks: BTreeMap<u32, [u8; 32]>,
     /// When something was done in the exchange last; `None` if it is not open.
     touched_ms: Option<i64>,
@@ -95,13 +95,19 @@ pub(super) struct Tally {
 impl Tally {
     /// Reads what is needed to decide on `charges`.
     pub(super) async fn read(&mut self, conn: &mut SqliteConnection, charges: &[Charge]) -> Result<()> {
-        let mut chunks: BTreeMap<RequestKey, Vec<u32>> = BTreeMap::new();
+        let mut asked: BTreeMap<RequestKey, Asked> = BTreeMap::new();
         for charge in charges {
             self.read_offer(conn, charge).await?;
-            chunks.entry(key(charge)).or_default().push(charge.chunk_index);
+            let asked = asked.entry(key(charge)).or_insert_with(|| Asked {
+                announced: charge.announced,
+                ..Asked::default()
+            });
+            asked.chunks.push(charge.chunk_index);
+            asked.elements += u64::from(charge.elements);
+            asked.announced = asked.announced.min(charge.announced);
         }
-        for (key, chunks) in chunks {
-            let (request, exchange) = read_request(conn, key, &chunks).await?;
+        for (key, asked) in asked {
+            let (request, exchange) = read_request(conn, key, &asked).await?;
             self.requests.insert(key, request);
             self.exchanges.extend(exchange.map(|exchange| (key.1, exchange)));
         }
@@ -242,7 +248,11 @@ impl Tally {
             };
             let closed = request.closed;
             if request.used.now() >= charge.announced {
-                let answered = answered(conn, charge.scope, id).await?;
+                let chunks = request.chunks.iter();
+                let answered = Answered {
+                    elements: request.used.now(),
+                    chunks: chunks.map(|(index, digest)| (*index, *digest)).collect(),
+                };
                 follows.push((
                     position,
                     Progress {
@@ -270,26 +280,39 @@ fn key(charge: &Charge) -> RequestKey {
     (charge.scope.0, charge.request_id)
 }
 
+/// What a call asks of a request.
+#[derive(Default)]
+struct Asked {
+    chunks: Vec<u32>,
+    /// In all of them.
+    elements: u64,
+    /// The least that one of them says.
+    announced: u64,
+}
+
 async fn read_request(
     conn: &mut SqliteConnection,
     (scope, id): RequestKey,
-    chunks: &[u32],
+    asked: &Asked,
 ) -> Result<(Request, Option<Terms>)> {
-    // One row at least: what is known of the request stands in each.
+    // One row at least: what is known of the request stands in each. All of its chunks only where all this may end it: what ends is
+    // recorded with all of them.
     let rows = sqlx::query(
-        "SELECT coalesce((SELECT elements FROM usage_request WHERE scope_id = ?1 AND request_id = ?2), 0) AS used,
+        "SELECT u.used,
                 (SELECT touched_ms FROM exchange_open WHERE id = ?2) AS touched_ms,
                 (SELECT count(*) FROM ledger_entry WHERE exchange = ?2 AND kind = 'evaluation') AS closed,
                 e.direction, e.partner, e.scope_id, e.purpose, e.legal_basis, e.elements AS announced,
                 c.chunk_index, c.digest
-         FROM (SELECT 1)
+         FROM (SELECT coalesce((SELECT elements FROM usage_request WHERE scope_id = ?1 AND request_id = ?2), 0) AS used) u
          LEFT JOIN exchange e ON e.id = ?2
          LEFT JOIN charge c ON c.scope_id = ?1 AND c.request_id = ?2
-             AND c.chunk_index IN (SELECT value FROM json_each(?3))",
+             AND (u.used + ?4 >= ?5 OR c.chunk_index IN (SELECT value FROM json_each(?3)))",
     )
     .bind(scope)
     .bind(id.to_vec())
-    .bind(serde_json::Value::from(chunks).to_string())
+    .bind(serde_json::Value::from(asked.chunks.as_slice()).to_string())
+    .bind(to_sql(asked.elements))
+    .bind(to_sql(asked.announced))
     .fetch_all(conn)
     .await?;
     let mut request = Request {
